@@ -1,0 +1,3 @@
+//! What an audit event is and what an exec's request URI says. Pure: no I/O, no clock.
+
+pub mod event;

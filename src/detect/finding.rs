@@ -1,0 +1,79 @@
+//! What a stateless rule found in one event.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::event::Event;
+use crate::position::Position;
+use crate::rules::format::RuleInfo;
+
+/// A match of an exec rule, ready to be made into an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub rule: Arc<RuleInfo>,
+    pub cluster: String,
+    pub event: Event<'static>,
+    /// `auditID`, else the wrapper's own id, else a hash of the event: never empty.
+    pub event_id: String,
+    /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
+    pub event_time_ms: Option<i64>,
+    pub position: Position,
+    pub exec: ExecCommand,
+    /// In the order of the views, then of the patterns. Empty for the labels that stand without
+    /// a command (see `access_types`).
+    pub matches: Vec<Match>,
+    /// Every label that applies, in the order of the rule; the first one is the alert's.
+    pub access_types: Vec<String>,
+}
+
+/// An exec as the API server or the kubelet understands it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecCommand {
+    pub via: ExecVia,
+    /// Decoded arguments in order. Bytes that are no UTF-8 are U+FFFD.
+    pub argv: Vec<String>,
+    /// `argv` joined by one space: the text of the as-written view.
+    pub text: String,
+    pub container: Option<String>,
+    /// From the path for a node's proxy, from `objectRef` else.
+    pub namespace: Option<String>,
+    pub pod: Option<String>,
+    pub stdin: bool,
+    pub tty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecVia {
+    /// `pods/NAME/exec`
+    PodsExec,
+    /// `nodes/NAME/proxy/exec/NS/POD/CONTAINER`
+    NodesProxyExec,
+    /// `nodes/NAME/proxy/run/NS/POD/CONTAINER`
+    NodesProxyRun,
+    /// The label `command.gke.io/command` of a GKE Cloud Logging entry. `argv` is its words
+    /// split at spaces, since the label keeps no argument boundaries.
+    GkeLabel,
+}
+
+/// A reading of the command in which patterns are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum View {
+    /// The decoded arguments joined by spaces, nothing else done to them.
+    AsWritten,
+    /// The command as a shell would read it.
+    NormalForm,
+}
+
+/// One pattern that matched in one view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Match {
+    pub view: View,
+    /// The pattern's name or its text as in the rule.
+    pub pattern: String,
+    /// Byte range in the view's text.
+    pub span: Range<usize>,
+}

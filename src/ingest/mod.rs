@@ -1,0 +1,2 @@
+//! From bytes to audit events: records of Kafka and of files, their wrappers, the prefilter and
+//! the watermark.

@@ -1,0 +1,13 @@
+//! kubetell reads Kubernetes audit events from Kafka and raises alerts.
+
+pub mod alert;
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod detect;
+pub mod ingest;
+pub mod limits;
+pub mod output;
+pub mod position;
+pub mod rules;
+pub mod terms;

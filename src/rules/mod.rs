@@ -1,0 +1,3 @@
+//! Rules: what they look for and what they are called. Pure: no I/O.
+
+pub mod format;
