@@ -300,3 +300,10 @@ impl Event<'_> {
         }
     }
 }
+
+/// For fields that keep an event longer than the text it is read from.
+pub fn deserialize_owned<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Event<'static>, D::Error> {
+    Event::deserialize(deserializer).map(Event::into_owned)
+}

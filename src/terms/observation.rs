@@ -27,6 +27,7 @@ pub struct Observation {
     pub window_ms: i64,
     /// Milliseconds; 0 alerts from the first event.
     pub learning_ms: i64,
+    #[serde(deserialize_with = "crate::audit::event::deserialize_owned")]
     pub event: Event<'static>,
     /// `auditID`, else the wrapper's own id, else a hash of the event: never empty.
     pub event_id: String,
