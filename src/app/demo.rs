@@ -1,0 +1,416 @@
+//! The composition of `demo`: the service as `run` starts it, a player that writes a bundled log
+//! to the source topic, and a reader that shows each alert as it leaves the alerts topic.
+//!
+//! Without `--bootstrap` the brokers are librdkafka's in-process mock cluster. Everything else is
+//! the real thing: the same consumer groups, topics, state and code as in production.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::app::run::{self, Role, RunError, Service};
+use crate::clock;
+use crate::config::Config;
+use crate::demo::scenario;
+use crate::ingest::kafka::reader_config;
+use crate::rules::compile::RuleSet;
+use crate::stats::Stats;
+
+const SOURCE_PARTITIONS: usize = 6;
+/// The whole demo ends within this, whatever happens.
+const END_WITHIN: Duration = Duration::from_secs(28);
+/// A generated log may take longer, by its size.
+const EVENTS_A_SECOND_AT_LEAST: u64 = 2_000;
+/// How much faster than the cluster's own life the story is played.
+const SPEED: u64 = 12;
+/// New terms stay silent for this long after the routine's first reads.
+pub const LEARNING_MS: i64 = 500;
+const POLL: Duration = Duration::from_millis(20);
+
+/// How the demo ended.
+#[derive(Debug)]
+pub struct Summary {
+    pub events_played: u64,
+    pub alerts: BTreeMap<String, u64>,
+    pub revisions: u64,
+    pub seconds: f64,
+    pub stats: Arc<Stats>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the demo's Kafka client failed: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("the demo did not end in time: {0}")]
+    Late(String),
+    #[error("the output could not be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Where the demo runs.
+pub struct Stage {
+    pub bootstrap: String,
+    pub prefix: String,
+    mock: Option<MockCluster<'static, rdkafka::producer::DefaultProducerContext>>,
+}
+
+impl Stage {
+    /// An in-process mock cluster with the demo's topics.
+    pub fn mock() -> Result<Self, DemoError> {
+        let mock = MockCluster::new(1)?;
+        let stage = Stage {
+            bootstrap: mock.bootstrap_servers(),
+            prefix: "demo".to_owned(),
+            mock: None,
+        };
+        for (topic, partitions) in stage.topics() {
+            mock.create_topic(&topic, i32::try_from(partitions).unwrap_or(1), 1)?;
+        }
+        Ok(Stage { mock: Some(mock), ..stage })
+    }
+
+    /// A real cluster. Topics and groups carry a name of their own, so that nothing of the
+    /// cluster's is touched.
+    pub fn real(bootstrap: &str) -> Result<Self, DemoError> {
+        let prefix = format!("kubetell-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        Ok(Stage { bootstrap: bootstrap.to_owned(), prefix, mock: None })
+    }
+
+    pub fn is_mock(&self) -> bool {
+        self.mock.is_some()
+    }
+
+    /// Topics with their partition counts: source, alerts, observations, dead letters.
+    pub fn topics(&self) -> [(String, usize); 4] {
+        let name = |what: &str| format!("{}.{what}", self.prefix);
+        [
+            (name("audit"), SOURCE_PARTITIONS),
+            (name("alerts"), 1),
+            (name("observations"), 3),
+            (name("dead-letters"), 1),
+        ]
+    }
+
+    /// The configuration under which the service runs.
+    pub fn settings(&self, state: &Path, learning: &str) -> Vec<String> {
+        let [source, alerts, observations, dead_letters] = self.topics();
+        vec![
+            format!("kafka.bootstrap_servers={:?}", self.bootstrap),
+            format!("kafka.group_id={:?}", self.prefix),
+            format!("source.topics=[{:?}]", source.0),
+            format!("alerts.topic={:?}", alerts.0),
+            format!("observations.topic={:?}", observations.0),
+            format!("observations.partitions={}", observations.1),
+            "observations.replication_factor=1".to_owned(),
+            format!("dead_letters.topic={:?}", dead_letters.0),
+            format!("state.directory={:?}", state.to_string_lossy()),
+            format!("new_terms.learning={learning:?}"),
+            "cluster=\"demo\"".to_owned(),
+        ]
+    }
+}
+
+/// What is played.
+pub enum Play {
+    /// The bundled story.
+    Story,
+    /// A generated log of this many events.
+    Generated(u64),
+}
+
+/// Plays, prints each alert through `show`, and ends when everything played has been processed.
+pub fn play(
+    stage: &Stage,
+    config: &Config,
+    rules: Arc<RuleSet>,
+    what: &Play,
+    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Summary, DemoError> {
+    let begun = clock::monotonic();
+    let (sources, observations_partitions) = if stage.is_mock() {
+        let [source, _, observations, _] = stage.topics();
+        (vec![source], u32::try_from(observations.1).unwrap_or(1))
+    } else {
+        make_source(stage, config)?;
+        let report = run::prepare_topics(config, &rules).map_err(RunError::from)?;
+        let count = |role: &str| {
+            report.topics.iter().find(|topic| topic.role == role).and_then(|topic| topic.partitions)
+        };
+        let source = stage.topics()[0].0.clone();
+        (
+            vec![(source, count("source").unwrap_or(1))],
+            u32::try_from(count("observations").unwrap_or(1)).unwrap_or(1),
+        )
+    };
+    let service = run::start(config, rules, Role::All, &sources, observations_partitions)?;
+    let stats = Arc::clone(&service.stats);
+    let mut player = Player::new(config, stage)?;
+    let mut reader = AlertReader::new(config, &stage.topics()[1].0)?;
+    let result = match what {
+        Play::Story => tell_story(&mut player, &mut reader, &stats, show, progress),
+        Play::Generated(events) => {
+            pour(&mut player, &mut reader, &stats, *events, show, progress)
+        }
+    };
+    end(service)?;
+    result?;
+    // What was acknowledged while the service ended.
+    reader.drain(show)?;
+    Ok(Summary {
+        events_played: player.events,
+        alerts: reader.first_by_rule.clone(),
+        revisions: reader.repeats,
+        seconds: begun.elapsed().as_secs_f64(),
+        stats,
+    })
+}
+
+fn end(service: Service) -> Result<(), DemoError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Start { what: "the runtime", error })?;
+    runtime.block_on(service.until(std::future::ready(())))?;
+    Ok(())
+}
+
+/// The source topic is the demo's own on a real cluster, so here it is made.
+fn make_source(stage: &Stage, config: &Config) -> Result<(), DemoError> {
+    use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+    let admin: AdminClient<rdkafka::client::DefaultClientContext> =
+        config.client_config().create()?;
+    let [(source, partitions), ..] = stage.topics();
+    let topic = NewTopic::new(
+        &source,
+        i32::try_from(partitions).unwrap_or(1),
+        TopicReplication::Fixed(1),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Start { what: "the runtime", error })?;
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+    let made = runtime.block_on(admin.create_topics([&topic], &options))?;
+    if let Some(Err((name, code))) = made.into_iter().next() {
+        return Err(DemoError::Kafka(KafkaError::AdminOp(code))).inspect_err(|_| {
+            tracing::error!(topic = name, "the demo's source topic could not be made");
+        });
+    }
+    Ok(())
+}
+
+/// Routine first, so that its clients are known; when they are, the rest at [`SPEED`].
+fn tell_story(
+    player: &mut Player,
+    reader: &mut AlertReader,
+    stats: &Stats,
+    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), DemoError> {
+    let start = clock::now_ms() - 60_000;
+    let story = scenario::story(start);
+    let total = story.records.len() as u64;
+    let deadline = clock::monotonic() + END_WITHIN;
+    let mut records = story.records.into_iter().peekable();
+    while let Some(record) = records.next_if(|record| record.at_ms < story.learning_until_ms) {
+        player.send(&record.bytes, record.partition_hint, record.events)?;
+    }
+    player.flush()?;
+    // The routine's readers are known when every observation of them is folded.
+    wait(reader, show, deadline, "the routine's first reads", || {
+        stats.records.get() >= player.records
+            && stats.observations.get() > 0
+            && stats.terms_folded.get() >= stats.observations.get()
+    })?;
+    let learned = clock::monotonic() + Duration::from_millis(LEARNING_MS.unsigned_abs() + 100);
+    wait(reader, show, deadline, "the end of learning", || clock::monotonic() >= learned)?;
+    let begun = clock::monotonic();
+    for record in records {
+        let due = begun
+            + Duration::from_millis((record.at_ms.saturating_sub(story.learning_until_ms)) / SPEED);
+        while clock::monotonic() < due {
+            reader.poll(POLL.min(due.saturating_duration_since(clock::monotonic())), show)?;
+        }
+        player.send(&record.bytes, record.partition_hint, record.events)?;
+        progress(player.records, total);
+    }
+    player.flush()?;
+    wait(reader, show, deadline, "the last alerts", || settled(stats, player.records))
+}
+
+fn pour(
+    player: &mut Player,
+    reader: &mut AlertReader,
+    stats: &Stats,
+    events: u64,
+    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), DemoError> {
+    let deadline = clock::monotonic()
+        + END_WITHIN
+        + Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
+    let mut hint = 0;
+    for record in scenario::generated(events, 7) {
+        hint += 1;
+        player.send(&record, hint, 1)?;
+        // The mock keeps 5 MiB a partition; the player stays a little ahead of the service only.
+        while player.records > stats.records.get() + 2_000 {
+            player.poll();
+            reader.poll(Duration::from_millis(2), show)?;
+            if clock::monotonic() >= deadline {
+                return Err(DemoError::Late("the service did not keep up".to_owned()));
+            }
+        }
+        if hint % 256 == 0 {
+            progress(player.records, events);
+            reader.poll(Duration::ZERO, show)?;
+        }
+    }
+    player.flush()?;
+    wait(reader, show, deadline, "the last alerts", || settled(stats, player.records))
+}
+
+/// Everything played was read, everything observed was folded.
+fn settled(stats: &Stats, played: u64) -> bool {
+    stats.records.get() >= played && stats.quiet() && stats.terms_folded.get() >= stats.observations.get()
+}
+
+fn wait(
+    reader: &mut AlertReader,
+    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    deadline: std::time::Instant,
+    what: &str,
+    mut done: impl FnMut() -> bool,
+) -> Result<(), DemoError> {
+    while !done() {
+        if clock::monotonic() >= deadline {
+            return Err(DemoError::Late(format!("waiting for {what}")));
+        }
+        reader.poll(POLL, show)?;
+    }
+    Ok(())
+}
+
+struct Player {
+    producer: BaseProducer<DefaultProducerContext>,
+    topic: String,
+    records: u64,
+    events: u64,
+}
+
+impl Player {
+    fn new(config: &Config, stage: &Stage) -> Result<Self, DemoError> {
+        let mut client: ClientConfig = config.client_config();
+        client.set("linger.ms", "2");
+        Ok(Player {
+            producer: client.create()?,
+            topic: stage.topics()[0].0.clone(),
+            records: 0,
+            events: 0,
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8], hint: u32, events: u64) -> Result<(), DemoError> {
+        let partition = i32::try_from(hint as usize % SOURCE_PARTITIONS).unwrap_or(0);
+        let mut record = BaseRecord::<(), [u8]>::to(&self.topic).payload(bytes).partition(partition);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((error, back)) if error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::QueueFull) => {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+        self.records += 1;
+        self.events += events;
+        self.producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    fn flush(&self) -> Result<(), DemoError> {
+        Ok(self.producer.flush(Duration::from_secs(10))?)
+    }
+}
+
+/// Reads the alerts topic as a SIEM's connector would.
+struct AlertReader {
+    consumer: BaseConsumer<DefaultConsumerContext>,
+    seen: std::collections::HashSet<String>,
+    first_by_rule: BTreeMap<String, u64>,
+    repeats: u64,
+}
+
+impl AlertReader {
+    fn new(config: &Config, topic: &str) -> Result<Self, DemoError> {
+        let mut client = reader_config(&config.client_config(), "earliest");
+        client.set("fetch.wait.max.ms", "20").set("group.id", "kubetell-demo-reader");
+        let consumer: BaseConsumer<DefaultConsumerContext> = client.create()?;
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
+        let partitions =
+            metadata.topics().first().map_or(1, |topic| topic.partitions().len().max(1));
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(
+                topic,
+                i32::try_from(partition).unwrap_or(0),
+                Offset::Beginning,
+            )?;
+        }
+        consumer.assign(&assignment)?;
+        Ok(AlertReader {
+            consumer,
+            seen: std::collections::HashSet::new(),
+            first_by_rule: BTreeMap::new(),
+            repeats: 0,
+        })
+    }
+
+    /// Shows at most one alert; whether there was a record.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    ) -> Result<bool, DemoError> {
+        let Some(message) = self.consumer.poll(timeout) else { return Ok(false) };
+        let message = message?;
+        let payload = message.payload().unwrap_or_default();
+        let alert: serde_json::Value =
+            serde_json::from_slice(payload).map_err(std::io::Error::other)?;
+        let id = alert.pointer("/event/id").and_then(|id| id.as_str()).unwrap_or_default();
+        if self.seen.insert(id.to_owned()) {
+            let rule = alert.pointer("/rule/id").and_then(|id| id.as_str()).unwrap_or_default();
+            *self.first_by_rule.entry(rule.to_owned()).or_default() += 1;
+            show(&alert)?;
+        } else {
+            // A revision: the same alert with its outcome. A SIEM that upserts replaces it.
+            self.repeats += 1;
+        }
+        Ok(true)
+    }
+
+    fn drain(
+        &mut self,
+        show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    ) -> Result<(), DemoError> {
+        while self.poll(Duration::from_millis(150), show)? {}
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The composition root: the only place that creates threads and channels.
+
+pub mod held;
+pub mod run;
+pub mod scan;

@@ -1,0 +1,337 @@
+//! The composition of the service: which threads there are, which channels join them, and how
+//! they end.
+//!
+//! ```text
+//! detect thread ──batches──► workers ──settled──► detect thread ──► producer A
+//! first-seen thread ──takeovers──► restorer ──restored──► first-seen thread ──► producer B
+//! main thread: signals, the ends of the halves
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+
+use crate::config::{ClusterFrom, Config};
+use crate::detect::matcher::Matcher;
+use crate::detect::pool::{Batch, Settled, Worker};
+use crate::detect::runner::{self, DetectHandler, HalfError, PoolHandle};
+use crate::duration::format_duration;
+use crate::ingest::envelope::Wrapper;
+use crate::ingest::kafka::{GroupConsumer, GroupContext, group_config};
+use crate::ingest::prefilter::Prefilter;
+use crate::ingest::start::commit_start;
+use crate::output::producer::OutputProducer;
+use crate::rules::compile::RuleSet;
+use crate::stats::Stats;
+use crate::terms::owner::{self, FirstSeenHandler};
+use crate::terms::restore::Restorer;
+use crate::terms::store::Store;
+use crate::terms::store::sled::{Expectation, OpenError, SledStore};
+use crate::topics::{Report, Topics, TopicsError};
+
+/// Which half of the stream this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    All,
+    Detect,
+    FirstSeen,
+}
+
+impl Role {
+    fn detects(self) -> bool {
+        self != Role::FirstSeen
+    }
+    fn folds(self) -> bool {
+        self != Role::Detect
+    }
+}
+
+/// Why the service did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+    #[error(transparent)]
+    State(#[from] OpenError),
+    #[error("the Kafka client could not be made: {0}")]
+    Client(#[from] KafkaError),
+    #[error("{half} ended: {error}")]
+    Half { half: &'static str, error: HalfError },
+    #[error("{what} could not be started: {error}")]
+    Start { what: &'static str, error: std::io::Error },
+    #[error("stopped before everything was drained; what was not committed will be read again")]
+    Undrained,
+}
+
+/// How long the halves may take to drain after a stop.
+const STOP_MAX: Duration = Duration::from_secs(90);
+/// How often a line says what flowed.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// Batches between the detect thread and the pool, a worker.
+const BATCHES_A_WORKER: usize = 4;
+
+/// A started service.
+pub struct Service {
+    stop: Arc<AtomicBool>,
+    ends: tokio::sync::mpsc::Receiver<(&'static str, Result<(), HalfError>)>,
+    running: usize,
+    pub stats: Arc<Stats>,
+}
+
+/// Name of this instance in alerts: the host's name and the process id.
+pub fn instance_name() -> String {
+    format!("{}-{}", gethostname::gethostname().to_string_lossy(), std::process::id())
+}
+
+/// Checks the topics, making our own where the configuration allows it. Logs warnings.
+pub fn prepare_topics(config: &Config, rules: &RuleSet) -> Result<Report, TopicsError> {
+    let topics = Topics::new(config)?;
+    let report = topics.survey(rules.longest_window_ms(), config.topics_create)?;
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+    for topic in report.topics.iter().filter(|topic| topic.created) {
+        tracing::info!(topic = topic.name, partitions = topic.partitions, "made the {} topic", topic.role);
+    }
+    let problems = report.problems();
+    if problems.is_empty() { Ok(report) } else { Err(TopicsError::Problems(problems)) }
+}
+
+/// Starts the halves of `role`. `observations_partitions` and `sources` come from the brokers.
+pub fn start(
+    config: &Config,
+    rules: Arc<RuleSet>,
+    role: Role,
+    sources: &[(String, usize)],
+    observations_partitions: u32,
+) -> Result<Service, RunError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stats = Arc::new(Stats::default());
+    let (end_sender, ends) = tokio::sync::mpsc::channel(2);
+    let mut running = 0;
+    let instance: Arc<str> = instance_name().into();
+    // The state first: another process may hold it, and then nothing should have begun.
+    let store = if role.folds() {
+        Some(open_store(config, observations_partitions)?)
+    } else {
+        None
+    };
+    if role.detects() {
+        commit_start(config, sources)?;
+        start_detect(config, rules, &instance, observations_partitions, &stats, &stop, end_sender.clone())?;
+        running += 1;
+    }
+    if let Some(store) = store {
+        start_first_seen(config, store, &instance, observations_partitions, &stats, &stop, end_sender)?;
+        running += 1;
+    }
+    Ok(Service { stop, ends, running, stats })
+}
+
+fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenError> {
+    let expectation = Expectation {
+        topic: config.observations.topic.clone(),
+        partitions,
+        group: config.kafka.group_id.clone(),
+    };
+    let opened = SledStore::open(&config.state_directory, &expectation)?;
+    if let Some(reason) = opened.set_aside {
+        tracing::warn!(
+            directory = %config.state_directory.display(),
+            "the state could not be used and was set aside ({reason}); it is folded anew from the observations topic"
+        );
+    }
+    Ok(Arc::new(opened.store))
+}
+
+type Ends = tokio::sync::mpsc::Sender<(&'static str, Result<(), HalfError>)>;
+
+fn start_detect(
+    config: &Config,
+    rules: Arc<RuleSet>,
+    instance: &Arc<str>,
+    observations_partitions: u32,
+    stats: &Arc<Stats>,
+    stop: &Arc<AtomicBool>,
+    ends: Ends,
+) -> Result<(), RunError> {
+    let workers = if config.detect.workers > 0 {
+        config.detect.workers
+    } else {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    };
+    let (batch_sender, batches) = bounded::<Batch>(workers * BATCHES_A_WORKER);
+    let (settled_sender, settled) = bounded::<Vec<Settled>>(workers * BATCHES_A_WORKER * 2);
+    let cluster_field = match &config.source.cluster_from {
+        ClusterFrom::Field(pointer) => Some(pointer.as_str().into()),
+        _ => None,
+    };
+    let worker = Worker {
+        matcher: Arc::new(Matcher::new(Arc::clone(&rules), config.learning_ms)),
+        stats: Arc::clone(stats),
+        instance: Arc::clone(instance),
+        cluster: config.cluster.as_str().into(),
+        cluster_field,
+        forced_wrapper: config.source.wrapper.as_deref().and_then(Wrapper::from_name),
+        alerts_topic: config.alerts.topic.as_str().into(),
+        observations_topic: config.observations.topic.as_str().into(),
+        observations_partitions,
+        dead_letters_topic: config.dead_letters.topic.as_str().into(),
+    };
+    for number in 0..workers {
+        let (worker, batches, settled_sender) =
+            (worker.clone(), batches.clone(), settled_sender.clone());
+        spawn("detect-worker", number, move || worker.run(&batches, &settled_sender))?;
+    }
+    let client = config.client_config();
+    let handler = DetectHandler::new(
+        PoolHandle { batches: batch_sender, settled },
+        Arc::new(Prefilter::new(&rules)),
+        config.source.cluster_from.clone(),
+        OutputProducer::new(&client, "detect producer")?,
+        Arc::clone(stats),
+        config.detect.max_in_flight_bytes,
+    );
+    let context = GroupContext::new(handler, "detect consumer");
+    let consumer: GroupConsumer<DetectHandler> =
+        group_config(&client, &config.kafka.group_id, "earliest").create_with_context(context)?;
+    let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics)?;
+    let stop = Arc::clone(stop);
+    spawn("detect", 0, move || {
+        let result = runner::run(consumer, &stop);
+        let _ = ends.blocking_send(("detect", result));
+    })
+}
+
+fn start_first_seen(
+    config: &Config,
+    store: Arc<dyn Store>,
+    instance: &Arc<str>,
+    partitions: u32,
+    stats: &Arc<Stats>,
+    stop: &Arc<AtomicBool>,
+    ends: Ends,
+) -> Result<(), RunError> {
+    let group = format!("{}-terms", config.kafka.group_id);
+    let client = config.client_config();
+    let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
+    let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
+    let restorer = Restorer::new(
+        group_config(&client, &group, "error"),
+        config.observations.topic.as_str().into(),
+        Arc::clone(&store),
+        Arc::clone(stop),
+        Arc::clone(stats),
+    );
+    spawn("restorer", 0, move || restorer.run(&requests, &restored_sender))?;
+    let handler = FirstSeenHandler::new(
+        store,
+        config.observations.topic.as_str().into(),
+        config.alerts.topic.as_str().into(),
+        partitions,
+        OutputProducer::new(&client, "first-seen producer")?,
+        Arc::clone(instance),
+        Arc::clone(stats),
+        request_sender,
+        restored,
+    );
+    let context = GroupContext::new(handler, "first-seen consumer");
+    let consumer: GroupConsumer<FirstSeenHandler> =
+        group_config(&client, &group, "error").create_with_context(context)?;
+    consumer.subscribe(&[config.observations.topic.as_str()])?;
+    let stop = Arc::clone(stop);
+    spawn("first-seen", 0, move || {
+        let result = owner::run(consumer, &stop);
+        let _ = ends.blocking_send(("first-seen", result));
+    })
+}
+
+fn spawn(
+    what: &'static str,
+    number: usize,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<(), RunError> {
+    std::thread::Builder::new()
+        .name(format!("{what}-{number}"))
+        .spawn(body)
+        .map(|_| ())
+        .map_err(|error| RunError::Start { what, error })
+}
+
+impl Service {
+    /// Asks the halves to drain and end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Until a half ends by itself or `stopped` resolves; then drains.
+    pub async fn until(mut self, stopped: impl Future<Output = ()>) -> Result<(), RunError> {
+        let mut result = Ok(());
+        tokio::pin!(stopped);
+        let mut report = tokio::time::interval(REPORT_EVERY);
+        report.tick().await;
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                Some((half, ended)) = self.ends.recv() => {
+                    self.running -= 1;
+                    if let Err(error) = ended {
+                        result = Err(RunError::Half { half, error });
+                    }
+                    break;
+                }
+                _ = report.tick() => log_stats(&self.stats),
+            }
+        }
+        self.stop();
+        let drained = tokio::time::timeout(STOP_MAX, async {
+            while self.running > 0 {
+                let Some((half, ended)) = self.ends.recv().await else { break };
+                self.running -= 1;
+                if let (Err(error), true) = (ended, result.is_ok()) {
+                    result = Err(RunError::Half { half, error });
+                }
+            }
+        })
+        .await;
+        log_stats(&self.stats);
+        if drained.is_err() && result.is_ok() {
+            result = Err(RunError::Undrained);
+        }
+        result
+    }
+}
+
+fn log_stats(stats: &Stats) {
+    tracing::info!(
+        records = stats.records.get(),
+        events = stats.events.get(),
+        prefiltered = stats.prefiltered.get(),
+        alerts = ?stats.alerts.snapshot(),
+        revisions = stats.revisions.get(),
+        observations = stats.observations.get(),
+        dead_letters = stats.dead_letters.get(),
+        unreadable = ?stats.unreadable.snapshot(),
+        "flow so far"
+    );
+}
+
+/// The line that says which rules learn and until when.
+pub fn learning_text(config: &Config, rules: &RuleSet, now: jiff::Timestamp) -> Option<String> {
+    if config.learning_ms == 0 {
+        return None;
+    }
+    let until = now
+        .checked_add(jiff::SignedDuration::from_millis(config.learning_ms))
+        .map_or_else(|_| "far in the future".to_owned(), |time| time.to_string());
+    let ids = rules.new_terms_ids().join(", ");
+    Some(format!(
+        "learning for {}: on a new observations topic, {ids} stays silent until {until}; a topic that already learned alerts at once",
+        format_duration(config.learning_ms)
+    ))
+}

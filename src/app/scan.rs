@@ -1,0 +1,410 @@
+//! The composition of `scan`: a reader, workers, and one thread that puts their results back in
+//! the input's order, folds observations and writes alerts.
+//!
+//! Chunks of records carry a number; the output follows the numbers, so it does not depend on the
+//! threads. All channels are bounded: a slow output slows the reading.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::alert::{self, Alert, Origin};
+use crate::app::held::Held;
+use crate::clock;
+use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::ingest::envelope::{self, Outcome};
+use crate::ingest::file::{self, FileEvent};
+use crate::position::Position;
+use crate::terms::local::{LocalFold, LocalVerdict};
+
+/// Records go to the workers in chunks of about this size, or this many.
+const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_RECORDS: usize = 512;
+/// Chunks under way: what bounds the memory.
+const CHUNKS_QUEUED: usize = 32;
+
+pub struct ScanOptions {
+    /// Files, directories, `-` for standard input.
+    pub paths: Vec<PathBuf>,
+    pub cluster: String,
+    pub threads: usize,
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
+    pub instance: String,
+}
+
+/// Counts of one scan.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct ScanStats {
+    pub events: u64,
+    pub records: u64,
+    /// Bytes of the records, after decompression.
+    pub bytes: u64,
+    pub alerts: BTreeMap<String, u64>,
+    /// Items that are no audit events and not meant to be, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Items and files that could not be read, by error class.
+    pub unreadable: BTreeMap<String, u64>,
+    /// First sightings that stayed silent because their rule was learning.
+    pub learned: u64,
+}
+
+/// Where a scan's results go. Called from one thread, in the order of the input.
+pub trait ScanSink {
+    fn alert(&mut self, alert: &Alert) -> std::io::Result<()>;
+    /// `record` is absent for a file that could not be opened or decompressed.
+    fn unreadable(
+        &mut self,
+        path: &str,
+        line: Option<u64>,
+        reason: &str,
+        record: Option<&[u8]>,
+    ) -> std::io::Result<()>;
+    /// Nothing more is at hand right now.
+    fn flush(&mut self) -> std::io::Result<()>;
+    /// Input bytes read so far (before decompression) and in all, where that is known.
+    fn progress(&mut self, read: u64, total: Option<u64>);
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error("the output could not be written: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("the new-terms state failed: {0}")]
+    State(#[from] crate::terms::store::StoreError),
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+struct Chunk {
+    number: u64,
+    records: Vec<RawRecord>,
+    bytes: Vec<u8>,
+    failures: Vec<(usize, Failure)>,
+    read: u64,
+    total: Option<u64>,
+}
+
+struct RawRecord {
+    path: Arc<str>,
+    line: u64,
+    range: std::ops::Range<usize>,
+}
+
+struct Failure {
+    path: Arc<str>,
+    line: Option<u64>,
+    class: &'static str,
+    reason: String,
+    record: Option<Vec<u8>>,
+}
+
+/// What a worker made of a chunk, in the order of its records.
+struct Examined {
+    number: u64,
+    items: Vec<Item>,
+    events: u64,
+    records: u64,
+    bytes: u64,
+    skipped: BTreeMap<&'static str, u64>,
+    read: u64,
+    total: Option<u64>,
+}
+
+enum Item {
+    /// With the number of its event within the chunk.
+    Detection(u64, Detection),
+    Failure(Failure),
+}
+
+pub fn scan(
+    options: &ScanOptions,
+    matcher: &Matcher,
+    fold: &mut LocalFold<'_>,
+    sink: &mut dyn ScanSink,
+) -> Result<ScanStats, ScanError> {
+    let threads = options.threads.max(1);
+    let (chunk_sender, chunks) = bounded::<Chunk>(CHUNKS_QUEUED);
+    let (examined_sender, examined) = bounded::<Examined>(CHUNKS_QUEUED);
+    std::thread::scope(|scope| {
+        let mut builder = std::thread::Builder::new().name("scan-reader".to_owned());
+        builder
+            .spawn_scoped(scope, move || read(&options.paths, &chunk_sender))
+            .map_err(ScanError::Thread)?;
+        for number in 0..threads {
+            let chunks = chunks.clone();
+            let examined_sender = examined_sender.clone();
+            builder = std::thread::Builder::new().name(format!("scan-worker-{number}"));
+            builder
+                .spawn_scoped(scope, move || {
+                    for chunk in chunks {
+                        if examined_sender.send(examine(options, matcher, chunk)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(ScanError::Thread)?;
+        }
+        drop(chunks);
+        drop(examined_sender);
+        Merge::new(options, fold, sink).run(&examined)
+    })
+}
+
+/// The reader's thread: until the input ends or nobody listens.
+fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
+    let mut number = 0;
+    let mut open = Chunk {
+        number: 0,
+        records: Vec::new(),
+        bytes: Vec::new(),
+        failures: Vec::new(),
+        read: 0,
+        total: None,
+    };
+    let mut flush = |open: &mut Chunk| -> bool {
+        if open.records.is_empty() && open.failures.is_empty() {
+            return true;
+        }
+        let next = Chunk {
+            number: 0,
+            records: Vec::new(),
+            bytes: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
+            failures: Vec::new(),
+            read: open.read,
+            total: open.total,
+        };
+        let mut full = std::mem::replace(open, next);
+        full.number = number;
+        number += 1;
+        chunks.send(full).is_ok()
+    };
+    file::read_paths(paths, &mut |event| match event {
+        FileEvent::Record { path, line, bytes, progress } => {
+            let start = open.bytes.len();
+            open.bytes.extend_from_slice(bytes);
+            open.records.push(RawRecord {
+                path: Arc::clone(path),
+                line,
+                range: start..open.bytes.len(),
+            });
+            open.read = progress.read;
+            open.total = progress.total;
+            if open.bytes.len() >= CHUNK_BYTES || open.records.len() >= CHUNK_RECORDS {
+                return flush(&mut open);
+            }
+            true
+        }
+        FileEvent::Failed { path, line, class, reason, bytes } => {
+            open.failures.push((
+                open.records.len(),
+                Failure {
+                    path: Arc::clone(path),
+                    line,
+                    class,
+                    reason,
+                    record: bytes.map(<[u8]>::to_vec),
+                },
+            ));
+            true
+        }
+        FileEvent::Idle => flush(&mut open),
+    });
+    flush(&mut open);
+}
+
+fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
+    let mut result = Examined {
+        number: chunk.number,
+        items: Vec::new(),
+        events: 0,
+        records: chunk.records.len() as u64,
+        bytes: 0,
+        skipped: BTreeMap::new(),
+        read: chunk.read,
+        total: chunk.total,
+    };
+    let mut failures = chunk.failures.into_iter().peekable();
+    let mut detections = Vec::new();
+    for (index, record) in chunk.records.iter().enumerate() {
+        while let Some((_, failure)) = failures.next_if(|(before, _)| *before <= index) {
+            result.items.push(Item::Failure(failure));
+        }
+        let bytes = chunk.bytes.get(record.range.clone()).unwrap_or_default();
+        result.bytes += bytes.len() as u64;
+        let mut failed: Option<(&'static str, String, u64)> = None;
+        let (items, events, skipped) = (&mut result.items, &mut result.events, &mut result.skipped);
+        envelope::read(bytes, None, &mut |item, outcome| match outcome {
+            Outcome::Event(read) => {
+                *events += 1;
+                let wrapper_time_ms = read.wrapper_time.map(|time| time.as_millisecond());
+                if options.since_ms.is_some() || options.until_ms.is_some() {
+                    let time =
+                        read.event.time().map(|time| time.as_millisecond()).or(wrapper_time_ms);
+                    let before = |bound: Option<i64>| matches!((time, bound), (Some(t), Some(b)) if t < b);
+                    if before(options.since_ms)
+                        || (options.until_ms.is_some() && time.is_some() && !before(options.until_ms))
+                    {
+                        return;
+                    }
+                }
+                let context = Context {
+                    cluster: &options.cluster,
+                    position: Position::File {
+                        path: record.path.to_string(),
+                        line: record.line,
+                        item,
+                    },
+                    wrapper_id: read.wrapper_id.as_deref(),
+                    wrapper_time_ms,
+                };
+                matcher.examine(read.event, context, &mut detections);
+                let number = *events;
+                items.extend(detections.drain(..).map(|found| Item::Detection(number, found)));
+            }
+            Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
+            Outcome::Unreadable(error) => {
+                let failed = failed.get_or_insert_with(|| (error.class(), error.to_string(), 0));
+                failed.2 += 1;
+            }
+        });
+        if let Some((class, reason, count)) = failed {
+            let reason =
+                if count > 1 { format!("{reason} (and {} more items)", count - 1) } else { reason };
+            result.items.push(Item::Failure(Failure {
+                path: Arc::clone(&record.path),
+                line: Some(record.line),
+                class,
+                reason,
+                record: Some(bytes.to_vec()),
+            }));
+        }
+    }
+    result.items.extend(failures.map(|(_, failure)| Item::Failure(failure)));
+    result
+}
+
+/// Puts the workers' results back in order.
+struct Merge<'a, 'fold> {
+    options: &'a ScanOptions,
+    fold: &'a mut LocalFold<'fold>,
+    sink: &'a mut dyn ScanSink,
+    held: Held,
+    released: Vec<Alert>,
+    stats: ScanStats,
+    /// The running maximum of the event times: `scan`'s clock for new terms.
+    time_ms: i64,
+}
+
+impl<'a, 'fold> Merge<'a, 'fold> {
+    fn new(
+        options: &'a ScanOptions,
+        fold: &'a mut LocalFold<'fold>,
+        sink: &'a mut dyn ScanSink,
+    ) -> Self {
+        Merge {
+            options,
+            fold,
+            sink,
+            held: Held::default(),
+            released: Vec::new(),
+            stats: ScanStats::default(),
+            time_ms: i64::MIN,
+        }
+    }
+
+    fn run(mut self, examined: &Receiver<Examined>) -> Result<ScanStats, ScanError> {
+        let mut waiting: BTreeMap<u64, Examined> = BTreeMap::new();
+        let mut next = 0;
+        for result in examined {
+            waiting.insert(result.number, result);
+            while let Some(result) = waiting.remove(&next) {
+                next += 1;
+                self.merge(result)?;
+            }
+            if waiting.is_empty() && examined.is_empty() {
+                self.sink.flush()?;
+            }
+        }
+        self.held.release_all(&mut self.released);
+        self.print()?;
+        self.sink.flush()?;
+        Ok(self.stats)
+    }
+
+    fn merge(&mut self, result: Examined) -> Result<(), ScanError> {
+        let before = self.stats.events;
+        for item in result.items {
+            match item {
+                Item::Failure(failure) => {
+                    *self.stats.unreadable.entry(failure.class.to_owned()).or_default() += 1;
+                    self.sink.unreadable(
+                        &failure.path,
+                        failure.line,
+                        &failure.reason,
+                        failure.record.as_deref(),
+                    )?;
+                }
+                Item::Detection(number, detection) => {
+                    let event = before + number;
+                    self.held.release(event, &mut self.released);
+                    if let Some(alert) = self.decide(detection)? {
+                        self.held.push(alert, event);
+                    }
+                }
+            }
+        }
+        self.stats.events += result.events;
+        self.stats.records += result.records;
+        self.stats.bytes += result.bytes;
+        for (reason, count) in result.skipped {
+            *self.stats.skipped.entry(reason.to_owned()).or_default() += count;
+        }
+        self.held.release(self.stats.events, &mut self.released);
+        self.print()?;
+        self.sink.progress(result.read, result.total);
+        Ok(())
+    }
+
+    fn decide(&mut self, detection: Detection) -> Result<Option<Alert>, ScanError> {
+        let origin = Origin {
+            instance: self.options.instance.clone(),
+            created_ms: clock::now_ms(),
+            latency_ms: None,
+        };
+        match detection {
+            Detection::Finding(finding) => Ok(Some(alert::from_finding(&finding, &origin))),
+            Detection::Observation(observation) => {
+                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(i64::MIN));
+                match self.fold.observe(&observation, self.time_ms.max(0))? {
+                    LocalVerdict::Nothing => Ok(None),
+                    LocalVerdict::Learned => {
+                        self.stats.learned += 1;
+                        Ok(None)
+                    }
+                    LocalVerdict::Alert(first_seen) => {
+                        Ok(Some(alert::from_observation(&observation, &first_seen, &origin)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn print(&mut self) -> Result<(), ScanError> {
+        for alert in self.released.drain(..) {
+            *self.stats.alerts.entry(alert.rule.id.clone()).or_default() += 1;
+            self.sink.alert(&alert)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes one JSON line.
+pub fn write_json_line(out: &mut dyn Write, alert: &Alert) -> std::io::Result<()> {
+    let mut line = alert.to_json().map_err(std::io::Error::other)?;
+    line.push(b'\n');
+    out.write_all(&line)
+}

@@ -1,0 +1,263 @@
+//! The worker pool: batches of candidate records in, settled records out.
+//!
+//! A worker owns nothing between two batches. It decodes, matches and encodes; it sends nothing
+//! and commits nothing. What a batch turns into depends on the batch alone, so the order of the
+//! workers never shows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::message::{Headers, OwnedHeaders};
+
+use crate::alert::{self, Alert, Origin};
+use crate::clock;
+use crate::detect::finding::Finding;
+use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::ingest::envelope::{self, Outcome, Wrapper};
+use crate::output::dead_letter::{self, Reason};
+use crate::output::producer::{Output, OutputKind, Ticket};
+use crate::position::Position;
+use crate::stats::Stats;
+use crate::terms::observation::Observation;
+use crate::terms::record;
+
+/// A record that the prefilter let through, copied out of librdkafka's buffer.
+#[derive(Debug)]
+pub struct Candidate {
+    pub ticket: Ticket,
+    pub topic: Arc<str>,
+    pub partition: i32,
+    /// In the batch's bytes.
+    pub payload: Range<usize>,
+    pub key: Option<Vec<u8>>,
+    pub headers: Option<OwnedHeaders>,
+    pub append_ms: Option<i64>,
+    /// From the topic's name or a header, where the configuration asks for it.
+    pub cluster: Option<String>,
+}
+
+/// Candidates with their bytes in one buffer.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub bytes: Vec<u8>,
+    pub candidates: Vec<Candidate>,
+}
+
+/// What one alert needs to be told apart from the stages before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertMark {
+    pub id: String,
+    pub rule_id: String,
+    pub revision: u8,
+    pub outcome_known: bool,
+    pub event_time_ms: Option<i64>,
+    pub append_ms: Option<i64>,
+}
+
+#[derive(Debug)]
+pub struct Product {
+    pub output: Output,
+    pub alert: Option<AlertMark>,
+}
+
+/// A candidate whose outputs are all known.
+#[derive(Debug)]
+pub struct Settled {
+    pub ticket: Ticket,
+    /// Bytes of the payload, to be taken off what is in flight.
+    pub size: usize,
+    pub products: Vec<Product>,
+}
+
+/// What a worker needs to know; the same for all of them.
+#[derive(Clone)]
+pub struct Worker {
+    pub matcher: Arc<Matcher>,
+    pub stats: Arc<Stats>,
+    pub instance: Arc<str>,
+    /// Where the configuration names none for a record.
+    pub cluster: Arc<str>,
+    /// JSON pointer to the cluster's name in the record.
+    pub cluster_field: Option<Arc<str>>,
+    pub forced_wrapper: Option<Wrapper>,
+    pub alerts_topic: Arc<str>,
+    pub observations_topic: Arc<str>,
+    pub observations_partitions: u32,
+    pub dead_letters_topic: Arc<str>,
+}
+
+impl Worker {
+    /// Until the channel of batches closes.
+    pub fn run(&self, batches: &Receiver<Batch>, settled: &Sender<Vec<Settled>>) {
+        for batch in batches {
+            let results = self.process(&batch);
+            if settled.send(results).is_err() {
+                return;
+            }
+        }
+    }
+
+    pub fn process(&self, batch: &Batch) -> Vec<Settled> {
+        batch.candidates.iter().map(|candidate| self.settle(candidate, &batch.bytes)).collect()
+    }
+
+    fn settle(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
+        let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
+        let mut cluster = candidate.cluster.clone();
+        if let (None, Some(pointer)) = (&cluster, &self.cluster_field) {
+            cluster = envelope::field_at(payload, pointer);
+        }
+        let cluster = cluster.unwrap_or_else(|| self.cluster.to_string());
+        let mut products = Vec::new();
+        let mut detections = Vec::new();
+        let mut unreadable: Option<Reason> = None;
+        envelope::read(payload, self.forced_wrapper, &mut |item, outcome| match outcome {
+            Outcome::Event(read) => {
+                self.stats.events.add(1);
+                self.stats.events_by_wrapper.add(read.wrapper.as_str(), 1);
+                let context = Context {
+                    cluster: &cluster,
+                    position: Position::Kafka {
+                        topic: candidate.topic.to_string(),
+                        partition: candidate.partition,
+                        offset: candidate.ticket.offset,
+                        item,
+                    },
+                    wrapper_id: read.wrapper_id.as_deref(),
+                    wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
+                };
+                let examined = self.matcher.examine(read.event, context, &mut detections);
+                self.stats.terms_cut.add(examined.tuples_cut);
+            }
+            Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
+            Outcome::Unreadable(error) => {
+                self.stats.unreadable.add(error.class(), 1);
+                let reason = unreadable.get_or_insert_with(|| Reason {
+                    class: error.class(),
+                    text: error.to_string(),
+                    item,
+                    unreadable_items: 0,
+                });
+                reason.unreadable_items += 1;
+            }
+        });
+        for detection in detections {
+            let product = match detection {
+                Detection::Finding(finding) => self.alert(candidate, &finding),
+                Detection::Observation(observation) => self.observation(candidate, &observation),
+            };
+            match product {
+                Ok(product) => products.push(product),
+                // Encoding our own types can't fail; if it does, the record is not lost.
+                Err(error) => {
+                    tracing::error!(%error, "a result could not be encoded");
+                    unreadable.get_or_insert_with(|| Reason {
+                        class: "internal",
+                        text: format!("a result could not be encoded: {error}"),
+                        item: 0,
+                        unreadable_items: 1,
+                    });
+                }
+            }
+        }
+        if let Some(reason) = unreadable {
+            products.push(Product {
+                output: dead_letter::output(
+                    &self.dead_letters_topic,
+                    &dead_letter::Original {
+                        topic: &candidate.topic,
+                        partition: candidate.partition,
+                        key: candidate.key.as_deref(),
+                        payload: Some(payload),
+                        headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+                    },
+                    &reason,
+                    candidate.ticket,
+                ),
+                alert: None,
+            });
+        }
+        Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
+    }
+
+    fn alert(
+        &self,
+        candidate: &Candidate,
+        finding: &Finding,
+    ) -> Result<Product, serde_json::Error> {
+        let created_ms = clock::now_ms();
+        let origin = Origin {
+            instance: self.instance.to_string(),
+            created_ms,
+            latency_ms: candidate.append_ms.map(|append| (created_ms - append).max(0)),
+        };
+        let alert = alert::from_finding(finding, &origin);
+        Ok(Product {
+            alert: Some(AlertMark {
+                id: alert.id.clone(),
+                rule_id: alert.rule.id.clone(),
+                revision: alert.revision,
+                outcome_known: alert.outcome_known,
+                event_time_ms: finding.event_time_ms,
+                append_ms: candidate.append_ms,
+            }),
+            output: alert_output(&alert, &self.alerts_topic, candidate.ticket)?,
+        })
+    }
+
+    fn observation(
+        &self,
+        candidate: &Candidate,
+        observation: &Observation,
+    ) -> Result<Product, serde_json::Error> {
+        let partition =
+            record::partition_for(&observation.shard_key, self.observations_partitions);
+        Ok(Product {
+            alert: None,
+            output: Output {
+                kind: OutputKind::Observation,
+                topic: Arc::clone(&self.observations_topic),
+                partition: Some(i32::try_from(partition).unwrap_or(0)),
+                key: Some(record::key(observation)),
+                payload: Some(record::value(observation)?),
+                headers: Vec::new(),
+                reduced: None,
+                ticket: candidate.ticket,
+            },
+        })
+    }
+}
+
+/// Alerts over this size carry a smaller form for brokers that refuse them. Kafka's default for
+/// `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
+const REDUCED_ABOVE_BYTES: usize = 900_000;
+
+/// The record of an alert: key, headers, and a smaller form beside a very large one.
+pub fn alert_output(
+    alert: &Alert,
+    topic: &Arc<str>,
+    ticket: Ticket,
+) -> Result<Output, serde_json::Error> {
+    let payload = alert.to_json()?;
+    let reduced =
+        if payload.len() > REDUCED_ABOVE_BYTES { Some(alert.to_reduced_json()?) } else { None };
+    Ok(Output {
+        kind: OutputKind::Alert,
+        topic: Arc::clone(topic),
+        partition: None,
+        key: Some(alert.key().as_bytes().to_vec()),
+        payload: Some(payload),
+        headers: alert
+            .headers()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), Some(value.into_bytes())))
+            .collect(),
+        reduced,
+        ticket,
+    })
+}
+
+fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
+    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+}

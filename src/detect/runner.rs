@@ -1,0 +1,617 @@
+//! The detect half: one thread that polls the source, lets the prefilter look at the bytes in
+//! place, hands candidates to the pool, sends what comes back, and commits what is acknowledged.
+//!
+//! Owns the watermarks and the assignment. Everything under way carries (slot, epoch, offset);
+//! what comes back from a past epoch is dropped. Backpressure pauses all partitions while too
+//! many bytes are in flight, so memory is bounded whatever the brokers do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::clock;
+use crate::config::ClusterFrom;
+use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
+use crate::detect::told::{Tell, Told};
+use crate::ingest::kafka::{GroupConsumer, GroupHandler};
+use crate::ingest::prefilter::{Prefilter, Verdict};
+use crate::ingest::watermark::Watermark;
+use crate::output::producer::{Output, OutputKind, OutputProducer, ProducerFatal, Ticket};
+use crate::stats::Stats;
+
+/// A batch goes to the pool when it holds this much, or when the source has nothing more.
+const BATCH_MAX_CANDIDATES: usize = 256;
+const BATCH_MAX_BYTES: usize = 512 * 1024;
+/// Records polled between two looks at the results.
+const POLLS_A_TURN: usize = 2_000;
+const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
+/// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// Waits of `poll`: short while results are expected, long when nothing is under way.
+const POLL_BUSY: Duration = Duration::from_millis(1);
+const POLL_IDLE: Duration = Duration::from_millis(50);
+/// How long assigning waits for the group's offsets and the log's bounds.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+const TOLD_MAX_ALERTS: usize = 65_536;
+
+/// Why a half ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum HalfError {
+    #[error(transparent)]
+    Producer(#[from] ProducerFatal),
+    #[error("the consumer failed for good: {0}")]
+    Consumer(KafkaError),
+    #[error("{message}")]
+    Configuration { message: String, hint: String },
+    #[error("{0}")]
+    Internal(String),
+}
+
+struct Track {
+    epoch: u64,
+    mark: Watermark,
+    /// The offset of the last commit.
+    committed: i64,
+}
+
+struct Slot {
+    topic: Arc<str>,
+    partition: i32,
+    track: Option<Track>,
+}
+
+/// The channels to and from the pool.
+pub struct PoolHandle {
+    pub batches: Sender<Batch>,
+    pub settled: Receiver<Vec<Settled>>,
+}
+
+pub struct DetectHandler {
+    slots: Vec<Slot>,
+    slot_by_topic: HashMap<Arc<str>, HashMap<i32, u32>>,
+    last_slot: u32,
+    epoch: u64,
+    batch: Batch,
+    pool: PoolHandle,
+    prefilter: Arc<Prefilter>,
+    cluster_from: ClusterFrom,
+    producer: OutputProducer,
+    marks: HashMap<(Ticket, String), AlertMark>,
+    told: Told,
+    stats: Arc<Stats>,
+    in_flight_bytes: usize,
+    max_in_flight_bytes: usize,
+    /// Batches in the pool.
+    in_pool: usize,
+    paused: bool,
+    acknowledged: Vec<Arc<Output>>,
+    fatal: Option<HalfError>,
+    last_commit: Instant,
+}
+
+impl DetectHandler {
+    pub fn new(
+        pool: PoolHandle,
+        prefilter: Arc<Prefilter>,
+        cluster_from: ClusterFrom,
+        producer: OutputProducer,
+        stats: Arc<Stats>,
+        max_in_flight_bytes: usize,
+    ) -> Self {
+        DetectHandler {
+            slots: Vec::new(),
+            slot_by_topic: HashMap::new(),
+            last_slot: 0,
+            epoch: 0,
+            batch: Batch::default(),
+            pool,
+            prefilter,
+            cluster_from,
+            producer,
+            marks: HashMap::new(),
+            told: Told::new(TOLD_MAX_ALERTS),
+            stats,
+            in_flight_bytes: 0,
+            max_in_flight_bytes,
+            in_pool: 0,
+            paused: false,
+            acknowledged: Vec::new(),
+            fatal: None,
+            last_commit: clock::monotonic(),
+        }
+    }
+
+    fn slot(&mut self, topic: &str, partition: i32) -> u32 {
+        if let Some(slot) = self.slots.get(self.last_slot as usize)
+            && slot.partition == partition
+            && &*slot.topic == topic
+        {
+            return self.last_slot;
+        }
+        let found = self.slot_by_topic.get(topic).and_then(|slots| slots.get(&partition)).copied();
+        let number = found.unwrap_or_else(|| {
+            let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+            let topic: Arc<str> = topic.into();
+            self.slot_by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
+            self.slots.push(Slot { topic, partition, track: None });
+            number
+        });
+        self.last_slot = number;
+        number
+    }
+
+    /// The watermark of a ticket, unless its assignment is past.
+    fn track(&mut self, ticket: Ticket) -> Option<&mut Track> {
+        self.slots
+            .get_mut(ticket.slot as usize)?
+            .track
+            .as_mut()
+            .filter(|track| track.epoch == ticket.epoch)
+    }
+
+    fn fail(&mut self, error: HalfError) {
+        self.fatal.get_or_insert(error);
+    }
+
+    /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
+    pub fn receive(&mut self, message: &BorrowedMessage<'_>) {
+        let number = self.slot(message.topic(), message.partition());
+        let offset = message.offset();
+        let Some(slot) = self.slots.get_mut(number as usize) else { return };
+        let Some(track) = slot.track.as_mut() else { return };
+        if offset < track.mark.next() {
+            // Delivered again after a pause; it is under way or done already.
+            return;
+        }
+        let payload = message.payload();
+        self.stats.records.add(1);
+        let Some(payload) = payload else {
+            self.stats.tombstones.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return;
+        };
+        self.stats.bytes.add(payload.len() as u64);
+        if self.prefilter.verdict(payload) == Verdict::Drop {
+            self.stats.prefiltered.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return;
+        }
+        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
+        let admitted = track.mark.admit(offset);
+        let cluster = match &self.cluster_from {
+            ClusterFrom::Topic => Some(slot.topic.to_string()),
+            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
+                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
+                    let value = String::from_utf8_lossy(header.value?).into_owned();
+                    (!value.is_empty()).then_some(value)
+                })
+            }),
+            ClusterFrom::Fixed | ClusterFrom::Field(_) => None,
+        };
+        let start = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(payload);
+        self.batch.candidates.push(Candidate {
+            ticket,
+            topic: Arc::clone(&slot.topic),
+            partition: slot.partition,
+            payload: start..self.batch.bytes.len(),
+            key: message.key().map(<[u8]>::to_vec),
+            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
+            cluster,
+        });
+        self.in_flight_bytes += payload.len();
+        self.check_mark(admitted);
+        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
+            || self.batch.bytes.len() >= BATCH_MAX_BYTES
+        {
+            self.dispatch();
+        }
+    }
+
+    fn check_mark(&mut self, result: Result<(), crate::ingest::watermark::WatermarkError>) {
+        if let Err(error) = result {
+            self.fail(HalfError::Internal(format!("the watermark refused a step: {error}")));
+        }
+    }
+
+    /// Hands the open batch to the pool if there is room.
+    fn dispatch(&mut self) {
+        if self.batch.candidates.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        match self.pool.batches.try_send(batch) {
+            Ok(()) => self.in_pool += 1,
+            Err(TrySendError::Full(batch)) => self.batch = batch,
+            Err(TrySendError::Disconnected(batch)) => {
+                self.batch = batch;
+                self.fail(HalfError::Internal("the worker pool is gone".to_owned()));
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Ok(settled) = self.pool.settled.try_recv() {
+            self.settle(settled);
+        }
+        self.pump();
+    }
+
+    fn settle(&mut self, results: Vec<Settled>) {
+        self.in_pool -= 1;
+        for settled in results {
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
+            if self.track(settled.ticket).is_none() {
+                continue;
+            }
+            let mut outputs = 0;
+            for product in settled.products {
+                if let Some(mark) = &product.alert {
+                    match self.told.tell(&mark.id, mark.outcome_known) {
+                        Tell::First => {}
+                        Tell::Revision => self.stats.revisions.add(1),
+                        Tell::Repeat => {
+                            self.stats.repeats.add(1);
+                            continue;
+                        }
+                    }
+                }
+                if let Some(mark) = product.alert {
+                    self.marks.insert((settled.ticket, mark.id.clone()), mark);
+                }
+                outputs += 1;
+                self.in_flight_bytes += product.output.size();
+                if let Err(error) = self.producer.send(product.output) {
+                    self.fail(error.into());
+                    return;
+                }
+            }
+            if let Some(track) = self.track(settled.ticket) {
+                let result = track.mark.settle(settled.ticket.offset, outputs);
+                self.check_mark(result);
+            }
+        }
+    }
+
+    fn pump(&mut self) {
+        let mut acknowledged = std::mem::take(&mut self.acknowledged);
+        if let Err(error) = self.producer.pump(&mut acknowledged) {
+            self.fail(error.into());
+        }
+        self.acknowledge(&mut acknowledged);
+        self.acknowledged = acknowledged;
+    }
+
+    fn acknowledge(&mut self, acknowledged: &mut Vec<Arc<Output>>) {
+        for output in acknowledged.drain(..) {
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(output.size());
+            match output.kind {
+                OutputKind::Alert => self.count_alert(&output),
+                OutputKind::Observation => self.stats.observations.add(1),
+                OutputKind::DeadLetter => self.stats.dead_letters.add(1),
+                OutputKind::Marker => {}
+            }
+            if let Some(track) = self.track(output.ticket) {
+                let result = track.mark.acknowledge(output.ticket.offset);
+                self.check_mark(result);
+            }
+        }
+    }
+
+    fn count_alert(&mut self, output: &Output) {
+        let id = output.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        let Some(mark) = self.marks.remove(&(output.ticket, id.into_owned())) else { return };
+        self.stats.alerts.add(&mark.rule_id, 1);
+        let now = clock::now_ms();
+        if let Some(time) = mark.event_time_ms {
+            self.stats.event_to_alert.add(now - time);
+        }
+        if let Some(time) = mark.append_ms {
+            self.stats.append_to_alert.add(now - time);
+        }
+    }
+
+    /// Whether results or acknowledgements are still to come.
+    fn busy(&self) -> bool {
+        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    /// One look at everything but the source: results, acknowledgements, pauses, commits.
+    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
+        self.collect();
+        self.dispatch();
+        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
+        if full && !self.paused {
+            self.pause(consumer, true);
+        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
+            self.pause(consumer, false);
+        }
+        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
+            self.last_commit = clock::monotonic();
+            self.commit(consumer, None, CommitMode::Async);
+        }
+    }
+
+    fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
+        let mut partitions = TopicPartitionList::new();
+        for slot in self.slots.iter().filter(|slot| slot.track.is_some()) {
+            partitions.add_partition(&slot.topic, slot.partition);
+        }
+        let result =
+            if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
+        match result {
+            Ok(()) => {
+                tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                self.paused = pause;
+            }
+            Err(error) => tracing::warn!(%error, pause, "partitions could not be paused or resumed"),
+        }
+    }
+
+    /// Commits what is done, of the given partitions or of all.
+    fn commit(
+        &mut self,
+        consumer: &GroupConsumer<Self>,
+        only: Option<&TopicPartitionList>,
+        mode: CommitMode,
+    ) {
+        let mut offsets = TopicPartitionList::new();
+        for slot in &mut self.slots {
+            let Some(track) = slot.track.as_mut() else { continue };
+            if only.is_some_and(|only| only.find_partition(&slot.topic, slot.partition).is_none()) {
+                continue;
+            }
+            let offset = track.mark.committable();
+            if offset > track.committed {
+                let added =
+                    offsets.add_partition_offset(&slot.topic, slot.partition, Offset::Offset(offset));
+                if added.is_ok() {
+                    track.committed = offset;
+                }
+            }
+        }
+        if offsets.count() == 0 {
+            return;
+        }
+        if let Err(error) = consumer.commit(&offsets, mode) {
+            // What was read will be read again by whoever comes next: repeats, no loss.
+            tracing::warn!(%error, "offsets could not be committed");
+            for element in offsets.elements() {
+                let number = self.slot(element.topic(), element.partition());
+                if let Some(track) =
+                    self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut())
+                {
+                    track.committed = -1;
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing of the given partitions is under way, or the deadline.
+    fn drain(&mut self, partitions: &TopicPartitionList) {
+        let deadline = clock::monotonic() + DRAIN_MAX;
+        loop {
+            self.collect();
+            self.dispatch();
+            let under_way: usize = self
+                .slots
+                .iter()
+                .filter(|slot| partitions.find_partition(&slot.topic, slot.partition).is_some())
+                .filter_map(|slot| slot.track.as_ref())
+                .map(|track| track.mark.under_way())
+                .sum();
+            if under_way == 0 || self.fatal.is_some() {
+                return;
+            }
+            if clock::monotonic() >= deadline {
+                tracing::warn!(
+                    under_way,
+                    "gave up waiting for acknowledgements; the records will be read again"
+                );
+                return;
+            }
+            if self.in_pool > 0 {
+                if let Ok(settled) =
+                    self.pool.settled.recv_timeout(Duration::from_millis(5))
+                {
+                    self.settle(settled);
+                }
+            } else {
+                let mut acknowledged = std::mem::take(&mut self.acknowledged);
+                let result =
+                    self.producer.pump_waiting(Duration::from_millis(20), &mut acknowledged);
+                if let Err(error) = result {
+                    self.fail(error.into());
+                }
+                self.acknowledge(&mut acknowledged);
+                self.acknowledged = acknowledged;
+            }
+        }
+    }
+
+    /// Where to begin reading each partition: the group's offset, else the log's start. A
+    /// committed offset that the log no longer holds is a gap, which is counted and said.
+    fn starting_offsets(
+        &mut self,
+        consumer: &GroupConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        let mut asked = TopicPartitionList::new();
+        for element in partitions.elements() {
+            asked.add_partition(element.topic(), element.partition());
+        }
+        let committed = consumer.committed_offsets(asked, OFFSETS_TIMEOUT)?;
+        let mut explicit = TopicPartitionList::new();
+        for element in committed.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let (low, high) = consumer.fetch_watermarks(topic, partition, OFFSETS_TIMEOUT)?;
+            let start = match element.offset() {
+                Offset::Offset(offset) if offset < low => {
+                    let lost = u64::try_from(low - offset).unwrap_or(0);
+                    self.stats.gap.add(lost);
+                    tracing::error!(
+                        topic, partition, lost, committed = offset, log_start = low,
+                        "records were deleted from the topic before they were read"
+                    );
+                    low
+                }
+                Offset::Offset(offset) if offset > high => {
+                    tracing::warn!(
+                        topic, partition, committed = offset, log_end = high,
+                        "the committed offset is past the log's end (was the topic made anew?); beginning at its start"
+                    );
+                    low
+                }
+                Offset::Offset(offset) => offset,
+                _ => low,
+            };
+            explicit.add_partition_offset(topic, partition, Offset::Offset(start))?;
+        }
+        Ok(explicit)
+    }
+
+    pub fn take_fatal(&mut self) -> Option<HalfError> {
+        self.fatal.take()
+    }
+}
+
+impl GroupHandler for DetectHandler {
+    fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
+        self.epoch += 1;
+        let explicit = match self.starting_offsets(consumer, partitions) {
+            Ok(explicit) => explicit,
+            Err(error) => {
+                // A broker went away in the middle. librdkafka goes on asking for the group's
+                // offsets by itself; only a gap is then not counted.
+                tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
+                let mut stored = TopicPartitionList::new();
+                for element in partitions.elements() {
+                    let added = stored.add_partition_offset(
+                        element.topic(),
+                        element.partition(),
+                        Offset::Stored,
+                    );
+                    if let Err(error) = added {
+                        self.fail(HalfError::Consumer(error));
+                        return;
+                    }
+                }
+                stored
+            }
+        };
+        if let Err(error) = consumer.incremental_assign(&explicit) {
+            self.fail(HalfError::Consumer(error));
+            return;
+        }
+        for element in explicit.elements() {
+            let start = match element.offset() {
+                Offset::Offset(start) => start,
+                // Not known yet: the watermark begins with the first record.
+                _ => 0,
+            };
+            let number = self.slot(element.topic(), element.partition());
+            let epoch = self.epoch;
+            if let Some(slot) = self.slots.get_mut(number as usize) {
+                slot.track = Some(Track { epoch, mark: Watermark::new(start), committed: start });
+            }
+        }
+        if self.paused {
+            self.pause(consumer, true);
+        }
+        tracing::info!(partitions = explicit.count(), "source partitions assigned");
+    }
+
+    fn revoked(
+        &mut self,
+        consumer: &GroupConsumer<Self>,
+        partitions: &TopicPartitionList,
+        lost: bool,
+    ) {
+        if !lost {
+            self.drain(partitions);
+            self.commit(consumer, Some(partitions), CommitMode::Sync);
+        }
+        for element in partitions.elements() {
+            let number = self.slot(element.topic(), element.partition());
+            if let Some(slot) = self.slots.get_mut(number as usize) {
+                slot.track = None;
+            }
+        }
+        tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
+    }
+}
+
+/// The detect half's thread: until `stop` is set, then drains, commits and leaves the group.
+pub fn run(consumer: GroupConsumer<DetectHandler>, stop: &AtomicBool) -> Result<(), HalfError> {
+    let mut result = Ok(());
+    while !stop.load(Ordering::Relaxed) {
+        let busy = {
+            let mut handler = consumer.context().handler();
+            handler.turn(&consumer);
+            if let Some(error) = handler.take_fatal() {
+                result = Err(error);
+                break;
+            }
+            handler.busy()
+        };
+        if let Err(error) = poll_many(&consumer, busy) {
+            result = Err(error);
+            break;
+        }
+    }
+    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
+    // commits through the handler.
+    drop(consumer);
+    result
+}
+
+/// Polls until the source has nothing at hand or the turn is over.
+fn poll_many(consumer: &GroupConsumer<DetectHandler>, busy: bool) -> Result<(), HalfError> {
+    let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
+    for _ in 0..POLLS_A_TURN {
+        match consumer.poll(wait) {
+            None => return Ok(()),
+            Some(Ok(message)) => {
+                consumer.context().connection.reached();
+                let mut handler = consumer.context().handler();
+                handler.receive(&message);
+                if handler.in_flight_bytes >= handler.max_in_flight_bytes {
+                    return Ok(());
+                }
+            }
+            Some(Err(error)) => consumer_error(&error)?,
+        }
+        wait = Duration::ZERO;
+    }
+    Ok(())
+}
+
+/// Errors that `poll` returns: most pass by themselves and are only said.
+pub fn consumer_error(error: &KafkaError) -> Result<(), HalfError> {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed,
+        ) => {
+            tracing::error!(%error, "the source can't be read; trying again");
+            Ok(())
+        }
+        _ => {
+            tracing::warn!(%error, "reading the source failed; trying again");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What has been told of an alert: the memory that turns the stages of one event into one alert
+//! and one revision.
+//!
+//! Bounded and forgetful by design: what is forgotten is sent once more under the same id, which
+//! costs a repeat and never an alert.
+
+use std::collections::{HashMap, VecDeque};
+
+/// What to do with an alert of a given id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    First,
+    /// Sent before without an outcome, which this one brings.
+    Revision,
+    /// Tells nothing that was not told before.
+    Repeat,
+}
+
+#[derive(Debug)]
+pub struct Told {
+    outcome_by_id: HashMap<Box<str>, bool>,
+    order: VecDeque<Box<str>>,
+    capacity: usize,
+}
+
+impl Told {
+    /// Remembers the latest `capacity` ids.
+    pub fn new(capacity: usize) -> Self {
+        Told { outcome_by_id: HashMap::new(), order: VecDeque::new(), capacity: capacity.max(1) }
+    }
+
+    pub fn tell(&mut self, id: &str, outcome_known: bool) -> Tell {
+        if let Some(known) = self.outcome_by_id.get_mut(id) {
+            if outcome_known && !*known {
+                *known = true;
+                return Tell::Revision;
+            }
+            return Tell::Repeat;
+        }
+        if self.order.len() >= self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.outcome_by_id.remove(&oldest);
+        }
+        self.order.push_back(id.into());
+        self.outcome_by_id.insert(id.into(), outcome_known);
+        Tell::First
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_alert_and_one_revision_an_event() {
+        let mut told = Told::new(10);
+        assert_eq!(told.tell("a", false), Tell::First);
+        assert_eq!(told.tell("a", false), Tell::Repeat);
+        assert_eq!(told.tell("a", true), Tell::Revision);
+        assert_eq!(told.tell("a", true), Tell::Repeat);
+        assert_eq!(told.tell("a", false), Tell::Repeat, "a late first stage takes nothing back");
+        assert_eq!(told.tell("b", true), Tell::First);
+        assert_eq!(told.tell("b", true), Tell::Repeat);
+    }
+
+    #[test]
+    fn forgets_the_oldest_beyond_its_capacity() {
+        let mut told = Told::new(2);
+        for id in ["a", "b", "c"] {
+            assert_eq!(told.tell(id, true), Tell::First);
+        }
+        assert_eq!(told.tell("a", true), Tell::First);
+        assert_eq!(told.tell("c", true), Tell::Repeat);
+        assert_eq!(told.order.len(), 2);
+        assert_eq!(told.outcome_by_id.len(), 2);
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a group without offsets begins.
+//!
+//! The start is committed at once, before anything is read: an instance that dies right after its
+//! first start then goes on where the group began, and a partition that is added later, which has
+//! no offset, begins at its start rather than at its end.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::config::{Config, Start};
+use crate::ingest::kafka::group_config;
+use crate::topics::{Problem, TopicsError};
+
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+
+/// `partitions` are the source topics with their partition counts.
+pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
+    let group = &config.kafka.group_id;
+    let client = group_config(&config.client_config(), group, "error");
+    let consumer: BaseConsumer<DefaultConsumerContext> =
+        client.create().map_err(TopicsError::Client)?;
+    let mut asked = TopicPartitionList::new();
+    for (topic, count) in partitions {
+        for partition in 0..*count {
+            asked.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
+        }
+    }
+    let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            no_group_right(group)
+        } else {
+            unreachable(config, &error)
+        }
+    })?;
+    if committed.elements().iter().any(|element| {
+        element.error().is_err_and(|error| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+        })
+    }) {
+        return Err(no_group_right(group));
+    }
+    if committed.elements().iter().any(|element| matches!(element.offset(), Offset::Offset(_))) {
+        return Ok(());
+    }
+    let mut starts = TopicPartitionList::new();
+    for element in committed.elements() {
+        let (low, high) = consumer
+            .fetch_watermarks(element.topic(), element.partition(), REQUEST_MAX)
+            .map_err(|error| unreachable(config, &error))?;
+        let offset = match config.source.start {
+            Start::Earliest => low,
+            Start::Latest => high,
+        };
+        starts
+            .add_partition_offset(element.topic(), element.partition(), Offset::Offset(offset))
+            .map_err(TopicsError::Client)?;
+    }
+    match consumer.commit(&starts, CommitMode::Sync) {
+        Ok(()) => {
+            tracing::info!(group, start = ?config.source.start, "a new group: its start is committed");
+            Ok(())
+        }
+        Err(error) => match error.rdkafka_error_code() {
+            // Members are in the group already: another instance committed the start.
+            Some(
+                RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::RebalanceInProgress,
+            ) => Ok(()),
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => Err(no_group_right(group)),
+            _ => Err(unreachable(config, &error)),
+        },
+    }
+}
+
+fn no_group_right(group: &str) -> TopicsError {
+    TopicsError::Problems(vec![Problem {
+        message: format!("no right to use the consumer group `{group}`"),
+        hint: format!(
+            "grant the principal of `kafka.properties` the operation `Read` on the groups `{group}` and `{group}-terms`"
+        ),
+    }])
+}
+
+fn unreachable(config: &Config, error: &KafkaError) -> TopicsError {
+    TopicsError::Unreachable {
+        servers: config.kafka.bootstrap_servers.clone(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,208 @@
+//! The contiguous watermark of one partition: how far its offsets are done.
+//!
+//! Owns which offsets are still under way and how many outputs of each are unacknowledged. Does
+//! no I/O and knows no topics. Workers finish out of order and one record can raise many outputs;
+//! the offset that may be committed is the first one that is not done.
+
+use std::collections::VecDeque;
+
+/// Why a call did not fit the record's state. Always a bug of the caller; the watermark stays
+/// where it was, so that nothing is committed on the strength of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WatermarkError {
+    #[error("offset {offset} was admitted after {highest}")]
+    OutOfOrder { offset: i64, highest: i64 },
+    #[error("offset {0} is not under way")]
+    NotUnderWay(i64),
+    #[error("offset {0} has no unacknowledged output")]
+    NothingOutstanding(i64),
+}
+
+#[derive(Debug)]
+struct Pending {
+    offset: i64,
+    /// Outputs sent and not yet acknowledged.
+    outstanding: u32,
+    /// All outputs of the record are known.
+    settled: bool,
+}
+
+impl Pending {
+    fn done(&self) -> bool {
+        self.settled && self.outstanding == 0
+    }
+}
+
+/// Offsets are admitted in ascending order, gaps allowed (compaction, aborted transactions).
+#[derive(Debug)]
+pub struct Watermark {
+    /// One past the highest offset seen.
+    next: i64,
+    /// In ascending order of offsets; its front is never done.
+    pending: VecDeque<Pending>,
+}
+
+impl Watermark {
+    /// `start` is the first offset that will be read.
+    pub fn new(start: i64) -> Self {
+        Watermark { next: start, pending: VecDeque::new() }
+    }
+
+    /// The offset to commit: every offset below it is done.
+    pub fn committable(&self) -> i64 {
+        self.pending.front().map_or(self.next, |pending| pending.offset)
+    }
+
+    /// One past the highest offset seen.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Records under way.
+    pub fn under_way(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn advance(&mut self, offset: i64) -> Result<(), WatermarkError> {
+        if offset < self.next {
+            return Err(WatermarkError::OutOfOrder { offset, highest: self.next - 1 });
+        }
+        self.next = offset + 1;
+        Ok(())
+    }
+
+    /// A record that needs no work and raises no output.
+    pub fn pass(&mut self, offset: i64) -> Result<(), WatermarkError> {
+        self.advance(offset)
+    }
+
+    /// A record whose outputs are not known yet.
+    pub fn admit(&mut self, offset: i64) -> Result<(), WatermarkError> {
+        self.advance(offset)?;
+        self.pending.push_back(Pending { offset, outstanding: 0, settled: false });
+        Ok(())
+    }
+
+    /// All outputs of an admitted record are known: `outputs` of them wait for acknowledgement.
+    pub fn settle(&mut self, offset: i64, outputs: u32) -> Result<(), WatermarkError> {
+        let pending = self.find(offset)?;
+        if pending.settled {
+            return Err(WatermarkError::NotUnderWay(offset));
+        }
+        pending.settled = true;
+        pending.outstanding = outputs;
+        self.retire();
+        Ok(())
+    }
+
+    /// One output of a settled record is acknowledged.
+    pub fn acknowledge(&mut self, offset: i64) -> Result<(), WatermarkError> {
+        let pending = self.find(offset)?;
+        if pending.outstanding == 0 {
+            return Err(WatermarkError::NothingOutstanding(offset));
+        }
+        pending.outstanding -= 1;
+        self.retire();
+        Ok(())
+    }
+
+    fn find(&mut self, offset: i64) -> Result<&mut Pending, WatermarkError> {
+        let index = self
+            .pending
+            .binary_search_by_key(&offset, |pending| pending.offset)
+            .map_err(|_| WatermarkError::NotUnderWay(offset))?;
+        self.pending.get_mut(index).ok_or(WatermarkError::NotUnderWay(offset))
+    }
+
+    fn retire(&mut self) {
+        while self.pending.front().is_some_and(Pending::done) {
+            self.pending.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn commits_only_past_acknowledged_output() {
+        let mut mark = Watermark::new(10);
+        assert_eq!(mark.committable(), 10);
+        mark.pass(10).unwrap();
+        mark.admit(11).unwrap();
+        mark.pass(12).unwrap();
+        mark.admit(15).unwrap();
+        assert_eq!(mark.committable(), 11);
+        mark.settle(15, 0).unwrap();
+        assert_eq!(mark.committable(), 11, "a later record does not overtake an earlier one");
+        mark.settle(11, 2).unwrap();
+        mark.acknowledge(11).unwrap();
+        assert_eq!(mark.committable(), 11, "one of two outputs is not acknowledged");
+        mark.acknowledge(11).unwrap();
+        assert_eq!(mark.committable(), 16);
+        assert_eq!(mark.under_way(), 0);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let mut mark = Watermark::new(0);
+        mark.admit(3).unwrap();
+        assert_eq!(mark.pass(3), Err(WatermarkError::OutOfOrder { offset: 3, highest: 3 }));
+        assert_eq!(mark.acknowledge(3), Err(WatermarkError::NothingOutstanding(3)));
+        assert_eq!(mark.settle(2, 1), Err(WatermarkError::NotUnderWay(2)));
+        mark.settle(3, 1).unwrap();
+        assert_eq!(mark.settle(3, 1), Err(WatermarkError::NotUnderWay(3)));
+        assert_eq!(mark.committable(), 3);
+    }
+
+    proptest! {
+        /// Against a model that keeps every offset: whatever the order of the workers and of the
+        /// acknowledgements, the watermark is the first offset that is not done.
+        #[test]
+        fn is_the_first_offset_not_done(
+            records in prop::collection::vec((0i64..3, prop::option::of(0u32..4)), 1..40),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..200),
+        ) {
+            let mut mark = Watermark::new(0);
+            // What is left to do at each offset: None = to settle with n outputs.
+            let mut steps: Vec<(i64, bool)> = Vec::new();
+            let mut model: BTreeMap<i64, (u32, bool)> = BTreeMap::new();
+            let mut outputs_of = BTreeMap::new();
+            let mut offset = -1;
+            for (gap, outputs) in records {
+                offset += 1 + gap;
+                match outputs {
+                    None => mark.pass(offset).unwrap(),
+                    Some(outputs) => {
+                        mark.admit(offset).unwrap();
+                        model.insert(offset, (outputs, false));
+                        outputs_of.insert(offset, outputs);
+                        steps.push((offset, true));
+                    }
+                }
+            }
+            let end = offset + 1;
+            for pick in order {
+                if steps.is_empty() { break; }
+                let at = pick.index(steps.len());
+                let (offset, settle) = steps.swap_remove(at);
+                let entry = model.get_mut(&offset).unwrap();
+                if settle {
+                    mark.settle(offset, outputs_of[&offset]).unwrap();
+                    entry.1 = true;
+                    for _ in 0..outputs_of[&offset] { steps.push((offset, false)); }
+                } else {
+                    mark.acknowledge(offset).unwrap();
+                    entry.0 -= 1;
+                }
+                let expected = model.iter()
+                    .find(|(_, (left, settled))| *left > 0 || !settled)
+                    .map_or(end, |(offset, _)| *offset);
+                prop_assert_eq!(mark.committable(), expected);
+            }
+        }
+    }
+}

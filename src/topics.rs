@@ -1,0 +1,465 @@
+//! The topics: whether the brokers answer, whether the topics are there with the settings that
+//! correctness needs, and making our own when they are absent.
+//!
+//! Owns what the settings have to be and why. Never touches the source topics.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::clock;
+use crate::config::Config;
+use crate::duration::format_duration;
+use crate::limits;
+
+/// How long the start waits for brokers before it gives up.
+pub const CONNECT_MAX: Duration = Duration::from_secs(30);
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// How long a topic may take from its creation to its first leader.
+const CREATED_MAX: Duration = Duration::from_secs(30);
+
+/// What keeps the stream from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    #[error("no broker of `{servers}` answered within {} s: {reason}", CONNECT_MAX.as_secs())]
+    Unreachable { servers: String, reason: String },
+    /// Everything that is wrong, in words, each with what to do.
+    #[error("{}", problems_text(.0))]
+    Problems(Vec<Problem>),
+    #[error("the Kafka client could not be made: {0}")]
+    Client(KafkaError),
+}
+
+/// One thing that is wrong with a topic, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub message: String,
+    pub hint: String,
+}
+
+fn problems_text(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+impl TopicsError {
+    /// What to do about it, a line each.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            TopicsError::Unreachable { .. } => vec![
+                "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?"
+                    .to_owned(),
+            ],
+            TopicsError::Problems(problems) => {
+                problems.iter().map(|problem| problem.hint.clone()).collect()
+            }
+            TopicsError::Client(_) => vec!["see `kafka.properties` in the configuration".to_owned()],
+        }
+    }
+}
+
+/// One of our topics as it should be.
+#[derive(Debug, Clone)]
+struct Wanted {
+    name: String,
+    partitions: i32,
+    settings: Vec<(&'static str, String)>,
+}
+
+/// How one topic was found, for `topics check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicReport {
+    pub name: String,
+    pub role: &'static str,
+    pub partitions: Option<usize>,
+    pub created: bool,
+    pub problems: Vec<Problem>,
+}
+
+/// What the stream needs to know of the topics.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub topics: Vec<TopicReport>,
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    pub fn problems(&self) -> Vec<Problem> {
+        self.topics.iter().flat_map(|topic| topic.problems.clone()).collect()
+    }
+}
+
+/// A partition count for alerts and dead letters where we make the topics.
+const OUTPUT_PARTITIONS: i32 = 6;
+
+pub struct Topics<'a> {
+    config: &'a Config,
+    client_config: ClientConfig,
+    reader: BaseConsumer<DefaultConsumerContext>,
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+struct Found {
+    partitions: usize,
+    error: Option<RDKafkaErrorCode>,
+}
+
+impl<'a> Topics<'a> {
+    pub fn new(config: &'a Config) -> Result<Self, TopicsError> {
+        let client_config = config.client_config();
+        let mut reader_config = client_config.clone();
+        // A metadata request of a consumer does not make the topic it asks for.
+        reader_config.set("allow.auto.create.topics", "false");
+        reader_config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        let reader = reader_config.create().map_err(TopicsError::Client)?;
+        let mut admin_config = client_config.clone();
+        admin_config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        let admin = admin_config.create().map_err(TopicsError::Client)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| TopicsError::Client(KafkaError::AdminOpCreation(error.to_string())))?;
+        Ok(Topics { config, client_config, reader, admin, runtime })
+    }
+
+    /// Waits until a broker answers; the number of brokers.
+    pub fn connect(&self, wait: Duration) -> Result<usize, TopicsError> {
+        let deadline = clock::monotonic() + wait;
+        let mut said = false;
+        loop {
+            let left = deadline.saturating_duration_since(clock::monotonic());
+            let attempt = left.min(Duration::from_secs(5)).max(Duration::from_millis(100));
+            match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
+                Ok(metadata) => return Ok(metadata.brokers().len()),
+                Err(error) => {
+                    if clock::monotonic() >= deadline {
+                        return Err(TopicsError::Unreachable {
+                            servers: self.config.kafka.bootstrap_servers.clone(),
+                            reason: error.to_string(),
+                        });
+                    }
+                    if !said {
+                        said = true;
+                        tracing::warn!(%error, servers = %self.config.kafka.bootstrap_servers,
+                            "no broker answers yet; trying for {} s", wait.as_secs());
+                    }
+                    // A refused connection comes back at once; waiting on the client's own queue
+                    // paces the attempts.
+                    let _ = self.reader.poll(Duration::from_millis(250));
+                }
+            }
+        }
+    }
+
+    fn find(&self, topic: &str) -> Result<Found, KafkaError> {
+        let metadata = self.reader.fetch_metadata(Some(topic), REQUEST_MAX)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(match found {
+            Some(found) => Found {
+                partitions: found.partitions().len(),
+                error: found.error().map(RDKafkaErrorCode::from),
+            },
+            None => Found { partitions: 0, error: Some(RDKafkaErrorCode::UnknownTopicOrPartition) },
+        })
+    }
+
+    fn observations(&self, longest_window_ms: i64) -> Wanted {
+        Wanted {
+            name: self.config.observations.topic.clone(),
+            partitions: i32::try_from(self.config.observations.partitions).unwrap_or(i32::MAX),
+            settings: vec![
+                ("cleanup.policy", "compact,delete".to_owned()),
+                ("message.timestamp.type", "LogAppendTime".to_owned()),
+                ("min.compaction.lag.ms", limits::COMPACTION_LAG_MS.to_string()),
+                ("retention.ms", limits::observation_retention_ms(longest_window_ms).to_string()),
+                ("retention.bytes", "-1".to_owned()),
+                ("segment.ms", limits::OBSERVATION_SEGMENT_MS.to_string()),
+                ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+                ("compression.type", "producer".to_owned()),
+                ("max.message.bytes", limits::RECORD_MAX_BYTES.to_string()),
+            ],
+        }
+    }
+
+    /// Looks at every topic; makes our own where they are absent and `create` says so.
+    pub fn survey(&self, longest_window_ms: i64, create: bool) -> Result<Report, TopicsError> {
+        let brokers = self.connect(CONNECT_MAX)?;
+        let mut warnings = Vec::new();
+        let wanted_replicas = self.config.observations.replication_factor;
+        let replicas = wanted_replicas.min(i32::try_from(brokers).unwrap_or(1)).max(1);
+        let mut topics = Vec::new();
+        for name in &self.config.source.topics {
+            topics.push(self.source(name)?);
+        }
+        let observations = self.observations(longest_window_ms);
+        let plain = |name: &str| Wanted {
+            name: name.to_owned(),
+            partitions: OUTPUT_PARTITIONS,
+            settings: vec![("max.message.bytes", limits::RECORD_MAX_BYTES.to_string())],
+        };
+        let own = [
+            ("observations", observations),
+            ("alerts", plain(&self.config.alerts.topic)),
+            ("dead letters", plain(&self.config.dead_letters.topic)),
+        ];
+        for (role, wanted) in own {
+            topics.push(self.own(role, &wanted, replicas, create)?);
+        }
+        if replicas < wanted_replicas && topics.iter().any(|topic| topic.created) {
+            warnings.push(format!(
+                "the cluster has {brokers} broker(s): topics were made with a replication factor of {replicas} instead of {wanted_replicas}"
+            ));
+        }
+        Ok(Report { topics, warnings })
+    }
+
+    fn source(&self, name: &str) -> Result<TopicReport, TopicsError> {
+        let found = self.find(name).map_err(|error| self.unreachable(&error))?;
+        let mut report = TopicReport {
+            name: name.to_owned(),
+            role: "source",
+            partitions: None,
+            created: false,
+            problems: Vec::new(),
+        };
+        match found.error {
+            None => report.partitions = Some(found.partitions),
+            Some(error) => report.problems.push(absent("source", name, error, false)),
+        }
+        Ok(report)
+    }
+
+    fn own(
+        &self,
+        role: &'static str,
+        wanted: &Wanted,
+        replicas: i32,
+        create: bool,
+    ) -> Result<TopicReport, TopicsError> {
+        let mut report = TopicReport {
+            name: wanted.name.clone(),
+            role,
+            partitions: None,
+            created: false,
+            problems: Vec::new(),
+        };
+        let mut found = self.find(&wanted.name).map_err(|error| self.unreachable(&error))?;
+        if found.error == Some(RDKafkaErrorCode::UnknownTopicOrPartition) && create {
+            match self.create(wanted, replicas) {
+                Ok(created) => report.created = created,
+                Err(problem) => {
+                    report.problems.push(problem);
+                    return Ok(report);
+                }
+            }
+            found = self.await_created(wanted)?;
+        }
+        if let Some(error) = found.error {
+            report.problems.push(absent(role, &wanted.name, error, true));
+            return Ok(report);
+        }
+        report.partitions = Some(found.partitions);
+        if role == "observations" {
+            self.check_observations(wanted, found.partitions, &mut report);
+        }
+        Ok(report)
+    }
+
+    fn create(&self, wanted: &Wanted, replicas: i32) -> Result<bool, Problem> {
+        let mut topic =
+            NewTopic::new(&wanted.name, wanted.partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in &wanted.settings {
+            topic = topic.set(key, value);
+        }
+        if replicas >= 3 {
+            topic = topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false");
+        }
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_MAX));
+        let result = self.runtime.block_on(self.admin.create_topics([&topic], &options));
+        let refused = |reason: String| Problem {
+            message: format!("the topic `{}` could not be made: {reason}", wanted.name),
+            hint: format!(
+                "grant `Create` on it, or make it beforehand with {} partitions and {}",
+                wanted.partitions,
+                settings_text(&wanted.settings)
+            ),
+        };
+        match result {
+            Ok(results) => match results.into_iter().next() {
+                Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+                Some(Err((_, code))) => Err(refused(code.to_string())),
+                _ => Ok(true),
+            },
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    fn await_created(&self, wanted: &Wanted) -> Result<Found, TopicsError> {
+        let deadline: Instant = clock::monotonic() + CREATED_MAX;
+        loop {
+            let found = self.find(&wanted.name).map_err(|error| self.unreachable(&error))?;
+            if found.error.is_none() && found.partitions > 0 || clock::monotonic() >= deadline {
+                return Ok(found);
+            }
+            let _ = self.reader.poll(Duration::from_millis(50));
+        }
+    }
+
+    fn check_observations(&self, wanted: &Wanted, partitions: usize, report: &mut TopicReport) {
+        let name = &wanted.name;
+        if i32::try_from(partitions) != Ok(wanted.partitions) {
+            report.problems.push(Problem {
+                message: format!(
+                    "the observations topic `{name}` has {partitions} partitions, the configuration says {}: users would move to other partitions and lose their history",
+                    wanted.partitions
+                ),
+                hint: format!(
+                    "set `observations.partitions = {partitions}`; to change the number, stop every instance, delete the topic and let it be made anew (the history is then learned anew)"
+                ),
+            });
+        }
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
+        let specifier = ResourceSpecifier::Topic(name);
+        let described = self.runtime.block_on(self.admin.describe_configs([&specifier], &options));
+        let resource = match described.map(|results| results.into_iter().next()) {
+            Ok(Some(Ok(resource))) => resource,
+            Ok(Some(Err(code))) => {
+                report.problems.push(undescribed(name, &code.to_string()));
+                return;
+            }
+            Ok(None) => return,
+            Err(error) => {
+                report.problems.push(undescribed(name, &error.to_string()));
+                return;
+            }
+        };
+        let value = |key: &str| resource.get(key).and_then(|entry| entry.value.clone());
+        for (key, wanted_value) in &wanted.settings {
+            let Some(actual) = value(key) else { continue };
+            let (fits, why) = setting_fits(key, &actual, wanted_value);
+            if !fits {
+                report.problems.push(Problem {
+                    message: format!(
+                        "the observations topic `{name}` has `{key}={actual}`: {why}"
+                    ),
+                    hint: format!(
+                        "kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config '{key}={}'",
+                        if wanted_value.contains(',') { format!("[{wanted_value}]") } else { wanted_value.clone() }
+                    ),
+                });
+            }
+        }
+    }
+
+    fn unreachable(&self, error: &KafkaError) -> TopicsError {
+        TopicsError::Unreachable {
+            servers: self.config.kafka.bootstrap_servers.clone(),
+            reason: error.to_string(),
+        }
+    }
+
+    /// The configuration that these clients were made with.
+    pub fn client_config(&self) -> &ClientConfig {
+        &self.client_config
+    }
+}
+
+fn settings_text(settings: &[(&'static str, String)]) -> String {
+    settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn absent(role: &str, name: &str, error: RDKafkaErrorCode, ours: bool) -> Problem {
+    match error {
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Problem {
+            message: format!("the {role} topic `{name}` does not exist"),
+            hint: if ours {
+                "run `kubetell topics create`, or leave `topics.create` at true".to_owned()
+            } else {
+                format!("make it, or name the right one in `source.topics` (the pipeline that writes audit events owns it; kubetell never makes it): `{name}`")
+            },
+        },
+        RDKafkaErrorCode::TopicAuthorizationFailed => Problem {
+            message: format!("no right to use the {role} topic `{name}`"),
+            hint: format!(
+                "grant the principal of `kafka.properties` the operations `Describe` and `{}` on it",
+                if ours { "Write` and, for observations, `Read" } else { "Read" }
+            ),
+        },
+        other => Problem {
+            message: format!("the {role} topic `{name}` can't be used: {other}"),
+            hint: "see the brokers' logs".to_owned(),
+        },
+    }
+}
+
+fn undescribed(name: &str, reason: &str) -> Problem {
+    Problem {
+        message: format!("the settings of the observations topic `{name}` can't be read: {reason}"),
+        hint: "grant `DescribeConfigs` on it".to_owned(),
+    }
+}
+
+/// Whether a setting of the observations topic is as correctness needs it, and if not, why it
+/// matters.
+fn setting_fits(key: &str, actual: &str, wanted: &str) -> (bool, String) {
+    let number = |text: &str| text.parse::<i64>().ok();
+    let at_least = |what: &str| {
+        let (Some(is), Some(should)) = (number(actual), number(wanted)) else {
+            return (false, format!("`{wanted}` is expected"));
+        };
+        let fits = is < 0 || is >= should;
+        (fits, format!("{what}; it has to be at least {wanted} ({})", format_duration(should)))
+    };
+    match key {
+        "cleanup.policy" => {
+            let mut policies: Vec<&str> = actual.split(',').map(str::trim).collect();
+            policies.sort_unstable();
+            (
+                policies == ["compact", "delete"],
+                "the state is a fold of this log, which compaction keeps small and deletion lets expire; `compact,delete` is needed".to_owned(),
+            )
+        }
+        "message.timestamp.type" => (
+            actual == "LogAppendTime",
+            "time is what the broker says it is; `LogAppendTime` is needed".to_owned(),
+        ),
+        "min.compaction.lag.ms" => {
+            at_least("a restarting instance has to find every record since its last commit")
+        }
+        "retention.ms" => at_least("terms would be forgotten before their window is over"),
+        "retention.bytes" => {
+            (number(actual).is_some_and(|bytes| bytes < 0), "terms would be forgotten by size; `-1` is needed".to_owned())
+        }
+        // These only decide how soon compaction runs; ours are what we make the topic with.
+        _ => (true, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_would_lose_state_are_refused() {
+        let check = |key: &str, actual: &str, wanted: &str, fits: bool| {
+            assert_eq!(setting_fits(key, actual, wanted).0, fits, "{key}={actual}");
+        };
+        check("cleanup.policy", "compact,delete", "compact,delete", true);
+        check("cleanup.policy", "delete, compact", "compact,delete", true);
+        check("cleanup.policy", "compact", "compact,delete", false);
+        check("cleanup.policy", "delete", "compact,delete", false);
+        check("message.timestamp.type", "CreateTime", "LogAppendTime", false);
+        check("message.timestamp.type", "LogAppendTime", "LogAppendTime", true);
+        check("min.compaction.lag.ms", "0", "86400000", false);
+        check("min.compaction.lag.ms", "86400000", "86400000", true);
+        check("retention.ms", "604800000", "691200000", false);
+        check("retention.ms", "-1", "691200000", true);
+        check("retention.bytes", "1000", "-1", false);
+        check("retention.bytes", "-1", "-1", true);
+        check("segment.ms", "604800000", "14400000", true);
+    }
+}

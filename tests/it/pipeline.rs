@@ -1,0 +1,482 @@
+//! `run` on a real Kafka, against `scan` over the same events.
+//!
+//! The oracle for what should be raised is `scan`; the oracle for what was raised is Kafka's own
+//! console consumer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
+use crate::kafka::client::Record;
+use crate::kafka::process::{Process, Signal, kubetell};
+use crate::kafka::tools::Consumed;
+use crate::kafka::{DEADLINE, unique};
+use crate::support;
+
+const PARTITIONS: i32 = 6;
+
+/// One stream with topics, groups and state of its own on a broker.
+struct Stream {
+    prefix: String,
+    bootstrap: String,
+    dir: tempfile::TempDir,
+    extra: Vec<String>,
+}
+
+impl Stream {
+    fn new(kafka: &Broker, name: &str) -> Self {
+        let stream = Stream {
+            prefix: unique(name),
+            bootstrap: kafka.bootstrap(),
+            dir: tempfile::tempdir().unwrap(),
+            extra: Vec::new(),
+        };
+        kafka.create_topic(
+            &stream.source(),
+            PARTITIONS,
+            &[("max.message.bytes", "20000000")],
+        );
+        stream
+    }
+
+    fn source(&self) -> String {
+        format!("{}.audit", self.prefix)
+    }
+    fn alerts(&self) -> String {
+        format!("{}.alerts", self.prefix)
+    }
+    fn observations(&self) -> String {
+        format!("{}.observations", self.prefix)
+    }
+    fn dead_letters(&self) -> String {
+        format!("{}.dead", self.prefix)
+    }
+    fn state(&self, instance: &str) -> PathBuf {
+        self.dir.path().join(instance)
+    }
+
+    fn settings(&self, instance: &str) -> Vec<String> {
+        let mut settings = vec![
+            format!("kafka.bootstrap_servers={}", self.bootstrap),
+            format!("kafka.group_id={}", self.prefix),
+            format!("source.topics=[\"{}\"]", self.source()),
+            format!("alerts.topic={}", self.alerts()),
+            format!("observations.topic={}", self.observations()),
+            "observations.partitions=4".to_owned(),
+            "observations.replication_factor=1".to_owned(),
+            format!("dead_letters.topic={}", self.dead_letters()),
+            format!("state.directory={}", self.state(instance).display()),
+            "new_terms.learning=0s".to_owned(),
+            "cluster=test".to_owned(),
+            "kafka.properties.session.timeout.ms=6000".to_owned(),
+        ];
+        settings.extend(self.extra.iter().cloned());
+        settings
+    }
+
+    fn run(&self, instance: &str, more: &[&str]) -> Process {
+        let mut arguments = vec!["run".to_owned()];
+        for setting in self.settings(instance) {
+            arguments.push("--set".to_owned());
+            arguments.push(setting);
+        }
+        arguments.extend(more.iter().map(|text| (*text).to_owned()));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::spawn(kubetell(&arguments))
+    }
+
+    /// Lag of both groups: how many records are not committed.
+    fn lag(&self, kafka: &Broker) -> i64 {
+        let group = |group: String, topic: String| -> i64 {
+            let mut config = kafka.client_config();
+            config.set("group.id", &group);
+            let consumer: BaseConsumer = config.create().unwrap();
+            let Ok(metadata) = consumer.fetch_metadata(Some(&topic), DEADLINE) else { return 1 };
+            let partitions = metadata.topics()[0].partitions().len();
+            if partitions == 0 {
+                return 1;
+            }
+            let mut asked = TopicPartitionList::new();
+            for partition in 0..partitions {
+                asked.add_partition(&topic, i32::try_from(partition).unwrap());
+            }
+            let Ok(committed) = consumer.committed_offsets(asked, DEADLINE) else { return 1 };
+            committed
+                .elements()
+                .iter()
+                .map(|element| {
+                    let (low, high) = consumer
+                        .fetch_watermarks(&topic, element.partition(), DEADLINE)
+                        .unwrap_or((0, 1));
+                    match element.offset() {
+                        Offset::Offset(offset) => high - offset,
+                        // The markers alone need no commit before somebody reads.
+                        _ => high - low,
+                    }
+                })
+                .sum()
+        };
+        group(self.prefix.clone(), self.source())
+            + group(format!("{}-terms", self.prefix), self.observations())
+    }
+
+    fn wait_until_read(&self, kafka: &Broker) {
+        support::eventually(DEADLINE, "both groups have read everything", || self.lag(kafka) == 0);
+    }
+}
+
+/// The ids of exec alerts, and the (rule, terms) of new-terms alerts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Raised {
+    execs: BTreeSet<String>,
+    terms: BTreeSet<(String, Vec<String>)>,
+}
+
+impl Raised {
+    fn add(&mut self, alert: &Value) {
+        let rule = alert["rule"]["id"].as_str().unwrap().to_owned();
+        match alert["kubetell"].get("new_terms") {
+            Some(terms) => {
+                let terms =
+                    terms.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned());
+                self.terms.insert((rule, terms.collect()));
+            }
+            None => {
+                self.execs.insert(alert["event"]["id"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+}
+
+fn raised_on(records: &[Consumed]) -> Raised {
+    let mut raised = Raised::default();
+    let mut by_id: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for record in records {
+        let alert: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        support::assert_valid_ecs(&alert);
+        assert_eq!(record.key_text(), alert["event"]["id"].as_str().unwrap(), "keyed by its id");
+        raised.add(&alert);
+        by_id.entry(record.key_text().to_owned()).or_default().push(alert);
+    }
+    // What comes twice under one id and one revision is the same but for the times of raising it.
+    for alerts in by_id.values() {
+        for (at, one) in alerts.iter().enumerate() {
+            for other in &alerts[at + 1..] {
+                if one["kubetell"]["revision"] == other["kubetell"]["revision"] {
+                    assert_eq!(support::without_times(one), support::without_times(other));
+                }
+            }
+        }
+    }
+    raised
+}
+
+/// What `scan` raises over the same records, one file each.
+fn scanned(records: &[Vec<u8>]) -> Raised {
+    let dir = tempfile::tempdir().unwrap();
+    for (number, record) in records.iter().enumerate() {
+        std::fs::write(dir.path().join(format!("{number:06}")), record).unwrap();
+    }
+    let path = dir.path().to_str().unwrap();
+    let finished =
+        Process::spawn(kubetell(&["scan", path, "--format", "ecs", "--cluster", "test"]))
+            .wait(DEADLINE);
+    assert_eq!(finished.code(), Some(1), "{}", finished.stderr);
+    let mut raised = Raised::default();
+    for line in finished.stdout_text().lines() {
+        raised.add(&serde_json::from_str(line).unwrap());
+    }
+    assert!(!raised.execs.is_empty() && !raised.terms.is_empty());
+    raised
+}
+
+/// Real and own events in every wrapper.
+fn events() -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut records = Vec::new();
+    let fixtures = root.join("tests/fixtures/wrappers");
+    let mut files: Vec<_> =
+        std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 14, "a fixture for every wrapper");
+    records.extend(files.iter().map(|file| std::fs::read(file).unwrap()));
+    records.extend(support::story().into_iter().map(|record| record.bytes));
+    let shared = root.join("../shared/data/apiserver");
+    if let Ok(log) = std::fs::read_to_string(shared.join("audit.jsonl")) {
+        records.extend(log.lines().map(|line| line.as_bytes().to_vec()));
+        let batches = std::fs::read_to_string(shared.join("webhook.jsonl")).unwrap();
+        records.extend(batches.lines().map(|line| line.as_bytes().to_vec()));
+    }
+    records
+}
+
+fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
+    let records: Vec<Record> = records
+        .iter()
+        .enumerate()
+        .map(|(number, record)| {
+            Record::value(record.clone()).partition(i32::try_from(number).unwrap() % PARTITIONS)
+        })
+        .collect();
+    kafka.produce(topic, &records);
+}
+
+fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
+    for group in [stream.prefix.clone(), format!("{}-terms", stream.prefix)] {
+        let offsets = kafka.group_offsets(&group);
+        assert!(!offsets.is_empty());
+        for ((topic, partition), offset) in offsets {
+            let committed = offset.committed.unwrap_or(0);
+            assert_eq!(committed, offset.log_end, "{group} in {topic} {partition}");
+        }
+    }
+}
+
+#[test]
+fn two_instances_raise_what_scan_raises() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "equal");
+    let records = events();
+    let expected = scanned(&records);
+    let (first, second) = records.split_at(records.len() / 2);
+    produce(kafka, &stream.source(), first);
+    let one = stream.run("one", &[]);
+    let two = stream.run("two", &[]);
+    produce(kafka, &stream.source(), second);
+    stream.wait_until_read(kafka);
+    // One ends as an operator would end it: the other takes over what it had.
+    assert_eq!(one.terminate(DEADLINE).code(), Some(0));
+    let finished = two.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+
+    assert_eq!(raised_on(&kafka.consume_all(&stream.alerts())), expected);
+    assert_offsets_at_the_end(kafka, &stream);
+    assert!(kafka.consume_all(&stream.dead_letters()).is_empty());
+}
+
+#[test]
+fn a_stop_and_a_kill_in_the_middle_change_nothing() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "restart");
+    let records = events();
+    let expected = scanned(&records);
+    let parts: Vec<&[Vec<u8>]> = records.chunks(records.len().div_ceil(4)).collect();
+    produce(kafka, &stream.source(), parts[0]);
+    let one = stream.run("one", &[]);
+    one.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
+    produce(kafka, &stream.source(), parts[1]);
+    assert_eq!(one.terminate(DEADLINE).code(), Some(0));
+    // The same state directory again; this one is killed.
+    let killed = stream.run("one", &[]);
+    killed.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
+    produce(kafka, &stream.source(), parts[2]);
+    killed.signal(Signal::KILL);
+    killed.wait(DEADLINE);
+    // Another state directory: the view is folded anew from the log.
+    let last = stream.run("two", &[]);
+    produce(kafka, &stream.source(), parts[3]);
+    stream.wait_until_read(kafka);
+    let finished = last.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+
+    assert_eq!(raised_on(&kafka.consume_all(&stream.alerts())), expected);
+    assert_offsets_at_the_end(kafka, &stream);
+}
+
+#[test]
+fn each_half_runs_alone() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "halves");
+    let records = events();
+    let expected = scanned(&records);
+    produce(kafka, &stream.source(), &records);
+    let detect = stream.run("detect", &["--role", "detect"]);
+    let first_seen = stream.run("first-seen", &["--role", "first-seen"]);
+    stream.wait_until_read(kafka);
+    assert_eq!(detect.terminate(DEADLINE).code(), Some(0));
+    assert_eq!(first_seen.terminate(DEADLINE).code(), Some(0));
+    assert_eq!(raised_on(&kafka.consume_all(&stream.alerts())), expected);
+}
+
+#[test]
+fn bad_records_go_to_the_dead_letters_and_the_stream_goes_on() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "bad");
+    let good = std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wrappers/01_bare_file_line.json"),
+    )
+    .unwrap();
+    let bad: Vec<(&str, Vec<u8>)> = vec![
+        ("random bytes", (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        ("empty", Vec::new()),
+        ("10 MB of text", vec![b'a'; 10_000_000]),
+        ("deeply nested", [vec![b'['; 100_000], vec![b']'; 100_000]].concat()),
+        ("deeply nested objects", "{\"a\":".repeat(50_000).into_bytes()),
+        ("gzip bomb", support::gzip_bomb()),
+        ("truncated", good[..good.len() / 2].to_vec()),
+        ("no audit event", br#"{"kind":"Event","apiVersion":"v1"}"#.to_vec()),
+    ];
+    let mut records = Vec::new();
+    for (at, (name, bytes)) in bad.iter().enumerate() {
+        let partition = i32::try_from(at).unwrap() % PARTITIONS;
+        records.push(
+            Record::value(bytes.clone()).partition(partition).key(*name).header("trace", "abc"),
+        );
+        records.push(Record::default().key("tombstone").partition(partition));
+        records.push(Record::value(support::exec_event(&format!("after-{at}"))).partition(partition));
+    }
+    kafka.produce(&stream.source(), &records);
+    let run = stream.run("one", &[]);
+    stream.wait_until_read(kafka);
+    assert_eq!(run.terminate(DEADLINE).code(), Some(0));
+
+    let alerts = kafka.consume_all(&stream.alerts());
+    assert_eq!(raised_on(&alerts).execs.len(), bad.len(), "an alert after each bad record");
+    let dead = kafka.consume_all(&stream.dead_letters());
+    let by_key: BTreeMap<&str, &Consumed> =
+        dead.iter().map(|record| (record.key_text(), record)).collect();
+    assert_eq!(dead.len(), bad.len());
+    for (name, bytes) in &bad {
+        let letter = by_key.get(name).unwrap_or_else(|| panic!("{name} is not there"));
+        assert!(letter.value.as_deref().unwrap_or_default() == bytes.as_slice(), "{name} is unchanged");
+        assert_eq!(letter.header("trace"), Some("abc"), "{name} keeps its headers");
+        assert_eq!(letter.header("kubetell-topic"), Some(stream.source().as_str()));
+        assert!(!letter.header("kubetell-error-class").unwrap().is_empty());
+        assert!(!letter.header("kubetell-error").unwrap().is_empty());
+        assert!(letter.header("kubetell-offset").unwrap().parse::<i64>().is_ok());
+    }
+}
+
+#[test]
+fn a_broker_that_goes_away_is_waited_for() {
+    let mut kafka = Broker::start(Options::default());
+    let stream = Stream::new(&kafka, "away");
+    let records = events();
+    let expected = scanned(&records);
+    let (first, second) = records.split_at(records.len() / 2);
+    produce(&kafka, &stream.source(), first);
+    let run = stream.run("one", &[]);
+    stream.wait_until_read(&kafka);
+    kafka.kill();
+    run.wait_for_stderr(DEADLINE, |line| line.contains("no broker can be reached"));
+    kafka.restart();
+    produce(&kafka, &stream.source(), second);
+    stream.wait_until_read(&kafka);
+    let finished = run.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("reached again"), "{}", finished.stderr);
+    assert_eq!(raised_on(&kafka.consume_all(&stream.alerts())), expected);
+}
+
+/// Runs to its end, which is an error: its exit code and what it says.
+fn check_refusal(process: Process, code: i32, says: &[&str]) {
+    let finished = process.wait(DEADLINE);
+    assert_eq!(finished.code(), Some(code), "{}", finished.stderr);
+    for text in says {
+        assert!(finished.stderr.contains(text), "`{text}` is not in:\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_keeps_run_from_starting_is_said() {
+    let kafka = broker::shared();
+    let mut stream = Stream::new(kafka, "refused");
+
+    stream.extra = vec![format!("source.topics=[\"{}-none\"]", stream.prefix)];
+    check_refusal(stream.run("a", &[]), 78, &["does not exist", "hint:"]);
+
+    stream.extra = vec![format!("state.directory={}", "/proc/kubetell")];
+    check_refusal(stream.run("a", &[]), 78, &["/proc/kubetell", "hint:"]);
+
+    // The topics are there from the run before; another number of partitions is refused.
+    stream.extra = vec!["observations.partitions=5".to_owned()];
+    check_refusal(stream.run("a", &[]), 78, &["has 4 partitions", "hint:"]);
+    check_refusal(stream.run("a", &["--role", "detect"]), 78, &["has 4 partitions"]);
+
+    stream.extra = vec!["delivery=exactly-once".to_owned()];
+    check_refusal(stream.run("a", &[]), 78, &["exactly-once", "not available in this version"]);
+    stream.extra = vec!["alerts.format=ocsf".to_owned()];
+    check_refusal(stream.run("a", &[]), 78, &["ocsf", "not available in this version"]);
+
+    stream.extra = Vec::new();
+    let holder = stream.run("held", &[]);
+    holder.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
+    check_refusal(stream.run("held", &[]), 78, &["another process", "hint:"]);
+    assert_eq!(holder.terminate(DEADLINE).code(), Some(0));
+}
+
+#[test]
+fn a_topic_without_rights_is_refused() {
+    let kafka = Broker::start(Options { security: Security::Acl, ..Options::default() });
+    let mut stream = Stream::new(&kafka, "rights");
+    stream.extra = kafka
+        .security_properties(NOBODY)
+        .into_iter()
+        .map(|(key, value)| format!("kafka.properties.{key}={value}"))
+        .collect();
+    let run = stream.run("one", &[]);
+    let finished = run.wait(DEADLINE);
+    assert_eq!(finished.code(), Some(78), "{}", finished.stderr);
+    assert!(finished.stderr.contains("no right"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("hint:"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains(NOBODY.1), "a password in {}", finished.stderr);
+}
+
+#[test]
+fn unreachable_brokers_end_the_start_with_69() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let process = Process::spawn(kubetell(&[
+        "run",
+        "--set",
+        &format!("kafka.bootstrap_servers=127.0.0.1:{port}"),
+        "--set",
+        &format!("state.directory={}", dir.path().display()),
+    ]));
+    check_refusal(process, 69, &["no broker", "hint:"]);
+}
+
+#[test]
+fn observations_topic_is_made_as_correctness_needs_it_and_checked() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "settings");
+    let mut arguments = vec!["topics".to_owned(), "create".to_owned()];
+    for setting in stream.settings("one") {
+        arguments.extend(["--set".to_owned(), setting]);
+    }
+    let command = |verb: &str| {
+        let mut arguments = arguments.clone();
+        arguments[1] = verb.to_owned();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::spawn(kubetell(&arguments)).wait(DEADLINE)
+    };
+    assert_eq!(command("check").code(), Some(78), "nothing is there yet");
+    assert_eq!(command("create").code(), Some(0));
+    assert_eq!(command("check").code(), Some(0));
+    let settings = kafka.topic_settings(&stream.observations());
+    assert_eq!(settings.get("cleanup.policy").map(String::as_str), Some("compact,delete"));
+    assert_eq!(settings.get("message.timestamp.type").map(String::as_str), Some("LogAppendTime"));
+    assert_eq!(settings.get("min.compaction.lag.ms").map(String::as_str), Some("86400000"));
+    assert_eq!(settings.get("retention.ms").map(String::as_str), Some("691200000"));
+
+    // A topic somebody made by hand, with settings that lose state.
+    let by_hand = unique("by-hand");
+    kafka.create_topic(&by_hand, 4, &[("cleanup.policy", "delete")]);
+    arguments.extend(["--set".to_owned(), format!("observations.topic={by_hand}")]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let finished = Process::spawn(kubetell(&arguments)).wait(DEADLINE);
+    assert_eq!(finished.code(), Some(78));
+    for text in ["cleanup.policy", "message.timestamp.type", "kafka-configs.sh"] {
+        assert!(finished.stderr.contains(text) || finished.stdout_text().contains(text), "{text}");
+    }
+}
+
+/// A half second is no test's measure: nothing here asserts a time.
+const _: Duration = DEADLINE;
