@@ -25,6 +25,17 @@ pub const SOURCE_IPS_MAX: usize = 8;
 /// Most matches of one view that an alert lists.
 pub const MATCHES_LISTED_MAX: usize = 32;
 
+/// Longest `message` of an alert. Its parts are bounded so that the whole stays below.
+pub const MESSAGE_MAX_CHARS: usize = 4_096;
+/// Longest command line within a message; the alert carries the whole one elsewhere.
+pub const MESSAGE_COMMAND_MAX_CHARS: usize = 512;
+/// Longest name (of a user, pod, client) within a message. Kubernetes object names end at 253.
+pub const MESSAGE_NAME_MAX_CHARS: usize = 256;
+/// Longest value that the text form of an alert shows on one line.
+pub const TERMINAL_VALUE_MAX_CHARS: usize = 2_048;
+/// Most matches that the text form of an alert lists; the others are counted.
+pub const TERMINAL_MATCHES_MAX: usize = 4;
+
 /// Longest outage of the first-seen half that loses nothing (L in the protocol).
 pub const OUTAGE_MAX_MS: i64 = 8 * HOUR_MS;
 /// How long a later stage may revise an alert (R in the protocol).
@@ -54,4 +65,7 @@ const _: () = {
     assert!(DECOMPRESSED_FREE_BYTES <= DECOMPRESSED_MAX_BYTES);
     assert!(RECORD_MAX_BYTES <= DECOMPRESSED_MAX_BYTES);
     assert!(WRAPPER_MAX_DEPTH < JSON_MAX_DEPTH);
+    // A command, at most eight names, and the words between them.
+    assert!(MESSAGE_COMMAND_MAX_CHARS + 8 * MESSAGE_NAME_MAX_CHARS + 1_024 <= MESSAGE_MAX_CHARS);
+    assert!(MESSAGE_COMMAND_MAX_CHARS <= TERMINAL_VALUE_MAX_CHARS);
 };

@@ -1,1 +1,3 @@
 //! Where results go: Kafka, files, the terminal.
+
+pub mod terminal;
