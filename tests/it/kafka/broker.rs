@@ -1,0 +1,431 @@
+//! A real Apache Kafka: one process that is broker and controller, on free ports of 127.0.0.1.
+//!
+//! Owns the process, its folder and its ports. What it started ends with it: a broker is killed
+//! when it is dropped, and a watchdog kills it when the test binary ends in any other way, since
+//! the shared broker lives in a static, which Rust never drops, and a test run may be killed.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use base64::Engine;
+use kubetell::clock;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+use super::DEADLINE;
+
+/// How often a broker is started on other ports when somebody else took those that were free.
+const START_ATTEMPTS: u32 = 5;
+/// How much of the broker's log a failure shows.
+const LOG_TAIL_LINES: usize = 60;
+
+/// The users of a broker with [`Security::Acl`]: name and password.
+pub const ADMIN: (&str, &str) = ("admin", "admin-password");
+/// May log in, and nothing else until somebody gives it a right.
+pub const NOBODY: (&str, &str) = ("nobody", "nobody-password");
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// Everybody may do everything.
+    #[default]
+    Plaintext,
+    /// `SASL_PLAINTEXT` with the mechanism `PLAIN`, and an authorizer under which [`ADMIN`] may
+    /// do everything and everybody else only what an ACL allows.
+    Acl,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub security: Security,
+    /// Lines for `server.properties`; they win over the harness's own.
+    pub properties: Vec<(String, String)>,
+    /// The ports of the first attempt, (clients, controller), instead of free ones.
+    pub first_ports: Option<(u16, u16)>,
+}
+
+/// The jars of Apache Kafka.
+pub fn libs() -> PathBuf {
+    let libs = std::env::var_os("KUBETELL_KAFKA_LIBS").map(PathBuf::from).unwrap_or_default();
+    assert!(
+        libs.join("slf4j-simple-1.7.36.jar").exists() || contains_jars(&libs),
+        "these tests need a real Apache Kafka, and KUBETELL_KAFKA_LIBS (`{}`) holds no jars: \
+         use `tests/run`, which fetches it, instead of `cargo test`",
+        libs.display()
+    );
+    libs
+}
+
+fn contains_jars(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut files| {
+        files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "jar")))
+    })
+}
+
+/// A command that runs a class of Kafka's.
+pub fn java(heap_mb: u32, log_level: &str, class: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .arg(format!("-Xmx{heap_mb}m"))
+        // Small and quick to start; throughput is not what these tests measure.
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"])
+        .arg(format!("-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}"))
+        .arg("-cp")
+        // The JVM itself expands the asterisk.
+        .arg(libs().join("*"))
+        .arg(class);
+    command
+}
+
+pub struct Broker {
+    folder: TempDir,
+    cluster_id: String,
+    options: Options,
+    port: u16,
+    controller_port: u16,
+    running: Option<Running>,
+}
+
+/// The broker that all tests share which only add topics and groups of their own to it. Started
+/// by the first that asks.
+pub fn shared() -> &'static Broker {
+    static SHARED: OnceLock<Broker> = OnceLock::new();
+    SHARED.get_or_init(|| Broker::start(Options::default()))
+}
+
+impl Broker {
+    /// Starts a broker of one's own and waits until it answers. For tests that stop it, stop its
+    /// time or need other settings; all others take the [`shared`] one.
+    pub fn start(options: Options) -> Self {
+        let mut ports = options.first_ports;
+        for _ in 0..START_ATTEMPTS {
+            let (port, controller_port) = ports.take().unwrap_or_else(free_ports);
+            let folder = tempfile::Builder::new().prefix("kubetell-kafka-").tempdir().unwrap();
+            let mut broker = Self {
+                folder,
+                cluster_id: random_cluster_id(),
+                options: options.clone(),
+                port,
+                controller_port,
+                running: None,
+            };
+            broker.format();
+            match broker.launch() {
+                Ok(()) => return broker,
+                // Between choosing a port and listening on it somebody else may take it.
+                Err(()) if broker.log().contains("Address already in use") => {}
+                Err(()) => panic!("Kafka did not start\n{}", broker.log_tail()),
+            }
+        }
+        panic!("Kafka found its ports taken {START_ATTEMPTS} times in a row");
+    }
+
+    /// `HOST:PORT` for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    pub fn security(&self) -> Security {
+        self.options.security
+    }
+
+    /// The settings with which a librdkafka client reaches this broker, as an administrator where
+    /// it asks who one is.
+    pub fn client_config(&self) -> ClientConfig {
+        self.client_config_as(ADMIN)
+    }
+
+    /// As [`Self::client_config`], for another user (name, password).
+    pub fn client_config_as(&self, user: (&str, &str)) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.bootstrap())
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "200");
+        for (key, value) in self.security_properties(user) {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// What a client must set beside `bootstrap.servers`, by librdkafka's names.
+    pub fn security_properties(&self, user: (&str, &str)) -> Vec<(&'static str, String)> {
+        match self.options.security {
+            Security::Plaintext => Vec::new(),
+            Security::Acl => vec![
+                ("security.protocol", "sasl_plaintext".to_owned()),
+                ("sasl.mechanism", "PLAIN".to_owned()),
+                ("sasl.username", user.0.to_owned()),
+                ("sasl.password", user.1.to_owned()),
+            ],
+        }
+    }
+
+    /// The properties file for Kafka's own tools.
+    pub fn tool_config(&self) -> PathBuf {
+        self.folder.path().join("client.properties")
+    }
+
+    /// Kills the broker, as a crash would: nothing is written any more. Its data stays.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Asks the broker to shut down and waits until it has.
+    pub fn stop(&mut self) {
+        let mut running = self.running.take().expect("the broker runs");
+        running.signal(Signal::TERM);
+        // Blocks; Kafka bounds its own shutdown.
+        running.child.wait().unwrap();
+    }
+
+    /// Starts a broker that was stopped or killed again, on its ports and with its data.
+    pub fn restart(&mut self) {
+        self.running = None;
+        // Its ports are its address: nothing else can be chosen now.
+        if self.launch().is_err() {
+            panic!("Kafka did not start again\n{}", self.log_tail());
+        }
+    }
+
+    /// Stops the broker's time: connections stay open, nothing is answered.
+    pub fn freeze(&self) {
+        self.running.as_ref().expect("the broker runs").signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.running.as_ref().expect("the broker runs").signal(Signal::CONT);
+    }
+
+    pub fn log(&self) -> String {
+        let mut log = Vec::new();
+        if let Ok(mut file) = File::open(self.log_path()) {
+            file.read_to_end(&mut log).ok();
+        }
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
+        format!("--- the end of Kafka's log\n{}\n---", tail.join("\n"))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("kafka.log")
+    }
+
+    fn properties_path(&self) -> PathBuf {
+        self.folder.path().join("server.properties")
+    }
+
+    /// Writes the settings and lays out the data folder.
+    fn format(&self) {
+        fs::write(self.properties_path(), self.server_properties()).unwrap();
+        fs::write(self.tool_config(), self.tool_properties()).unwrap();
+        let output = java(256, "warn", "kafka.tools.StorageTool")
+            .args(["format", "--standalone", "-t", &self.cluster_id, "-c"])
+            .arg(self.properties_path())
+            .output()
+            .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
+        assert!(
+            output.status.success(),
+            "Kafka's data folder could not be laid out: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn server_properties(&self) -> String {
+        let (port, controller) = (self.port, self.controller_port);
+        let protocol = match self.options.security {
+            Security::Plaintext => "PLAINTEXT",
+            Security::Acl => "SASL_PLAINTEXT",
+        };
+        let mut lines = format!(
+            "process.roles=broker,controller\n\
+             node.id=1\n\
+             listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=CLIENTS://127.0.0.1:{port}\n\
+             listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:PLAINTEXT\n\
+             inter.broker.listener.name=CLIENTS\n\
+             controller.listener.names=CONTROLLER\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             log.dirs={}\n\
+             auto.create.topics.enable=false\n\
+             group.initial.rebalance.delay.ms=0\n\
+             group.min.session.timeout.ms=500\n\
+             offsets.topic.num.partitions=2\n\
+             offsets.topic.replication.factor=1\n\
+             transaction.state.log.num.partitions=2\n\
+             transaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\n\
+             log.cleaner.dedupe.buffer.size=16777216\n\
+             num.network.threads=2\n\
+             num.io.threads=2\n",
+            self.folder.path().join("data").display()
+        );
+        if self.options.security == Security::Acl {
+            let ((admin, admin_password), (nobody, nobody_password)) = (ADMIN, NOBODY);
+            // Nobody but the controller's own listener, which only this broker uses, is anonymous.
+            lines.push_str(&format!(
+                "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                 super.users=User:{admin};User:ANONYMOUS\n\
+                 allow.everyone.if.no.acl.found=false\n\
+                 sasl.enabled.mechanisms=PLAIN\n\
+                 sasl.mechanism.inter.broker.protocol=PLAIN\n\
+                 listener.name.clients.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required \
+                 username=\"{admin}\" password=\"{admin_password}\" \
+                 user_{admin}=\"{admin_password}\" user_{nobody}=\"{nobody_password}\";\n"
+            ));
+        }
+        for (key, value) in &self.options.properties {
+            lines.push_str(&format!("{key}={value}\n"));
+        }
+        lines
+    }
+
+    fn tool_properties(&self) -> String {
+        match self.options.security {
+            Security::Plaintext => String::new(),
+            Security::Acl => format!(
+                "security.protocol=SASL_PLAINTEXT\n\
+                 sasl.mechanism=PLAIN\n\
+                 sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
+                 required username=\"{}\" password=\"{}\";\n",
+                ADMIN.0, ADMIN.1
+            ),
+        }
+    }
+
+    /// Starts the process and waits until it answers a client. An error is a broker that ended.
+    fn launch(&mut self) -> Result<(), ()> {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let child = java(512, "info", "kafka.Kafka")
+            .arg(self.properties_path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            // Ctrl-C is for the tests; the broker goes when they are gone.
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
+        let watchdog = watch(child.id(), self.folder.path());
+        let running = self.running.insert(Running { child, watchdog });
+
+        // Only an answer proves that it is up. The client retries the connection by itself, so
+        // each request blocks until it is answered or its time is over.
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", format!("127.0.0.1:{}", self.port))
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "200")
+            .set("log_level", "0");
+        if self.options.security == Security::Acl {
+            config
+                .set("security.protocol", "sasl_plaintext")
+                .set("sasl.mechanism", "PLAIN")
+                .set("sasl.username", ADMIN.0)
+                .set("sasl.password", ADMIN.1);
+        }
+        let probe: BaseConsumer = config.create().unwrap();
+        let until = clock::monotonic() + DEADLINE;
+        loop {
+            if running.child.try_wait().unwrap().is_some() {
+                return Err(());
+            }
+            let answer = probe.fetch_metadata(None, Duration::from_millis(500));
+            // Whoever else may hold the port may speak Kafka too: ask which cluster this is.
+            if answer.is_ok()
+                && probe.client().fetch_cluster_id(DEADLINE).as_deref() == Some(&self.cluster_id)
+            {
+                return Ok(());
+            }
+            if clock::monotonic() > until {
+                panic!("Kafka does not answer after {DEADLINE:?}\n{}", self.log_tail());
+            }
+        }
+    }
+}
+
+struct Running {
+    child: Child,
+    watchdog: Child,
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The watchdog first: after that nobody else signals the broker's process id. Killed, it
+        // does not come to remove the folder.
+        self.watchdog.kill().ok();
+        self.watchdog.wait().ok();
+        // A stopped process (`freeze`) can be killed too.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Starts a shell that waits for its standard input to end, which it does when this process is
+/// gone in whatever way, and then kills the broker and removes its folder.
+fn watch(pid: u32, folder: &Path) -> Child {
+    // The folder in the command line tells the broker from a stranger that got its number.
+    const SCRIPT: &str = r#"
+        trap '' INT TERM HUP
+        cat >/dev/null
+        if tr '\0' '\n' <"/proc/$1/cmdline" | grep -qF -- "$2"; then
+            kill -9 "$1"
+        fi
+        rm -rf -- "$2"
+    "#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "watchdog"])
+        .arg(pid.to_string())
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// Two ports that are free now. Held both at once, so that they differ.
+fn free_ports() -> (u16, u16) {
+    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
+}
+
+/// 16 random bytes in Kafka's way of writing them.
+fn random_cluster_id() -> String {
+    loop {
+        let bytes = uuid::Uuid::new_v4().into_bytes();
+        let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        // The tool takes an id with a dash at its start for an option.
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
+}

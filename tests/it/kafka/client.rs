@@ -1,0 +1,122 @@
+//! What a test does to a broker through librdkafka: create topics, write records.
+//!
+//! Reading back is done by Kafka's own tools (`tools`).
+
+use std::sync::{Arc, Mutex};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+
+use super::DEADLINE;
+use super::broker::Broker;
+
+/// A record to write.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Absent: the client chooses by the key.
+    pub partition: Option<i32>,
+    pub key: Option<Vec<u8>>,
+    /// Absent: a tombstone.
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    pub fn value(value: impl Into<Vec<u8>>) -> Self {
+        Self { value: Some(value.into()), ..Self::default() }
+    }
+
+    pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    pub fn partition(mut self, partition: i32) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl Broker {
+    /// Creates a topic, with settings by Kafka's names.
+    pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client_config().create().unwrap();
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
+        let options = AdminOptions::new()
+            .request_timeout(Some(DEADLINE))
+            // Answers when the topic can be used, so that nobody has to wait for it.
+            .operation_timeout(Some(DEADLINE));
+        let results = block_on(admin.create_topics([&new], &options)).unwrap();
+        for result in results {
+            result.unwrap_or_else(|(topic, error)| {
+                panic!("topic `{topic}` could not be created: {error}\n{}", self.log_tail())
+            });
+        }
+    }
+
+    /// Writes records in their order and waits until all are acknowledged.
+    pub fn produce(&self, topic: &str, records: &[Record]) {
+        let failures = Failures::default();
+        let producer: ThreadedProducer<Failures> = self
+            .client_config()
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "1")
+            .set("queue.buffering.max.messages", "1000000")
+            .create_with_context(failures.clone())
+            .unwrap();
+        for record in records {
+            let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+            if let Some(partition) = record.partition {
+                base = base.partition(partition);
+            }
+            if let Some(key) = &record.key {
+                base = base.key(key.as_slice());
+            }
+            if let Some(value) = &record.value {
+                base = base.payload(value.as_slice());
+            }
+            if !record.headers.is_empty() {
+                let mut headers = OwnedHeaders::new();
+                for (key, value) in &record.headers {
+                    headers = headers.insert(Header { key, value: Some(value) });
+                }
+                base = base.headers(headers);
+            }
+            producer.send(base).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(DEADLINE).unwrap();
+        let failures = failures.0.lock().unwrap();
+        assert!(failures.is_empty(), "records of `{topic}` were not taken: {failures:?}");
+    }
+}
+
+/// Runs one request of librdkafka's asynchronous admin API.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[derive(Clone, Default)]
+struct Failures(Arc<Mutex<Vec<String>>>);
+
+impl ClientContext for Failures {}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().unwrap().push(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The integration tests: one binary, so that what is slow to start is started once.
+
+mod kafka;
