@@ -69,3 +69,6 @@ const _: () = {
     assert!(MESSAGE_COMMAND_MAX_CHARS + 8 * MESSAGE_NAME_MAX_CHARS + 1_024 <= MESSAGE_MAX_CHARS);
     assert!(MESSAGE_COMMAND_MAX_CHARS <= TERMINAL_VALUE_MAX_CHARS);
 };
+
+/// What sled may keep of the state in memory.
+pub const STATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;

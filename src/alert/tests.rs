@@ -368,6 +368,7 @@ fn the_schemas_describe_nothing_that_is_never_sent() {
     let rest = from_finding(&finding, &origin());
     let mut values: Vec<Value> = alerts().iter().map(|(_, alert)| value(alert)).collect();
     values.push(value(&rest));
+    values.push(serde_json::from_slice(&rest.to_reduced_json().unwrap()).unwrap());
     assert_eq!(unused(schema::ecs(), &values), Vec::<String>::new());
 
     let mut from_topic = fixtures::secret_read("ResponseComplete");
@@ -550,4 +551,19 @@ fn real_events_make_valid_alerts() {
         count += 1;
     }
     assert!(count > 100);
+}
+
+#[test]
+fn a_reduced_alert_is_small_and_says_so() {
+    let mut finding = fixtures::shell_exec();
+    finding.exec.argv = vec!["x".repeat(2_000_000); 3];
+    finding.exec.text = finding.exec.argv.join(" ");
+    finding.event.request_uri = Some("y".repeat(6_000_000).into());
+    let alert = from_finding(&finding, &origin());
+    let reduced = alert.to_reduced_json().unwrap();
+    schema::assert_valid(&reduced);
+    assert!(reduced.len() < 100_000, "{} bytes", reduced.len());
+    let reduced: Value = serde_json::from_slice(&reduced).unwrap();
+    assert_eq!(reduced["kubetell"]["reduced"], Value::Bool(true));
+    assert_eq!(reduced["event"]["id"], Value::String(alert.id.clone()));
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::message::{Headers, OwnedHeaders};
 
-use crate::alert::{self, Alert, Origin};
+use crate::alert::{self, Alert, EncodeError, Origin};
 use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
@@ -185,7 +185,7 @@ impl Worker {
         &self,
         candidate: &Candidate,
         finding: &Finding,
-    ) -> Result<Product, serde_json::Error> {
+    ) -> Result<Product, EncodeError> {
         let created_ms = clock::now_ms();
         let origin = Origin {
             instance: self.instance.to_string(),
@@ -210,7 +210,7 @@ impl Worker {
         &self,
         candidate: &Candidate,
         observation: &Observation,
-    ) -> Result<Product, serde_json::Error> {
+    ) -> Result<Product, EncodeError> {
         let partition =
             record::partition_for(&observation.shard_key, self.observations_partitions);
         Ok(Product {
@@ -238,7 +238,7 @@ pub fn alert_output(
     alert: &Alert,
     topic: &Arc<str>,
     ticket: Ticket,
-) -> Result<Output, serde_json::Error> {
+) -> Result<Output, EncodeError> {
     let payload = alert.to_json()?;
     let reduced =
         if payload.len() > REDUCED_ABOVE_BYTES { Some(alert.to_reduced_json()?) } else { None };

@@ -209,6 +209,7 @@ fn common(from: &Common<'_>) -> Document {
             } else {
                 Vec::new()
             },
+            reduced: false,
         },
     }
 }

@@ -1,0 +1,269 @@
+//! The fold: what one more record of the log does to the state of its partition, and whether it
+//! raises an alert. Pure: no I/O, no clock; time is the record's append time.
+//!
+//! The state after a record depends on the log up to that record alone, never on whether alerts
+//! were sent on the way: an owner that takes over folds what others processed with the same
+//! function, and only does not send.
+
+use std::collections::HashMap;
+
+use crate::audit::event::EventOutcome;
+use crate::limits::{REVISION_MAX_MS, WINDOW_SLACK_MS};
+use crate::terms::observation::Observation;
+use crate::terms::record::{Marker, Record};
+
+/// What is remembered of a term.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Append time of the record that opened the window, milliseconds.
+    pub first_seen_ms: i64,
+    /// Latest append time, milliseconds.
+    pub last_seen_ms: i64,
+    pub window_ms: i64,
+    /// Id of the event that opened the window: a part of the alert's id.
+    pub first_event_id: String,
+    /// The opening raised an alert: it was neither history nor learning.
+    pub raised: bool,
+    /// The alert, or a revision of it, told the outcome.
+    pub outcome_told: bool,
+}
+
+const ENTRY_FORMAT: u8 = 1;
+
+impl Entry {
+    /// Format byte, three big-endian `i64`, flags, the id's UTF-8.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(26 + self.first_event_id.len());
+        bytes.push(ENTRY_FORMAT);
+        for number in [self.first_seen_ms, self.last_seen_ms, self.window_ms] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.push(u8::from(self.raised) | u8::from(self.outcome_told) << 1);
+        bytes.extend_from_slice(self.first_event_id.as_bytes());
+        bytes
+    }
+
+    /// `None` when the bytes are not an entry.
+    pub fn decode(bytes: &[u8]) -> Option<Entry> {
+        let (&format, rest) = bytes.split_first()?;
+        let (first, rest) = rest.split_first_chunk::<8>()?;
+        let (last, rest) = rest.split_first_chunk::<8>()?;
+        let (window, rest) = rest.split_first_chunk::<8>()?;
+        let (&flags, id) = rest.split_first()?;
+        if format != ENTRY_FORMAT || flags > 3 {
+            return None;
+        }
+        Some(Entry {
+            first_seen_ms: i64::from_be_bytes(*first),
+            last_seen_ms: i64::from_be_bytes(*last),
+            window_ms: i64::from_be_bytes(*window),
+            raised: flags & 1 != 0,
+            outcome_told: flags & 2 != 0,
+            first_event_id: std::str::from_utf8(id).ok()?.to_owned(),
+        })
+    }
+
+    /// Whether a view may forget the entry: no record that is still to come can find it inside
+    /// its window. Counted by the log's time, with an hour's slack, since broker clocks can step
+    /// back at a leader change.
+    pub fn is_expired(&self, last_append_ms: i64) -> bool {
+        last_append_ms
+            > self.last_seen_ms.saturating_add(self.window_ms).saturating_add(WINDOW_SLACK_MS)
+    }
+}
+
+/// The state of a partition beside its entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PartitionState {
+    /// One past the offset of the last folded record.
+    pub next: i64,
+    /// Highest append time folded, milliseconds.
+    pub last_append_ms: i64,
+    /// All markers folded so far, merged; `None` before the first.
+    pub marker: Option<Marker>,
+    /// Offset of the last marker folded: where the log's identity can be looked up again.
+    pub marker_offset: i64,
+    /// Append time of the last marker folded, milliseconds.
+    pub marker_append_ms: i64,
+    /// The last marker lacks a part of the merge: the whole has to be appended.
+    pub marker_owed: bool,
+}
+
+impl PartitionState {
+    pub fn log_id(&self) -> Option<&str> {
+        self.marker.as_ref().map(|marker| marker.log_id.as_str())
+    }
+
+    /// Whether a marker has to be appended and acknowledged before this observation is folded.
+    pub fn lacks_learning_start(&self, observation: &Observation) -> bool {
+        self.marker
+            .as_ref()
+            .is_none_or(|marker| !marker.learning_starts.contains_key(&observation.terms_version))
+    }
+}
+
+/// Writes of one step, to be applied atomically.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    pub state: PartitionState,
+    pub entries: HashMap<Vec<u8>, Entry>,
+    /// What is sent, by the offset of the record that raised it.
+    pub outbox: Vec<(i64, OutboxRecord)>,
+    /// Outbox entries below this offset are acknowledged and committed.
+    pub prune_below: Option<i64>,
+}
+
+/// A record to be sent, kept until its acknowledgement is committed, so that a replay repeats the
+/// same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OutboxRecord {
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+    pub reduced: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// What a record means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A marker, a tombstone, a known term.
+    Nothing,
+    /// A new term that stays silent: imported history, or its rule is learning.
+    Silent,
+    /// A new term.
+    New,
+    /// A later stage of the event that opened the term's window tells its outcome first.
+    Revision,
+}
+
+/// Verdict with the id of the event that opened the window, which alerts are named after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub first_event_id: Option<String>,
+}
+
+impl Decision {
+    const NOTHING: Decision = Decision { verdict: Verdict::Nothing, first_event_id: None };
+
+    pub fn raises(&self) -> bool {
+        matches!(self.verdict, Verdict::New | Verdict::Revision)
+    }
+}
+
+/// Folds the record at `offset`, appended at `append_ms`, into `batch`. `stored` looks up entries
+/// that the batch does not hold. The offset is never below `batch.state.next`: replays are the
+/// outbox's affair.
+///
+/// # Errors
+/// Those of `stored`; the batch is then unchanged.
+pub fn fold<E>(
+    batch: &mut Batch,
+    offset: i64,
+    append_ms: i64,
+    record: &Record,
+    stored: impl FnOnce(&[u8]) -> Result<Option<Entry>, E>,
+) -> Result<Decision, E> {
+    let decision = match record {
+        Record::Tombstone => Decision::NOTHING,
+        Record::Marker(marker) => {
+            fold_marker(&mut batch.state, marker);
+            batch.state.marker_offset = offset;
+            batch.state.marker_append_ms = append_ms;
+            Decision::NOTHING
+        }
+        Record::Observation { key, observation } => {
+            let known = match batch.entries.get(key) {
+                Some(entry) => Some(entry.clone()),
+                None => stored(key)?,
+            };
+            let (entry, decision) = observe(&batch.state, known, append_ms, observation);
+            batch.entries.insert(key.clone(), entry);
+            decision
+        }
+    };
+    pass(batch, offset, append_ms);
+    Ok(decision)
+}
+
+/// Moves past a record that can't be decoded.
+pub fn pass(batch: &mut Batch, offset: i64, append_ms: i64) {
+    batch.state.next = offset + 1;
+    batch.state.last_append_ms = batch.state.last_append_ms.max(append_ms);
+}
+
+fn fold_marker(state: &mut PartitionState, marker: &Marker) {
+    let Some(merged) = &mut state.marker else {
+        state.marker = Some(marker.clone());
+        state.marker_owed = false;
+        return;
+    };
+    for (version, start) in &marker.learning_starts {
+        merged
+            .learning_starts
+            .entry(version.clone())
+            .and_modify(|earliest| *earliest = (*earliest).min(*start))
+            .or_insert(*start);
+    }
+    state.marker_owed = merged != marker;
+}
+
+fn observe(
+    state: &PartitionState,
+    known: Option<Entry>,
+    append_ms: i64,
+    observation: &Observation,
+) -> (Entry, Decision) {
+    let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
+    match known {
+        Some(mut entry)
+            if append_ms.saturating_sub(entry.last_seen_ms) <= observation.window_ms =>
+        {
+            entry.last_seen_ms = entry.last_seen_ms.max(append_ms);
+            entry.window_ms = observation.window_ms;
+            let revises = entry.raised
+                && !entry.outcome_told
+                && outcome_known
+                && !observation.history
+                && entry.first_event_id == observation.event_id
+                && append_ms.saturating_sub(entry.first_seen_ms) <= REVISION_MAX_MS;
+            if !revises {
+                return (entry, Decision::NOTHING);
+            }
+            entry.outcome_told = true;
+            let first_event_id = Some(entry.first_event_id.clone());
+            (entry, Decision { verdict: Verdict::Revision, first_event_id })
+        }
+        _ => {
+            let raised = !observation.history && !is_learning(state, append_ms, observation);
+            let entry = Entry {
+                first_seen_ms: append_ms,
+                last_seen_ms: append_ms,
+                window_ms: observation.window_ms,
+                first_event_id: observation.event_id.clone(),
+                raised,
+                outcome_told: outcome_known,
+            };
+            let decision = if raised {
+                Decision {
+                    verdict: Verdict::New,
+                    first_event_id: Some(observation.event_id.clone()),
+                }
+            } else {
+                Decision { verdict: Verdict::Silent, first_event_id: None }
+            };
+            (entry, decision)
+        }
+    }
+}
+
+fn is_learning(state: &PartitionState, append_ms: i64, observation: &Observation) -> bool {
+    if observation.learning_ms <= 0 {
+        return false;
+    }
+    let start = state
+        .marker
+        .as_ref()
+        .and_then(|marker| marker.learning_starts.get(&observation.terms_version));
+    start.is_none_or(|start| append_ms < start.saturating_add(observation.learning_ms))
+}

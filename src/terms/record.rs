@@ -1,0 +1,107 @@
+//! The records of the observations log: what their keys and values are, and which partition they
+//! go to.
+//!
+//! Keys are JSON arrays, so that they read well in Kafka's tools and no two terms can collide:
+//! `["term", rule, version, cluster, [values]]` and `["marker"]`. Compaction keeps the last record
+//! of each key.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::terms::observation::Observation;
+
+/// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
+pub const HASH_VERSION: u32 = 1;
+
+/// What the owner of a partition writes into it: the log's identity, and when each version of a
+/// new-terms rule began to learn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    pub log_id: String,
+    /// Partitions of the topic when the log began.
+    pub partitions: u32,
+    pub hash_version: u32,
+    /// Start of learning by the rule's terms version, milliseconds since the epoch.
+    pub learning_starts: BTreeMap<String, i64>,
+}
+
+/// A record of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Observation { key: Vec<u8>, observation: Box<Observation> },
+    Marker(Marker),
+    /// A record without a value.
+    Tombstone,
+}
+
+/// A record that is none of ours. It is counted and passed over.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the record has no key")]
+    NoKey,
+    #[error("the key is not one of ours")]
+    Key,
+    #[error("the value can't be read (line {line}, column {column})")]
+    Value { line: usize, column: usize },
+    #[error("the key does not belong to the value")]
+    Mismatch,
+}
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        DecodeError::Value { line: error.line(), column: error.column() }
+    }
+}
+
+pub fn marker_key() -> &'static [u8] {
+    br#"["marker"]"#
+}
+
+/// The key of an observation's term.
+pub fn key(observation: &Observation) -> Vec<u8> {
+    let key = (
+        "term",
+        &observation.rule.id,
+        &observation.terms_version,
+        &observation.cluster,
+        &observation.terms,
+    );
+    // Strings and lists of strings always serialize.
+    serde_json::to_vec(&key).unwrap_or_default()
+}
+
+pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(observation)
+}
+
+pub fn marker_value(marker: &Marker) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(marker)
+}
+
+pub fn decode(key_bytes: Option<&[u8]>, value: Option<&[u8]>) -> Result<Record, DecodeError> {
+    let Some(value) = value else { return Ok(Record::Tombstone) };
+    let key_bytes = key_bytes.ok_or(DecodeError::NoKey)?;
+    if key_bytes == marker_key() {
+        return Ok(Record::Marker(serde_json::from_slice(value)?));
+    }
+    if !key_bytes.starts_with(br#"["term","#) {
+        return Err(DecodeError::Key);
+    }
+    let observation: Observation = serde_json::from_slice(value)?;
+    if key(&observation) != key_bytes {
+        return Err(DecodeError::Mismatch);
+    }
+    Ok(Record::Observation { key: key_bytes.to_vec(), observation: Box::new(observation) })
+}
+
+/// The partition of a shard key: the first 8 bytes of its SHA-256, big-endian, modulo the number
+/// of partitions. Stable over versions, machines and client libraries.
+pub fn partition_for(shard_key: &str, partitions: u32) -> u32 {
+    let digest = Sha256::digest(shard_key.as_bytes());
+    let mut first = [0u8; 8];
+    first.copy_from_slice(&digest[..8]);
+    let partitions = u64::from(partitions.max(1));
+    u32::try_from(u64::from_be_bytes(first) % partitions).unwrap_or(0)
+}

@@ -1,0 +1,302 @@
+//! The store in sled: one database, one tree, one atomic batch a step.
+//!
+//! sled may be damaged by a kill or a full disk. Opening is guarded: a database that can't be
+//! opened, or that belongs to another topic, is set aside and a new one begun, since the log holds
+//! everything. Nothing is synced to disk on the way: a lost tail is folded again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, keys, read_outbox, read_state, writes};
+use crate::limits::STATE_CACHE_BYTES;
+use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
+
+/// Outside every partition's keys: partitions are never negative.
+const META_KEY: &[u8] = b"\xff\xff\xff\xffmeta";
+const FORMAT: u32 = 1;
+/// How many damaged or foreign states are kept beside the good one.
+const ASIDE_MAX: u32 = 2;
+const FLUSH_EVERY_MS: u64 = 1_000;
+
+/// What the state has to belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    pub topic: String,
+    pub partitions: u32,
+    pub group: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    #[serde(flatten)]
+    belongs_to: Expectation,
+}
+
+pub struct SledStore {
+    db: sled::Db,
+    epochs: Mutex<HashMap<i32, u64>>,
+}
+
+/// A state ready for use.
+pub struct Opened {
+    pub store: SledStore,
+    /// Why an older state was set aside, if one was.
+    pub set_aside: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the state directory `{}` is in use by another process", .0.display())]
+    Locked(PathBuf),
+    #[error("the state directory `{}` can't be used: {reason}", .directory.display())]
+    Unusable { directory: PathBuf, reason: String },
+}
+
+impl OpenError {
+    pub fn hint(&self) -> &'static str {
+        match self {
+            OpenError::Locked(_) => {
+                "each instance needs a directory of its own: set `state.directory`, or stop the other process"
+            }
+            OpenError::Unusable { .. } => {
+                "`state.directory` has to name a directory that this user can write to"
+            }
+        }
+    }
+}
+
+enum Attempt {
+    Opened(Box<sled::Db>),
+    Locked,
+    Damaged(String),
+}
+
+impl SledStore {
+    pub fn open(directory: &Path, expectation: &Expectation) -> Result<Opened, OpenError> {
+        let unusable = |error: &dyn std::fmt::Display| OpenError::Unusable {
+            directory: directory.to_owned(),
+            reason: error.to_string(),
+        };
+        std::fs::create_dir_all(directory).map_err(|error| unusable(&error))?;
+        // Writability is asked of the file system, not of sled, whose errors are many.
+        tempfile::tempfile_in(directory).map_err(|error| unusable(&error))?;
+        let path = directory.join("terms");
+        let meta = Meta { format: FORMAT, belongs_to: expectation.clone() };
+        let reason = match attempt(&path) {
+            Attempt::Locked => return Err(OpenError::Locked(directory.to_owned())),
+            Attempt::Opened(db) => match belongs(&db, &meta) {
+                Ok(()) => return Ok(Opened { store: SledStore::new(*db), set_aside: None }),
+                Err(reason) => {
+                    drop(db);
+                    reason
+                }
+            },
+            Attempt::Damaged(reason) => reason,
+        };
+        set_aside(directory, &path).map_err(|error| unusable(&error))?;
+        match attempt(&path) {
+            Attempt::Opened(db) => {
+                belongs(&db, &meta).map_err(|reason| unusable(&reason))?;
+                Ok(Opened { store: SledStore::new(*db), set_aside: Some(reason) })
+            }
+            Attempt::Locked => Err(OpenError::Locked(directory.to_owned())),
+            Attempt::Damaged(reason) => Err(unusable(&reason)),
+        }
+    }
+
+    fn new(db: sled::Db) -> Self {
+        SledStore { db, epochs: Mutex::new(HashMap::new()) }
+    }
+
+    /// Holds the lock for as long as a write lasts, so that `begin` waits for it.
+    fn writing(
+        &self,
+        partition: i32,
+        epoch: u64,
+    ) -> Result<MutexGuard<'_, HashMap<i32, u64>>, StoreError> {
+        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        if epochs.get(&partition).copied().unwrap_or(0) == epoch {
+            Ok(epochs)
+        } else {
+            Err(StoreError::PastEpoch)
+        }
+    }
+}
+
+fn attempt(path: &Path) -> Attempt {
+    // sled panics on some damaged files; the panic's text goes to the log by the hook.
+    let opened = std::panic::catch_unwind(|| {
+        sled::Config::new()
+            .path(path)
+            .cache_capacity(STATE_CACHE_BYTES)
+            .flush_every_ms(Some(FLUSH_EVERY_MS))
+            .mode(sled::Mode::HighThroughput)
+            .open()
+    });
+    match opened {
+        Ok(Ok(db)) => Attempt::Opened(Box::new(db)),
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            if text.contains("could not acquire lock") {
+                Attempt::Locked
+            } else {
+                Attempt::Damaged(text)
+            }
+        }
+        Err(_) => Attempt::Damaged("the database panicked while opening".to_owned()),
+    }
+}
+
+/// Checks the meta record, or writes it into an empty database.
+fn belongs(db: &sled::Db, meta: &Meta) -> Result<(), String> {
+    match db.get(META_KEY).map_err(|error| error.to_string())? {
+        Some(bytes) => match serde_json::from_slice::<Meta>(&bytes) {
+            Ok(found) if found == *meta => Ok(()),
+            Ok(found) if found.format != FORMAT => {
+                Err(format!("it has format {} and this version writes {FORMAT}", found.format))
+            }
+            Ok(found) => Err(format!(
+                "it belongs to the topic `{}` with {} partitions of the group `{}`",
+                found.belongs_to.topic, found.belongs_to.partitions, found.belongs_to.group
+            )),
+            Err(_) => Err("its meta record can't be read".to_owned()),
+        },
+        None if db.is_empty() => {
+            let bytes = serde_json::to_vec(meta).map_err(|error| error.to_string())?;
+            db.insert(META_KEY, bytes).map_err(|error| error.to_string())?;
+            db.flush().map_err(|error| error.to_string())?;
+            Ok(())
+        }
+        None => Err("it has no meta record".to_owned()),
+    }
+}
+
+/// Moves the database out of the way, keeping the latest few.
+fn set_aside(directory: &Path, path: &Path) -> std::io::Result<()> {
+    let name = |number: u32| directory.join(format!("terms.aside-{number}"));
+    for number in (1..=ASIDE_MAX).rev() {
+        let older = name(number);
+        if !older.exists() {
+            continue;
+        }
+        if number == ASIDE_MAX {
+            remove(&older)?;
+        } else {
+            std::fs::rename(&older, name(number + 1))?;
+        }
+    }
+    std::fs::rename(path, name(1))
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+}
+
+fn storage(error: sled::Error) -> StoreError {
+    StoreError::Storage(error.to_string())
+}
+
+impl Store for SledStore {
+    fn begin(&self, partition: i32, epoch: u64) {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, epoch);
+    }
+
+    fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError> {
+        let bytes = self.db.get(keys::prefix(partition, keys::STATE)).map_err(storage)?;
+        bytes.map(|bytes| read_state(&bytes)).transpose()
+    }
+
+    fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        let bytes = self.db.get(keys::entry(partition, key)).map_err(storage)?;
+        bytes
+            .map(|bytes| Entry::decode(&bytes).ok_or(StoreError::Corrupt("an entry")))
+            .transpose()
+    }
+
+    fn outbox(
+        &self,
+        partition: i32,
+        from: i64,
+        below: i64,
+    ) -> Result<Vec<(i64, OutboxRecord)>, StoreError> {
+        if from >= below {
+            return Ok(Vec::new());
+        }
+        let range = keys::outbox(partition, from, 0)..keys::outbox(partition, below, 0);
+        self.db
+            .range(range)
+            .map(|item| {
+                let (key, value) = item.map_err(storage)?;
+                let offset =
+                    keys::outbox_offset(&key).ok_or(StoreError::Corrupt("an outbox key"))?;
+                Ok((offset, read_outbox(&value)?))
+            })
+            .collect()
+    }
+
+    fn apply(&self, partition: i32, epoch: u64, batch: &Batch) -> Result<(), StoreError> {
+        let mut sled_batch = sled::Batch::default();
+        if let Some(below) = batch.prune_below {
+            let range = keys::outbox(partition, 0, 0)..keys::outbox(partition, below, 0);
+            for key in self.db.range(range).keys() {
+                sled_batch.remove(key.map_err(storage)?);
+            }
+        }
+        for (key, value) in writes(partition, batch)? {
+            sled_batch.insert(key, value);
+        }
+        let _writing = self.writing(partition, epoch)?;
+        self.db.apply_batch(sled_batch).map_err(storage)
+    }
+
+    fn clear(&self, partition: i32, epoch: u64) -> Result<(), StoreError> {
+        // The state first: should the process die in between, what is left has no state and is
+        // cleared again at the next takeover.
+        let _writing = self.writing(partition, epoch)?;
+        self.db.remove(keys::prefix(partition, keys::STATE)).map_err(storage)?;
+        let prefix = partition.to_be_bytes();
+        loop {
+            let mut batch = sled::Batch::default();
+            let mut count = 0;
+            for key in self.db.scan_prefix(prefix).keys().take(10_000) {
+                batch.remove(key.map_err(storage)?);
+                count += 1;
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            self.db.apply_batch(batch).map_err(storage)?;
+        }
+    }
+
+    fn sweep(
+        &self,
+        partition: i32,
+        epoch: u64,
+        last_append_ms: i64,
+        cursor: Option<Vec<u8>>,
+        max: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let start = cursor.unwrap_or_else(|| keys::prefix(partition, keys::ENTRY));
+        let end = keys::prefix(partition, keys::OUTBOX);
+        let _writing = self.writing(partition, epoch)?;
+        let mut batch = sled::Batch::default();
+        let mut next = None;
+        for (count, item) in self.db.range(start..end).enumerate() {
+            let (key, value) = item.map_err(storage)?;
+            if count == max {
+                next = Some(key.to_vec());
+                break;
+            }
+            if Entry::decode(&value).is_none_or(|entry| entry.is_expired(last_append_ms)) {
+                batch.remove(key);
+            }
+        }
+        self.db.apply_batch(batch).map_err(storage)?;
+        Ok(next)
+    }
+}
