@@ -5,6 +5,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod detect;
+pub mod duration;
 pub mod ingest;
 pub mod limits;
 pub mod output;
