@@ -25,6 +25,15 @@ pub const SOURCE_IPS_MAX: usize = 8;
 /// Most matches of one view that an alert lists.
 pub const MATCHES_LISTED_MAX: usize = 32;
 
+/// Longest text of one pattern in a rule.
+pub const PATTERN_MAX_BYTES: usize = 4 * 1024;
+/// Largest compiled form of one pattern, and of all patterns of a list together.
+pub const PATTERN_COMPILED_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Deepest nesting of groups in a pattern.
+pub const PATTERN_NESTING_MAX: u32 = 64;
+/// Most patterns in one list of a rule.
+pub const RULE_PATTERNS_MAX: usize = 1_000;
+
 /// Longest outage of the first-seen half that loses nothing (L in the protocol).
 pub const OUTAGE_MAX_MS: i64 = 8 * HOUR_MS;
 /// How long a later stage may revise an alert (R in the protocol).
