@@ -162,11 +162,19 @@ impl Choices {
 }
 
 /// Writes JSON in any of the spellings that mean the same: whitespace, order of keys, and each
-/// character of a string escaped or not. One character in `rarity` is escaped without a need;
-/// 0 escapes none.
+/// character of a string escaped or not.
 struct Speller {
     choices: Choices,
-    rarity: u64,
+    escapes: Escapes,
+}
+
+/// What is escaped as `\u00XX` without a need.
+#[derive(Debug, Clone, Copy)]
+enum Escapes {
+    /// One character in so many; 0 is none.
+    OneIn(u64),
+    /// This character, always.
+    Only(char),
 }
 
 impl Speller {
@@ -202,7 +210,10 @@ impl Speller {
     fn string(&mut self, text: &str) -> String {
         let mut out = String::from('"');
         for c in text.chars() {
-            let escape = self.choices.one_in(self.rarity);
+            let escape = match self.escapes {
+                Escapes::OneIn(n) => self.choices.one_in(n),
+                Escapes::Only(wanted) => c == wanted,
+            };
             match c {
                 _ if escape => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
@@ -250,6 +261,13 @@ fn matching_event() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn escapes() -> impl Strategy<Value = Escapes> {
+    prop_oneof![
+        prop::sample::select(vec![0_u64, 0, 1, 2, 40, 400]).prop_map(Escapes::OneIn),
+        prop::sample::select(vec!['"', '\\', 'e', 'x', '0', 'u']).prop_map(Escapes::Only),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -257,13 +275,14 @@ proptest! {
     fn what_matches_passes_in_every_spelling(
         event in matching_event(),
         seed in any::<u64>(),
-        rarity in prop_oneof![Just(0_u64), Just(1), Just(2), Just(40), Just(400)],
-        wrappers in prop::collection::vec(0_usize..4, 0..=3),
+        innermost in escapes(),
+        wrappers in prop::collection::vec((0_usize..4, escapes()), 0..=3),
     ) {
-        let mut speller = Speller { choices: Choices(seed), rarity };
+        let mut speller = Speller { choices: Choices(seed), escapes: innermost };
         let mut record = speller.value(&event);
-        for wrapper in &wrappers {
+        for (wrapper, escapes) in &wrappers {
             let text = Value::from(record);
+            speller.escapes = *escapes;
             record = match wrapper {
                 0 => speller.value(&json!({ "log": text, "auditID": "x" })),
                 1 => speller.value(&json!({ "logEvents": [{ "message": text }] })),
@@ -273,7 +292,7 @@ proptest! {
         }
         // The speller wrote what a reader reads: unwrapped, the event still matches.
         let mut inner = record.clone();
-        for wrapper in wrappers.iter().rev() {
+        for (wrapper, _) in wrappers.iter().rev() {
             let value: Value = serde_json::from_str(&inner).unwrap();
             let text = match wrapper {
                 0 => &value["log"],

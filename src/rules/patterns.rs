@@ -104,11 +104,22 @@ impl PatternList {
         found
     }
 
-    fn spans<'t>(&'t self, index: usize, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
-        self.regexes[index]
+    /// The places of one pattern. Groups cost more to find than matches, so they are asked for
+    /// only where the pattern has the one that is marked.
+    fn spans<'t>(
+        &'t self,
+        index: usize,
+        text: &'t str,
+    ) -> Box<dyn Iterator<Item = Range<usize>> + 't> {
+        let regex = &self.regexes[index];
+        if regex.capture_names().flatten().all(|name| name != "path") {
+            return Box::new(regex.find_iter(text).map(|found| found.range()));
+        }
+        let marked = regex
             .captures_iter(text)
             .filter_map(|captures| captures.name("path").or_else(|| captures.get(0)))
-            .map(|found| found.range())
+            .map(|found| found.range());
+        Box::new(marked)
     }
 }
 
