@@ -35,6 +35,14 @@ pub const MESSAGE_NAME_MAX_CHARS: usize = 256;
 pub const TERMINAL_VALUE_MAX_CHARS: usize = 2_048;
 /// Most matches that the text form of an alert lists; the others are counted.
 pub const TERMINAL_MATCHES_MAX: usize = 4;
+/// Longest text of one pattern in a rule.
+pub const PATTERN_MAX_BYTES: usize = 4 * 1024;
+/// Largest compiled form of one pattern, and of all patterns of a list together.
+pub const PATTERN_COMPILED_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Deepest nesting of groups in a pattern.
+pub const PATTERN_NESTING_MAX: u32 = 64;
+/// Most patterns in one list of a rule.
+pub const RULE_PATTERNS_MAX: usize = 1_000;
 
 /// Longest outage of the first-seen half that loses nothing (L in the protocol).
 pub const OUTAGE_MAX_MS: i64 = 8 * HOUR_MS;

@@ -13,6 +13,10 @@ use crate::rules::format::{RuleInfo, Severity};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub rule: Arc<RuleInfo>,
+    /// The rule's, unless the finding is of a kind for which the rule names another.
+    pub severity: Severity,
+    /// 0 to 100; the rule's, unless the finding is of a kind for which the rule names another.
+    pub risk_score: u8,
     pub cluster: String,
     pub event: Event<'static>,
     /// `auditID`, else the wrapper's own id, else a hash of the event: never empty.

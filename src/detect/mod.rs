@@ -1,3 +1,6 @@
 //! From records to findings (stateless rules) and observations (new-terms rules).
 
+pub mod command;
 pub mod finding;
+pub mod matcher;
+pub mod tuples;

@@ -1,4 +1,5 @@
-//! The identity of a rule: the fixed fields that every alert of it carries.
+//! The identity of a rule (the fixed fields that every alert of it carries) and the form of a
+//! rule file. Shapes only: what they mean is for `rules::compile`.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,4 +54,182 @@ pub struct Technique {
     pub name: String,
     #[serde(default)]
     pub subtechniques: Vec<AttackName>,
+}
+
+/// A rule file as it stands on disk, in TOML. Unknown keys are refused: a misspelled key must
+/// not silently turn a condition off.
+///
+/// `type` says which of the optional keys must be there; `rules::compile` checks that.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleFile {
+    pub id: String,
+    pub uuid: String,
+    pub name: String,
+    pub version: String,
+    pub license: String,
+    pub severity: Severity,
+    pub risk_score: u8,
+    pub description: String,
+    /// What the rule cannot see, one sentence or two each.
+    #[serde(default)]
+    pub blind_spots: Vec<String>,
+    /// What the rule raises although nothing is wrong.
+    #[serde(default)]
+    pub known_noise: Vec<String>,
+    #[serde(default)]
+    pub references: Vec<String>,
+    #[serde(default)]
+    pub threat: Vec<ThreatEntry>,
+
+    #[serde(rename = "type")]
+    pub kind: RuleType,
+
+    /// `exec`: what a command must hold.
+    pub sensitive_paths: Option<Vec<NamedPattern>>,
+    /// `exec`: what kinds of access there are, the most telling first.
+    pub labels: Option<Vec<LabelPattern>>,
+    /// `exec`: the label when none of `labels` applies.
+    pub default_label: Option<String>,
+    /// `exec`: whole paths that are benign and are not looked at. Literal, no patterns.
+    pub mask: Option<Vec<String>>,
+    /// `exec`: raises a `run` through a node's proxy whose URI names no command. Without the
+    /// table these are not raised.
+    pub unseen_command: Option<UnseenCommand>,
+
+    /// `new_terms`: which events count.
+    #[serde(rename = "match")]
+    pub matches: Option<MatchTable>,
+    /// `new_terms`: the fields whose values make a term, in order.
+    pub fields: Option<Vec<TermField>>,
+    /// `new_terms`: how long a term stays known, e.g. `7d`.
+    pub window: Option<String>,
+    /// `new_terms`: the field whose value decides the partition; one of `fields`. Without it the
+    /// whole term decides.
+    pub shard_by: Option<TermField>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleType {
+    Exec,
+    NewTerms,
+}
+
+/// A regular expression in the syntax of the `regex` crate: case-sensitive, and `.` matches
+/// newlines too. Where it has a group named `path`, that is what an alert marks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedPattern {
+    pub name: String,
+    pub pattern: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelPattern {
+    pub label: String,
+    pub pattern: String,
+}
+
+/// What an alert on a command that cannot be seen carries in the place of the rule's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnseenCommand {
+    pub label: String,
+    pub severity: Severity,
+    pub risk_score: u8,
+}
+
+/// The conditions of a new-terms rule. All must hold; comparisons are exact.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchTable {
+    /// `objectRef.resource`
+    pub resource: String,
+    /// Any of these.
+    pub verbs: Vec<String>,
+    #[serde(default)]
+    pub user_agent: UserAgentCondition,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserAgentCondition {
+    /// An absent or empty user agent does not match.
+    #[serde(default)]
+    pub required: bool,
+    /// A user agent that ends so does not match.
+    pub forbidden_suffix: Option<String>,
+}
+
+/// The fields that terms can be made of, by their ECS names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum TermField {
+    /// Every address of `sourceIPs`, in canonical text.
+    #[serde(rename = "source.ip")]
+    SourceIp,
+    /// The authenticated user, not the impersonated one.
+    #[serde(rename = "user.name")]
+    UserName,
+    #[serde(rename = "user_agent.original")]
+    UserAgent,
+}
+
+impl TermField {
+    pub fn name(self) -> &'static str {
+        match self {
+            TermField::SourceIp => "source.ip",
+            TermField::UserName => "user.name",
+            TermField::UserAgent => "user_agent.original",
+        }
+    }
+}
+
+/// [`Threat`] as a rule file writes it: the same, but unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThreatEntry {
+    pub tactic: NameEntry,
+    #[serde(default)]
+    pub techniques: Vec<TechniqueEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameEntry {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TechniqueEntry {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub subtechniques: Vec<NameEntry>,
+}
+
+impl From<NameEntry> for AttackName {
+    fn from(entry: NameEntry) -> Self {
+        AttackName { id: entry.id, name: entry.name }
+    }
+}
+
+impl From<ThreatEntry> for Threat {
+    fn from(entry: ThreatEntry) -> Self {
+        Threat {
+            tactic: entry.tactic.into(),
+            techniques: entry
+                .techniques
+                .into_iter()
+                .map(|technique| Technique {
+                    id: technique.id,
+                    name: technique.name,
+                    subtechniques: technique.subtechniques.into_iter().map(Into::into).collect(),
+                })
+                .collect(),
+        }
+    }
 }

@@ -1,3 +1,5 @@
 //! Rules: what they look for and what they are called. Pure: no I/O.
 
+pub mod compile;
 pub mod format;
+pub mod patterns;

@@ -1,0 +1,341 @@
+use super::*;
+use crate::audit::event::{Event, ObjectRef};
+use crate::audit::exec::decode;
+use crate::rules::compile::{RuleKind, RuleSet};
+
+fn with_exec_rule<T>(ask: impl FnOnce(&ExecRule) -> T) -> T {
+    let rules = RuleSet::builtin().unwrap();
+    let rule = rules.get("pod-exec-sensitive-path").unwrap();
+    match rule.kind() {
+        RuleKind::Exec(rule) => ask(rule),
+        RuleKind::NewTerms(_) => panic!("an exec rule"),
+    }
+}
+
+fn exec_of(resource: &str, subresource: &str, uri: &str) -> Option<ExecCommand> {
+    decode(&Event {
+        request_uri: Some(uri.into()),
+        object_ref: Some(ObjectRef {
+            resource: Some(resource.into()),
+            subresource: Some(subresource.into()),
+            ..ObjectRef::default()
+        }),
+        ..Event::default()
+    })
+}
+
+/// The verdict on a command line given as the query of a pod's exec.
+fn judge_query(query: &str) -> Option<CommandVerdict> {
+    let uri = format!("/api/v1/namespaces/n/pods/p/exec?{query}");
+    let exec = exec_of("pods", "exec", &uri).expect("an exec");
+    with_exec_rule(|rule| judge(rule, &exec))
+}
+
+/// The verdict on a command text, sent as one argument.
+fn judge_text(text: &str) -> Option<CommandVerdict> {
+    let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    judge_query(&format!("command={escaped}"))
+}
+
+fn labels_of(text: &str) -> Vec<String> {
+    judge_text(text).map(|verdict| verdict.access_types).unwrap_or_default()
+}
+
+/// Each row is a family of requests that a comparison of raw text misses.
+#[test]
+fn sees_the_command_in_whatever_order_and_spelling_it_is_sent() {
+    let long = "x".repeat(5_000);
+    for query in [
+        // The order of dashboards, Java, JavaScript, kube-rs.
+        "container=c&stdout=1&stderr=1&command=cat&command=%2Fetc%2Fshadow",
+        "stdin=false&stdout=true&stderr=true&tty=false&container=c&command=cat&command=/etc/shadow",
+        "&stdout=true&stderr=true&container=c&command=cat&command=%2Fetc%2Fshadow",
+        // Nothing after the commands, or nothing but tty.
+        "command=cat&command=/etc/shadow",
+        "command=cat&command=/etc/shadow&tty=true",
+        // Parameters between two commands.
+        "command=cat&container=c&stdin=1&command=/etc/shadow&stdout=1",
+        // A newline, before or after.
+        "command=sh&command=-c&command=id%0Acat+/etc/shadow&container=c",
+        "command=sh&command=-c&command=cat+/etc/shadow%0Aid&container=c",
+        // An argument that holds what looks like a parameter.
+        "command=echo&command=a%26stdin%3Dtrue&command=/etc/shadow&container=c",
+        "command=echo&command=a&command=%26container%3D&command=/etc/shadow",
+        // A malformed escape elsewhere.
+        "stdin=%zz&command=cat&command=/etc/shadow",
+        "command=cat&command=/etc/shadow&container=100%",
+        // Escaped parameter names.
+        "%63ommand=cat&comm%61nd=/etc/shadow",
+        // The benign file beside it, and files named like it.
+        "command=cat&command=/etc/resolv.conf&command=/etc/shadow",
+        "command=cat&command=/etc/shadow&command=/etc/resolv.conf",
+        "command=cat&command=/etc/resolv.conf.bak&command=/etc/shadow",
+        // A space as `+` and as `%20`.
+        "command=sh&command=-c&command=cat+/etc/shadow",
+        "command=sh&command=-c&command=cat%20%2fetc%2fshadow",
+        // Past any limit on the length of a field.
+        &format!("command=echo&command={long}&command=/etc/shadow"),
+    ] {
+        let verdict = judge_query(query).unwrap_or_else(|| panic!("missed: {query}"));
+        assert_eq!(verdict.access_types[0], "HOST_CREDENTIALS", "{query}");
+        let shadow = verdict.matches.iter().find(|found| found.pattern == "etc-shadow").unwrap();
+        assert_eq!(shadow.view, View::AsWritten);
+    }
+}
+
+#[test]
+fn sees_an_exec_through_a_nodes_proxy() {
+    for uri in [
+        "/api/v1/nodes/n/proxy/exec/ns/pod/c?command=cat&command=/etc/shadow&output=1",
+        "/api/v1/nodes/https:n:10250/proxy/exec/ns/pod/uid/c?command=cat+/etc/shadow",
+        "/api/v1/nodes/n:10250/proxy/run/ns/pod/c?cmd=cat%20/etc/shadow",
+    ] {
+        let exec = exec_of("nodes", "proxy", uri).unwrap();
+        let verdict = with_exec_rule(|rule| judge(rule, &exec)).unwrap();
+        assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"], "{uri}");
+        assert_eq!(verdict.severity, None);
+    }
+    let exec = exec_of("nodes", "proxy", "/api/v1/nodes/n/proxy/run/ns/pod/c?cmd=id").unwrap();
+    assert_eq!(with_exec_rule(|rule| judge(rule, &exec)), None);
+}
+
+#[test]
+fn a_run_whose_command_cannot_be_seen_has_a_label_of_its_own() {
+    for query in ["", "?", "?cmd=", "?command=id"] {
+        let uri = format!("/api/v1/nodes/n/proxy/run/ns/pod/c{query}");
+        let exec = exec_of("nodes", "proxy", &uri).unwrap();
+        let verdict = with_exec_rule(|rule| judge(rule, &exec)).unwrap();
+        assert_eq!(
+            verdict,
+            CommandVerdict {
+                matches: vec![],
+                access_types: vec!["NODE_PROXY_RUN_UNSEEN_COMMAND".to_owned()],
+                severity: Some((Severity::Low, 21)),
+            },
+            "{uri}"
+        );
+    }
+    // An exec has no body to hide a command in.
+    let exec = exec_of("nodes", "proxy", "/api/v1/nodes/n/proxy/exec/ns/pod/c").unwrap();
+    assert_eq!(with_exec_rule(|rule| judge(rule, &exec)), None);
+    assert_eq!(judge_query(""), None);
+}
+
+#[test]
+fn raises_nothing_where_no_such_command_runs() {
+    for query in [
+        // A sensitive path in another parameter.
+        "container=/etc/shadow&command=ls&stdin=1",
+        // A parameter whose name merely ends in `command`.
+        "xcommand=/etc/shadow&command=ls",
+        "command=ls&Command=/etc/shadow&command[]=/etc/shadow",
+        // The path appears only when `command=` is cut out of an argument.
+        "command=/etc/shacommand%3Ddow",
+        "command=/etc/sha&command=dow",
+        // A dropped parameter.
+        "command=/etc/shadow%zz&command=ls",
+        "command=/etc/shadow;x&command=ls",
+        // Plain work.
+        "command=ls&command=-la&command=/app",
+        "command=cat&command=/etc/hosts",
+        "command=cat&command=/etc/resolv.conf",
+        "command=grep&command=key&command=/etc/resolv.conf",
+        "command=grep&command=/etc/resolv.conf&command=-e&command=token",
+    ] {
+        assert_eq!(judge_query(query), None, "{query}");
+    }
+}
+
+#[test]
+fn every_access_type_has_its_command() {
+    for (text, labels) in [
+        (
+            "cat /var/run/secrets/eks.amazonaws.com/serviceaccount/token",
+            &["AWS_IRSA_TOKEN", "MOUNTED_SECRET"][..],
+        ),
+        (
+            "cat /var/run/secrets/azure/tokens/azure-identity-token",
+            &["AZURE_WORKLOAD_IDENTITY_TOKEN", "MOUNTED_SECRET"],
+        ),
+        (
+            "cat /var/run/secrets/tokens/gcp-ksa/token",
+            &["GCP_WORKLOAD_IDENTITY_TOKEN", "MOUNTED_SECRET"],
+        ),
+        (
+            "cat /var/run/secrets/kubernetes.io/serviceaccount/token",
+            &["K8S_SA_TOKEN", "MOUNTED_SECRET"],
+        ),
+        (
+            "cat /run/secrets/kubernetes.io/serviceaccount/token",
+            &["K8S_SA_TOKEN", "MOUNTED_SECRET"],
+        ),
+        ("cat /var/run/secrets/kubernetes.io/serviceaccount/ca.crt", &["MOUNTED_SECRET"]),
+        ("cat /var/run/secrets/db/password", &["MOUNTED_SECRET"]),
+        ("cat /run/secrets/db", &["MOUNTED_SECRET"]),
+        ("ls /var/run/secrets", &["MOUNTED_SECRET"]),
+        ("ls /run/secrets", &["MOUNTED_SECRET"]),
+        ("ls '/run/secrets'", &["MOUNTED_SECRET"]),
+        ("ls /run/secrets;id", &["MOUNTED_SECRET"]),
+        ("cat /run/secrets*", &["MOUNTED_SECRET"]),
+        ("cat /srv/tls.pem", &["CERTIFICATE_OR_KEY"]),
+        ("cat a.p12", &["CERTIFICATE_OR_KEY"]),
+        ("cat a.key", &["CERTIFICATE_OR_KEY"]),
+        ("cat a.jks", &["CERTIFICATE_OR_KEY"]),
+        ("cat a.keystore", &["CERTIFICATE_OR_KEY"]),
+        ("cat /etc/kubernetes/admin.conf", &["K8S_CONFIG"]),
+        ("ls /var/lib/kubelet/pods", &["KUBELET_CONFIG"]),
+        ("cat /etc/shadow", &["HOST_CREDENTIALS"]),
+        ("cat /etc/shadow-", &["HOST_CREDENTIALS"]),
+        ("cat /etc/gshadow", &["HOST_CREDENTIALS"]),
+        ("cat /etc/passwd", &["USER_ENUMERATION"]),
+        ("cat /etc/sudoers", &["SUDOERS_ACCESS"]),
+        ("ls /etc/sudoers.d/", &["SUDOERS_ACCESS"]),
+        ("cat /root/.ssh/id_rsa", &["USER_CREDENTIALS"]),
+        ("cat /home/jane/.aws/credentials", &["USER_CREDENTIALS"]),
+        ("cat /home/jane/.azure/x", &["USER_CREDENTIALS"]),
+        ("cat /home/jane/.kube/config", &["USER_CREDENTIALS"]),
+        ("cat /home/jane/.config/gcloud/x.db", &["USER_CREDENTIALS"]),
+        ("cat /var/lib/jenkins/.ssh/id_rsa", &["USER_CREDENTIALS"]),
+        ("cat /proc/1/environ", &["PROCESS_ENV_SECRETS"]),
+        ("cat /proc/self/environ", &["PROCESS_ENV_SECRETS"]),
+        (
+            "grep password /etc/app.conf; grep token /etc/app.conf -e secret",
+            &["EMBEDDED_CONFIG_SECRET"],
+        ),
+        // Several at once, in the order of the rule and not of the text.
+        (
+            "cat /etc/passwd /etc/shadow /root/.ssh/server.key",
+            &["CERTIFICATE_OR_KEY", "HOST_CREDENTIALS", "USER_ENUMERATION", "USER_CREDENTIALS"],
+        ),
+    ] {
+        assert_eq!(labels_of(text), labels, "{text}");
+    }
+}
+
+/// The label pattern of the default can only be missed by a rule whose labels do not cover its
+/// patterns; the built-in rule's do.
+#[test]
+fn falls_back_to_the_default_label() {
+    let text = include_str!("../rules/builtin/pod-exec-sensitive-path.toml")
+        .replace("{ label = \"HOST_CREDENTIALS\", pattern = '/etc/g?shadow' },", "");
+    let rules = RuleSet::from_sources([("r.toml", text.as_str())]).unwrap();
+    let RuleKind::Exec(rule) = rules.rules()[0].kind() else { panic!("an exec rule") };
+    let exec = exec_of("pods", "exec", "/x?command=/etc/shadow").unwrap();
+    assert_eq!(judge(rule, &exec).unwrap().access_types, ["OTHER_SENSITIVE"]);
+}
+
+#[test]
+fn tells_paths_from_those_that_begin_like_them() {
+    for text in [
+        "ls /var/run/secrets-store",
+        "ls /run/secrets.d",
+        "ls /run/secretsfoo",
+        "ls /run/secret",
+        "cat /etc/shado",
+        "cat /ETC/SHADOW",
+        "ls /etc/kubernetes",
+        "ls /home/.ssh",
+        "ls /rootfs/.ssh",
+        "cat /proc/environ",
+        "cat key.pub pem keystore",
+    ] {
+        assert_eq!(judge_text(text), None, "{text}");
+    }
+}
+
+#[test]
+fn known_noise_is_raised() {
+    for (text, pattern) in [
+        ("jq .keys data.json", "key-file"),
+        ("cat /etc/app.conf; echo monkey", "secret-in-config"),
+        ("curl http://x/etc/passwd-policy.html", "etc-passwd"),
+    ] {
+        let verdict = judge_text(text).unwrap_or_else(|| panic!("not raised: {text}"));
+        assert!(verdict.matches.iter().any(|found| found.pattern == pattern), "{text}");
+    }
+}
+
+/// The as-written view compares text. These all read the same files; only a view that reads the
+/// command as a shell does can tell.
+#[test]
+fn the_view_as_written_does_not_see_through_the_shell() {
+    for text in [
+        "sh -c 'cat /etc/sh''adow'",
+        "cat /etc/sha\\dow",
+        "cat /etc/shad?w",
+        "cat /etc/sha*",
+        "cat /etc/./shadow",
+        "cat //etc//shadow",
+        "cat /tmp/../etc/./shadow",
+        "cd /etc; cat shadow",
+        "cat ~/.ssh/id_rsa",
+        "cat $HOME/.kube/config",
+        "cat $'\\x2fetc\\x2fshadow'",
+        "echo L2V0Yy9zaGFkb3c= | base64 -d | xargs cat",
+        "curl file:///%65tc/shadow",
+    ] {
+        let exec = ExecCommand {
+            text: text.to_owned(),
+            argv: vec![text.to_owned()],
+            ..exec_of("pods", "exec", "/x?command=x").unwrap()
+        };
+        with_exec_rule(|rule| {
+            let as_written = views(&exec).into_iter().find(|(view, _)| *view == View::AsWritten);
+            let (_, text) = as_written.unwrap();
+            assert_eq!(rule.sensitive_paths.find(&text, 9), [], "{text}");
+        });
+    }
+}
+
+#[test]
+fn marks_where_the_pattern_stands_in_the_text() {
+    let text = "ls é /etc/resolv.conf /var/run/secrets /etc/shadow";
+    let verdict = judge_text(text).unwrap();
+    let marked: Vec<(&str, &str)> = verdict
+        .matches
+        .iter()
+        .map(|found| (found.pattern.as_str(), &text[found.span.clone()]))
+        .collect();
+    assert_eq!(marked, [("mounted-secrets", "/var/run/secrets"), ("etc-shadow", "/etc/shadow")]);
+}
+
+#[test]
+fn lists_no_more_matches_than_the_limit() {
+    let text = "/etc/shadow ".repeat(1_000) + "/etc/passwd x.jks";
+    let verdict = judge_text(&text).unwrap();
+    assert_eq!(verdict.matches.len(), limits::MATCHES_LISTED_MAX);
+    let patterns: Vec<&str> = verdict.matches.iter().map(|found| &*found.pattern).collect();
+    assert!(patterns.ends_with(&["etc-shadow", "etc-passwd", "java-keystore"]), "{patterns:?}");
+}
+
+/// Every command that the reference's own patterns find is found, whatever else stands in it.
+#[test]
+fn nothing_of_the_reference_set_is_lost() {
+    for path in [
+        "/var/run/secrets/",
+        "/etc/kubernetes/",
+        "/var/lib/kubelet/",
+        "/etc/shadow",
+        "/etc/passwd",
+        "/etc/sudoers",
+        "/root/.ssh",
+        "/root/.aws",
+        "/home/a b/.azure",
+        "/home/\n/.kube",
+        "/home/x/.config/gcloud",
+        ".p12",
+        ".pem",
+        ".key",
+        ".jks",
+        ".keystore",
+        "/etc/\n.conf\ncredential",
+        "/etc/a.conf password",
+        "/etc/a.confsecret",
+        "/proc//environ",
+        "/proc/\n/environ",
+    ] {
+        for text in [path.to_owned(), format!("x{path}y"), format!("\n{path}\n")] {
+            assert!(judge_text(&text).is_some(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! From one audit event to findings and observations.
+//!
+//! Owns which rules are asked and what identity an event has. Most events concern no rule: they
+//! are rejected by comparing two short strings, and nothing of them is copied. Pure.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::audit::event::Event;
+use crate::audit::exec;
+use crate::detect::command::{self, CommandVerdict};
+use crate::detect::finding::{ExecCommand, Finding};
+use crate::detect::tuples::{self, Absent, Tuple};
+use crate::position::Position;
+use crate::rules::compile::{NewTermsRule, Rule, RuleKind, RuleSet};
+use crate::terms::observation::Observation;
+
+/// What is known of an event beside the event.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    pub cluster: &'a str,
+    pub position: Position,
+    /// The id by which a wrapper names the event; it stands in for a missing `auditID`.
+    pub wrapper_id: Option<&'a str>,
+    /// Milliseconds since the epoch; stands in when the event tells no time.
+    pub wrapper_time_ms: Option<i64>,
+}
+
+/// One thing that one rule found in one event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Detection {
+    Finding(Box<Finding>),
+    Observation(Box<Observation>),
+}
+
+/// What did not become a detection although it matched. Counted, so that nothing is lost in
+/// silence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExamineStats {
+    /// Source addresses beyond [`crate::limits::SOURCE_IPS_MAX`] of one event.
+    pub sources_over_limit: u64,
+    /// Events that matched a new-terms rule but have a source that is no address.
+    pub source_no_address: u64,
+    /// Events that matched a new-terms rule but lack the value of a field.
+    pub field_missing: u64,
+}
+
+impl std::ops::AddAssign for ExamineStats {
+    fn add_assign(&mut self, other: ExamineStats) {
+        self.sources_over_limit += other.sources_over_limit;
+        self.source_no_address += other.source_no_address;
+        self.field_missing += other.field_missing;
+    }
+}
+
+/// Asks every rule about an event. Shared by the workers.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    rules: Arc<RuleSet>,
+    learning_ms: i64,
+}
+
+/// A detection that still lacks the event, which is copied once it is known that it is needed.
+enum Match<'r> {
+    Exec(&'r Rule, ExecCommand, CommandVerdict),
+    Term(&'r Rule, &'r NewTermsRule, Tuple),
+}
+
+impl Matcher {
+    /// `learning_ms`, 0 or more, is written into every observation.
+    pub fn new(rules: Arc<RuleSet>, learning_ms: i64) -> Matcher {
+        Matcher { rules, learning_ms }
+    }
+
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Appends to `out` what the rules find, in the order of the rules.
+    pub fn examine(
+        &self,
+        event: Event<'_>,
+        context: Context<'_>,
+        out: &mut Vec<Detection>,
+    ) -> ExamineStats {
+        let mut stats = ExamineStats::default();
+        let exec = exec::decode(&event);
+        let mut matches: Vec<Match<'_>> = Vec::new();
+        for rule in self.rules.rules() {
+            match rule.kind() {
+                RuleKind::Exec(exec_rule) => {
+                    if let Some(exec) = &exec
+                        && let Some(verdict) = command::judge(exec_rule, exec)
+                    {
+                        matches.push(Match::Exec(rule, exec.clone(), verdict));
+                    }
+                }
+                RuleKind::NewTerms(terms_rule) => {
+                    if !tuples::counts(terms_rule, &event) {
+                        continue;
+                    }
+                    let found = tuples::of(terms_rule, &event);
+                    stats.sources_over_limit += found.sources_over_limit;
+                    match found.absent {
+                        Some(Absent::SourceNoAddress) => stats.source_no_address += 1,
+                        Some(Absent::Field(_)) => stats.field_missing += 1,
+                        None => {}
+                    }
+                    let tuples = found.tuples.into_iter();
+                    matches.extend(tuples.map(|tuple| Match::Term(rule, terms_rule, tuple)));
+                }
+            }
+        }
+        if !matches.is_empty() {
+            let seen = Seen::new(event, context);
+            out.extend(matches.into_iter().map(|found| seen.detection(found, self.learning_ms)));
+        }
+        stats
+    }
+}
+
+/// An event that matched, in a form that outlives the record it came in.
+struct Seen {
+    event: Event<'static>,
+    event_id: String,
+    event_time_ms: Option<i64>,
+    cluster: String,
+    position: Position,
+}
+
+impl Seen {
+    fn new(event: Event<'_>, context: Context<'_>) -> Seen {
+        Seen {
+            event_id: event_id(&event, context.wrapper_id),
+            event_time_ms: event
+                .time()
+                .map(jiff::Timestamp::as_millisecond)
+                .or(context.wrapper_time_ms),
+            event: event.into_owned(),
+            cluster: context.cluster.to_owned(),
+            position: context.position,
+        }
+    }
+
+    fn detection(&self, found: Match<'_>, learning_ms: i64) -> Detection {
+        match found {
+            Match::Exec(rule, exec, verdict) => {
+                let info = rule.info();
+                let (severity, risk_score) =
+                    verdict.severity.unwrap_or((info.severity, info.risk_score));
+                Detection::Finding(Box::new(Finding {
+                    rule: Arc::clone(info),
+                    severity,
+                    risk_score,
+                    cluster: self.cluster.clone(),
+                    event: self.event.clone(),
+                    event_id: self.event_id.clone(),
+                    event_time_ms: self.event_time_ms,
+                    position: self.position.clone(),
+                    exec,
+                    matches: verdict.matches,
+                    access_types: verdict.access_types,
+                }))
+            }
+            Match::Term(rule, terms_rule, tuple) => Detection::Observation(Box::new(Observation {
+                rule: Arc::clone(rule.info()),
+                terms_version: terms_rule.terms_version.clone(),
+                cluster: self.cluster.clone(),
+                fields: terms_rule.fields.iter().map(|field| field.name().to_owned()).collect(),
+                terms: tuple.terms,
+                shard_key: tuple.shard_key,
+                window_ms: terms_rule.window_ms,
+                learning_ms,
+                event: self.event.clone(),
+                event_id: self.event_id.clone(),
+                event_time_ms: self.event_time_ms,
+                position: self.position.clone(),
+                history: false,
+            })),
+        }
+    }
+}
+
+/// `auditID`, else the wrapper's id, else `sha256:` and the hash of the event's JSON as this
+/// program writes it, whose order of keys is fixed: the same event always has the same id.
+pub fn event_id(event: &Event<'_>, wrapper_id: Option<&str>) -> String {
+    if let Some(id) = Event::nonempty(&event.audit_id) {
+        return id.to_owned();
+    }
+    if let Some(id) = wrapper_id.filter(|id| !id.is_empty()) {
+        return id.to_owned();
+    }
+    // Serializing plain strings and numbers cannot fail; if it ever does, an id that is stable
+    // within this build is better than one that all such events share.
+    let json = serde_json::to_vec(event).unwrap_or_else(|_| format!("{event:?}").into_bytes());
+    let digits: String = Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+#[cfg(test)]
+#[path = "matcher_tests.rs"]
+mod tests;

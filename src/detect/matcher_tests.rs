@@ -1,0 +1,228 @@
+use super::*;
+use crate::audit::event::{ObjectRef, Text, User};
+use crate::limits::DAY_MS;
+
+fn matcher() -> Matcher {
+    Matcher::new(Arc::new(RuleSet::builtin().unwrap()), 1_234)
+}
+
+fn context() -> Context<'static> {
+    Context {
+        cluster: "prod",
+        position: Position::Kafka { topic: "audit".to_owned(), partition: 1, offset: 2, item: 3 },
+        wrapper_id: Some("wrapper-id"),
+        wrapper_time_ms: Some(77),
+    }
+}
+
+fn examine(event: Event<'_>) -> (Vec<Detection>, ExamineStats) {
+    let mut out = Vec::new();
+    let stats = matcher().examine(event, context(), &mut out);
+    (out, stats)
+}
+
+fn exec_event() -> Event<'static> {
+    Event {
+        audit_id: Some("a-1".into()),
+        request_uri: Some(
+            "/api/v1/namespaces/n/pods/p/exec?command=cat&command=/etc/shadow".into(),
+        ),
+        object_ref: Some(ObjectRef {
+            resource: Some("pods".into()),
+            subresource: Some("exec".into()),
+            ..ObjectRef::default()
+        }),
+        request_received_timestamp: Some("2025-07-13T08:38:39.127266Z".into()),
+        ..Event::default()
+    }
+}
+
+fn secret_event() -> Event<'static> {
+    Event {
+        audit_id: Some("a-2".into()),
+        verb: Some("list".into()),
+        user: Some(User { username: Some("jane".into()), ..User::default() }),
+        impersonated_user: Some(User { username: Some("admin".into()), ..User::default() }),
+        source_ips: Some(vec!["10.0.0.1".into(), "10.0.0.2".into()]),
+        user_agent: Some("kubectl/v1.34".into()),
+        object_ref: Some(ObjectRef { resource: Some("secrets".into()), ..ObjectRef::default() }),
+        ..Event::default()
+    }
+}
+
+#[test]
+fn an_exec_that_matches_becomes_a_finding_with_all_that_is_known() {
+    let (found, stats) = examine(exec_event());
+    assert_eq!(stats, ExamineStats::default());
+    let [Detection::Finding(finding)] = &found[..] else { panic!("one finding: {found:?}") };
+    assert_eq!(finding.rule.id, "pod-exec-sensitive-path");
+    assert_eq!((finding.severity, finding.risk_score), (finding.rule.severity, 73));
+    assert_eq!(finding.cluster, "prod");
+    assert_eq!(finding.event, exec_event());
+    assert_eq!(finding.event_id, "a-1");
+    assert_eq!(finding.event_time_ms, Some(1_752_395_919_127));
+    assert_eq!(finding.position, context().position);
+    assert_eq!(finding.exec.argv, ["cat", "/etc/shadow"]);
+    assert_eq!(finding.access_types, ["HOST_CREDENTIALS"]);
+    assert_eq!(finding.matches.len(), 1);
+}
+
+#[test]
+fn a_run_without_a_command_is_a_finding_of_low_severity() {
+    let mut event = exec_event();
+    event.request_uri = Some("/api/v1/nodes/n/proxy/run/ns/p/c".into());
+    event.object_ref = Some(ObjectRef {
+        resource: Some("nodes".into()),
+        subresource: Some("proxy".into()),
+        ..ObjectRef::default()
+    });
+    let (found, _) = examine(event);
+    let [Detection::Finding(finding)] = &found[..] else { panic!("one finding: {found:?}") };
+    assert_eq!(finding.access_types, ["NODE_PROXY_RUN_UNSEEN_COMMAND"]);
+    assert_eq!(finding.severity, crate::rules::format::Severity::Low);
+    assert_eq!(finding.risk_score, 21);
+    assert_eq!(finding.matches, []);
+}
+
+#[test]
+fn a_read_of_secrets_becomes_an_observation_a_source() {
+    let (found, stats) = examine(secret_event());
+    assert_eq!(stats, ExamineStats::default());
+    let observations: Vec<&Observation> = found
+        .iter()
+        .map(|detection| match detection {
+            Detection::Observation(observation) => &**observation,
+            Detection::Finding(finding) => panic!("no finding: {finding:?}"),
+        })
+        .collect();
+    assert_eq!(observations.len(), 2);
+    for (observation, source) in observations.into_iter().zip(["10.0.0.1", "10.0.0.2"]) {
+        assert_eq!(observation.rule.id, "secret-access-unusual-client");
+        assert_eq!(observation.fields, ["source.ip", "user.name", "user_agent.original"]);
+        // The authenticated user, not the impersonated one.
+        assert_eq!(observation.terms, [source, "jane", "kubectl/v1.34"]);
+        assert_eq!(observation.shard_key, "jane");
+        assert_eq!(observation.window_ms, 7 * DAY_MS);
+        assert_eq!(observation.learning_ms, 1_234);
+        assert_eq!(observation.event, secret_event());
+        assert_eq!(observation.event_id, "a-2");
+        assert_eq!(observation.event_time_ms, Some(77));
+        assert!(!observation.history);
+    }
+}
+
+#[test]
+fn what_gives_no_tuple_is_counted() {
+    let mut no_address = secret_event();
+    no_address.source_ips = Some(vec!["unknown".into()]);
+    let mut no_user = secret_event();
+    no_user.user = None;
+    let mut many = secret_event();
+    many.source_ips = Some((0..=9).map(|n| Text::from(format!("10.0.0.{n}"))).collect());
+    let one = ExamineStats::default();
+    for (event, found, expected) in [
+        (no_address, 0, ExamineStats { source_no_address: 1, ..one }),
+        (no_user, 0, ExamineStats { field_missing: 1, ..one }),
+        (many, 8, ExamineStats { sources_over_limit: 2, ..one }),
+    ] {
+        let (detections, stats) = examine(event);
+        assert_eq!((detections.len(), stats), (found, expected));
+    }
+}
+
+#[test]
+fn other_events_leave_nothing() {
+    let mut harmless = exec_event();
+    harmless.request_uri = Some("/x?command=ls".into());
+    for event in [Event::default(), harmless] {
+        assert_eq!(examine(event), (vec![], ExamineStats::default()));
+    }
+}
+
+#[test]
+fn asks_only_the_rules_in_force() {
+    let rules = RuleSet::builtin().unwrap().only(&["pod-exec-sensitive-path"]).unwrap();
+    let matcher = Matcher::new(Arc::new(rules), 0);
+    let mut out = Vec::new();
+    matcher.examine(secret_event(), context(), &mut out);
+    assert_eq!(out, []);
+    matcher.examine(exec_event(), context(), &mut out);
+    assert_eq!(out.len(), 1);
+}
+
+#[test]
+fn an_event_without_an_id_is_named_by_its_wrapper_or_its_content() {
+    let with_id = |id: Option<&'static str>| Event { audit_id: id.map(Text::from), ..exec_event() };
+    assert_eq!(event_id(&with_id(Some("a")), Some("w")), "a");
+    assert_eq!(event_id(&with_id(Some("")), Some("w")), "w");
+    assert_eq!(event_id(&with_id(None), Some("w")), "w");
+    let hash = event_id(&with_id(None), Some(""));
+    assert_eq!(hash.len(), "sha256:".len() + 64);
+    assert!(hash.starts_with("sha256:"), "{hash}");
+    assert_eq!(event_id(&with_id(None), None), hash);
+    let other = Event { verb: Some("get".into()), ..with_id(None) };
+    assert_ne!(event_id(&other, None), hash);
+}
+
+#[test]
+fn the_hash_does_not_depend_on_the_order_of_keys_or_on_escapes() {
+    let one = r#"{"verb":"get","user":{"username":"j","extra":{"b":["1"],"a":["2"]}},
+        "annotations":{"y":"1","x":"&"}}"#;
+    let other = r#"{"annotations":{"x":"\u0026","y":"1"},
+        "user":{"extra":{"a":["2"],"b":["1"]},"username":"\u006a"},"verb":"get"}"#;
+    let id = |json: &str| event_id(&serde_json::from_str::<Event<'_>>(json).unwrap(), None);
+    assert_eq!(id(one), id(other));
+}
+
+/// The published sample events, where they are at hand.
+mod samples {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    fn folder() -> Option<PathBuf> {
+        let shared = std::env::var_os("KUBETELL_SHARED").map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+            PathBuf::from,
+        );
+        let folder = shared.join("data/apiserver");
+        folder.is_dir().then_some(folder)
+    }
+
+    #[test]
+    fn every_exec_of_a_real_api_server_is_decoded() {
+        let Some(folder) = folder() else { return };
+        let text = std::fs::read_to_string(folder.join("audit.jsonl")).unwrap();
+        let mut by_stage: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut findings, mut observations, mut stats) = (0, 0, ExamineStats::default());
+        let mut sensitive = 0;
+        let mut out = Vec::new();
+        for line in text.lines() {
+            let event: Event<'_> = serde_json::from_str(line).unwrap();
+            let uri = event.request_uri.as_deref().unwrap_or_default().to_owned();
+            if let Some(exec) = exec::decode(&event) {
+                assert!(!exec.argv.is_empty(), "{line}");
+                assert!(exec.argv.iter().all(|argument| !argument.is_empty()), "{line}");
+                let stage = event.stage.as_deref().unwrap_or_default().to_owned();
+                *by_stage.entry(stage).or_default() += 1;
+                let decoded = uri.replace("%2F", "/");
+                if decoded.contains("/etc/shadow") || decoded.contains("/etc/passwd") {
+                    sensitive += 1;
+                }
+            }
+            out.clear();
+            stats += matcher().examine(event, context(), &mut out);
+            for detection in &out {
+                match detection {
+                    Detection::Finding(_) => findings += 1,
+                    Detection::Observation(_) => observations += 1,
+                }
+            }
+        }
+        assert_eq!(by_stage["RequestReceived"], 63);
+        assert_eq!(by_stage.values().sum::<usize>(), 190);
+        assert_eq!(findings, sensitive);
+        assert_eq!((findings, observations), (58, 70));
+        assert_eq!(stats, ExamineStats::default());
+    }
+}

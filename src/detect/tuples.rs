@@ -1,0 +1,151 @@
+//! The tuples of terms that one event gives a new-terms rule.
+//!
+//! Owns which events count, how a field's value is read and how many tuples an event may have.
+//! Whether a tuple is new is for the fold.
+
+use std::net::IpAddr;
+
+use crate::audit::event::Event;
+use crate::limits;
+use crate::rules::compile::NewTermsRule;
+use crate::rules::format::TermField;
+
+/// What an event gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tuples {
+    /// Values in the order of the rule's fields, each with the key that decides the partition.
+    pub tuples: Vec<Tuple>,
+    /// Source addresses past [`limits::SOURCE_IPS_MAX`], which give no tuple.
+    pub sources_over_limit: u64,
+    /// Why there is none although the event matches.
+    pub absent: Option<Absent>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuple {
+    pub terms: Vec<String>,
+    pub shard_key: String,
+}
+
+/// Why a matching event gives no tuple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// A field is missing or empty.
+    Field(TermField),
+    /// An entry of `sourceIPs` is no address, so the event has no `source.ip`.
+    SourceNoAddress,
+}
+
+/// Whether the event is one that counts for the rule.
+pub fn counts(rule: &NewTermsRule, event: &Event<'_>) -> bool {
+    let Some(object) = &event.object_ref else { return false };
+    if object.resource.as_deref() != Some(rule.resource.as_str()) {
+        return false;
+    }
+    let verb = event.verb.as_deref().unwrap_or_default();
+    if !rule.verbs.iter().any(|wanted| wanted == verb) {
+        return false;
+    }
+    match (Event::nonempty(&event.user_agent), &rule.user_agent.forbidden_suffix) {
+        (None, _) => !rule.user_agent.required,
+        (Some(agent), Some(suffix)) => !agent.ends_with(suffix.as_str()),
+        (Some(_), None) => true,
+    }
+}
+
+/// The tuples of an event that counts.
+pub fn of(rule: &NewTermsRule, event: &Event<'_>) -> Tuples {
+    let mut result = Tuples::default();
+    // The tuples are the product of the fields' values; only the addresses can be several.
+    let mut columns: Vec<Vec<String>> = Vec::with_capacity(rule.fields.len());
+    for field in &rule.fields {
+        let values = match field {
+            TermField::SourceIp => match source_addresses(event) {
+                Ok((addresses, over_limit)) => {
+                    result.sources_over_limit = over_limit;
+                    addresses
+                }
+                Err(absent) => {
+                    result.absent = Some(absent);
+                    return result;
+                }
+            },
+            TermField::UserName => {
+                let user = event.user.as_ref();
+                one(user.and_then(|user| Event::nonempty(&user.username)))
+            }
+            TermField::UserAgent => one(Event::nonempty(&event.user_agent)),
+        };
+        if values.is_empty() {
+            return Tuples { absent: Some(Absent::Field(*field)), ..Tuples::default() };
+        }
+        columns.push(values);
+    }
+
+    let mut rows: Vec<Vec<String>> = vec![Vec::new()];
+    for values in columns {
+        rows = rows
+            .into_iter()
+            .flat_map(|row| {
+                values.iter().map(move |value| {
+                    let mut row = row.clone();
+                    row.push(value.clone());
+                    row
+                })
+            })
+            .collect();
+    }
+    result.tuples =
+        rows.into_iter().map(|terms| Tuple { shard_key: shard_key(rule, &terms), terms }).collect();
+    result
+}
+
+fn one(value: Option<&str>) -> Vec<String> {
+    value.map(str::to_owned).into_iter().collect()
+}
+
+/// The value of the rule's shard field; for a rule without one, all values, told apart by a
+/// line break each.
+fn shard_key(rule: &NewTermsRule, terms: &[String]) -> String {
+    rule.shard_by
+        .and_then(|field| rule.fields.iter().position(|other| *other == field))
+        .and_then(|at| terms.get(at).cloned())
+        .unwrap_or_else(|| terms.join("\n"))
+}
+
+/// The distinct addresses of `sourceIPs` in canonical text, and how many entries were left out
+/// for the limit.
+///
+/// What stands first is the caller's to write (`X-Forwarded-For`) and may be many; the last one
+/// is the peer, which the API server saw itself, so it always has a place.
+fn source_addresses(event: &Event<'_>) -> Result<(Vec<String>, u64), Absent> {
+    let missing = Absent::Field(TermField::SourceIp);
+    let sources = event.source_ips.as_deref().unwrap_or_default();
+    let (peer, forwarded) = sources.split_last().ok_or(missing)?;
+    let peer = canonical_address(peer)?;
+
+    let mut kept: Vec<IpAddr> = Vec::new();
+    let mut over_limit = 0;
+    for source in forwarded {
+        let address = canonical_address(source)?;
+        if address == peer || kept.contains(&address) {
+            continue;
+        }
+        if kept.len() + 1 < limits::SOURCE_IPS_MAX {
+            kept.push(address);
+        } else {
+            over_limit += 1;
+        }
+    }
+    kept.push(peer);
+    Ok((kept.iter().map(IpAddr::to_string).collect(), over_limit))
+}
+
+/// One address has one text: IPv6 as RFC 5952 writes it, IPv4 within IPv6 as IPv4.
+fn canonical_address(text: &str) -> Result<IpAddr, Absent> {
+    text.parse().map(|address: IpAddr| address.to_canonical()).map_err(|_| Absent::SourceNoAddress)
+}
+
+#[cfg(test)]
+#[path = "tuples_tests.rs"]
+mod tests;

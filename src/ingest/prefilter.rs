@@ -1,0 +1,143 @@
+//! Which records need no parsing, decided on their raw bytes.
+//!
+//! Owns one invariant: a record that holds an event which matches a rule passes. It may let
+//! through what matches nothing, and it must let through what it cannot judge: records that are
+//! truncated, compressed, encoded or no audit events at all go on to the reader, which says what
+//! is wrong with them.
+//!
+//! Why a dropped record can match nothing. Each rule names words of which a matching event's
+//! `objectRef` holds one as a whole value. There are two ways in which it can come by one:
+//!
+//! - The event's own JSON has it as a string. Its opening quote and its first letter then follow
+//!   each other in the record too, at any depth of JSON within JSON strings: encoding a string
+//!   as JSON puts backslashes before a quote and nothing behind it, and leaves letters alone. The
+//!   exception are escapes `\u00XX`. The encodings of an escape sequence all hold `\u00XX` for
+//!   some character of the word, its quote or the escape itself (`\\u0065`, `\u005cu0065`,
+//!   `\u005c\u00750065`), so a record in which any escape stands for such a character passes.
+//! - A GKE log entry has it as one part of a method or resource name
+//!   (`io.k8s.core.v1.pods.exec.create`, `core/v1/namespaces/n/pods/p/exec`), behind a dot or a
+//!   slash.
+//!
+//! What carries events in base64 does so under keys that the record shows (`data`), or shows no
+//! mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
+//! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use memchr::memmem::Finder;
+
+use crate::limits;
+use crate::rules::compile::RuleSet;
+
+/// Whether a record is to be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    /// No event in it can match a rule.
+    Drop,
+}
+
+/// What stands before a word where it can become a value of `objectRef`.
+const LEADS: [&str; 3] = ["\"", ".", "/"];
+
+/// A key whose value may be base64 of anything: Pub/Sub's `message.data`, `awslogs.data`.
+const OPAQUE: [&str; 2] = ["\"data", "awslogs"];
+
+/// What a record of audit events holds, in any wrapper that shows it as text. The last one is
+/// the type of a GKE log entry's payload.
+const MARKS: [&str; 3] = ["auditID", "audit.k8s.io", "google.cloud.audit.AuditLog"];
+
+#[derive(Debug, Clone)]
+pub struct Prefilter {
+    /// Finds what lets a record through at once.
+    needles: Needles,
+    marks: [Finder<'static>; 3],
+    escape: Finder<'static>,
+}
+
+#[derive(Debug, Clone)]
+enum Needles {
+    Some(AhoCorasick),
+    /// The search could not be built: every record passes.
+    Unknown,
+}
+
+impl Prefilter {
+    pub fn new(rules: &RuleSet) -> Prefilter {
+        let mut needles: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
+        for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
+            needles.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
+        }
+        needles.sort_unstable();
+        needles.dedup();
+        // Leftmost matching lets the search run on packed comparisons, many bytes at a time.
+        let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(&needles);
+        Prefilter {
+            needles: built.map_or(Needles::Unknown, Needles::Some),
+            marks: MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned()),
+            escape: Finder::new(b"\\u00").into_owned(),
+        }
+    }
+
+    /// Judges one record's raw value.
+    pub fn verdict(&self, record: &[u8]) -> Verdict {
+        let Needles::Some(needles) = &self.needles else { return Verdict::Pass };
+        if record.len() > limits::RECORD_MAX_BYTES
+            || needles.is_match(record)
+            || self.has_telling_escape(record)
+            || !self.is_whole_audit_record(record)
+        {
+            return Verdict::Pass;
+        }
+        Verdict::Drop
+    }
+
+    /// Whether an escape `\u00XX` stands for a character that words, their leads or escapes are
+    /// made of. Whether its backslash is itself escaped does not matter: in JSON within JSON it
+    /// is.
+    fn has_telling_escape(&self, record: &[u8]) -> bool {
+        self.escape.find_iter(record).any(|at| {
+            let digits = record.get(at + 4..at + 6).unwrap_or_default();
+            let value = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            // What is no escape of two digits is for the reader to judge.
+            value.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"\"\\/.-_".contains(&byte))
+        })
+    }
+
+    /// Whether the record looks like JSON text with its two ends in place, and like audit events.
+    /// One that was cut off leaves braces open.
+    fn is_whole_audit_record(&self, record: &[u8]) -> bool {
+        let record = record.trim_ascii();
+        let ends_match = matches!(
+            (record.first(), record.last()),
+            (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"'))
+        );
+        ends_match
+            && record.len() > 1
+            && self.marks.iter().any(|mark| mark.find(record).is_some())
+            && is_balanced(record)
+    }
+}
+
+/// Whether there are as many `{` as `}` and as many `[` as `]`, those in strings included.
+///
+/// Written so that the compiler can count many bytes at a time: in chunks short enough for sums
+/// of one byte.
+fn is_balanced(record: &[u8]) -> bool {
+    let (mut braces, mut brackets) = (0_i64, 0_i64);
+    for chunk in record.chunks(127) {
+        let (mut chunk_braces, mut chunk_brackets) = (0_i8, 0_i8);
+        for byte in chunk {
+            chunk_braces += i8::from(*byte == b'{') - i8::from(*byte == b'}');
+            chunk_brackets += i8::from(*byte == b'[') - i8::from(*byte == b']');
+        }
+        braces += i64::from(chunk_braces);
+        brackets += i64::from(chunk_brackets);
+    }
+    braces == 0 && brackets == 0
+}
+
+#[cfg(test)]
+#[path = "prefilter_tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+use super::*;
+use crate::rules::format::Severity;
+
+const EXEC: &str = include_str!("builtin/pod-exec-sensitive-path.toml");
+const TERMS: &str = include_str!("builtin/secret-access-unusual-client.toml");
+
+#[test]
+fn the_builtin_rules_are_valid_and_carry_their_identity() {
+    let rules = RuleSet::builtin().unwrap();
+    let identity: Vec<_> = rules
+        .rules()
+        .iter()
+        .map(|rule| {
+            let info = rule.info();
+            let techniques: Vec<&str> = info
+                .threat
+                .iter()
+                .flat_map(|threat| &threat.techniques)
+                .flat_map(|technique| {
+                    let subs = technique.subtechniques.iter().map(|sub| sub.id.as_str());
+                    std::iter::once(technique.id.as_str()).chain(subs)
+                })
+                .collect();
+            (&*info.id, &*info.uuid, info.severity, info.risk_score, techniques)
+        })
+        .collect();
+    assert_eq!(
+        identity,
+        [
+            (
+                "pod-exec-sensitive-path",
+                "b2c3d4e5-f6a7-4890-b1c2-d3e4f5a60789",
+                Severity::High,
+                73,
+                vec!["T1552", "T1552.001", "T1552.007", "T1609"]
+            ),
+            (
+                "secret-access-unusual-client",
+                "cbda9a0e-2be4-4eaa-9571-8d6a503e9828",
+                Severity::Low,
+                21,
+                vec!["T1552", "T1552.007"]
+            ),
+        ]
+    );
+    for rule in rules.rules() {
+        assert_eq!(rule.info().license, "Apache-2.0");
+        assert_eq!(rule.info().version, "1.0.0");
+        assert!(!rule.notes().blind_spots.is_empty() && !rule.notes().known_noise.is_empty());
+    }
+}
+
+#[test]
+fn the_secret_rule_means_what_it_should() {
+    let rules = RuleSet::builtin().unwrap();
+    let RuleKind::NewTerms(rule) = rules.rules()[1].kind() else { panic!("a new-terms rule") };
+    assert_eq!(rule.window_ms, 7 * limits::DAY_MS);
+    assert_eq!(rule.fields, [TermField::SourceIp, TermField::UserName, TermField::UserAgent]);
+    assert_eq!(rule.shard_by, Some(TermField::UserName));
+    // Part of the keys of stored terms: a change here starts a new history everywhere.
+    assert_eq!(rule.terms_version, "secret-access-unusual-client/87eb241d7255c522");
+}
+
+#[test]
+fn another_window_or_other_fields_are_another_version_of_the_terms() {
+    use TermField::{SourceIp, UserName};
+    let versions = [
+        terms_version("a", &[SourceIp, UserName], 1_000),
+        terms_version("b", &[SourceIp, UserName], 1_000),
+        terms_version("a", &[UserName, SourceIp], 1_000),
+        terms_version("a", &[SourceIp], 1_000),
+        terms_version("a", &[SourceIp, UserName], 1_001),
+    ];
+    let distinct: HashSet<_> = versions.iter().collect();
+    assert_eq!(distinct.len(), versions.len(), "{versions:?}");
+}
+
+#[test]
+fn picks_rules_by_id_and_suggests_the_nearest() {
+    let rules = RuleSet::builtin().unwrap();
+    let ids = |set: RuleSet| -> Vec<String> {
+        set.rules().iter().map(|rule| rule.id().to_owned()).collect()
+    };
+    assert_eq!(ids(rules.only(&["secret-access-unusual-client"]).unwrap()).len(), 1);
+    assert_eq!(ids(rules.only(&[""; 0]).unwrap()).len(), 2);
+
+    let error = rules.only(&["pod-exec-sensitve-path"]).unwrap_err();
+    assert_eq!(error.nearest.as_deref(), Some("pod-exec-sensitive-path"));
+    assert_eq!(
+        error.to_string(),
+        "there is no rule `pod-exec-sensitve-path`\n\nhint: did you mean `pod-exec-sensitive-path`?"
+    );
+    let error = rules.only(&["zzz"]).unwrap_err();
+    assert_eq!(error.to_string(), "there is no rule `zzz`");
+}
+
+#[test]
+fn refuses_two_rules_of_one_id() {
+    let twice = RuleSet::from_sources([("a.toml", EXEC), ("b.toml", EXEC)]);
+    assert!(matches!(twice, Err(RuleError::DuplicateId { file, .. }) if file == "b.toml"));
+    let builtin = RuleSet::builtin().unwrap();
+    assert!(builtin.clone().merged(builtin).is_err());
+}
+
+#[test]
+fn says_what_is_wrong_with_a_rule_file() {
+    let replaced = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "the case no longer applies: {from}");
+        text.replacen(from, to, 1)
+    };
+    for (text, from, to, message) in [
+        (EXEC, "mask =", "masks =", "unknown field `masks`"),
+        (EXEC, "[unseen_command]\nlabel", "[unseen_command]\nlabels", "unknown field `labels`"),
+        (EXEC, "name = \"Execution\"", "title = \"Execution\"", "unknown field `title`"),
+        (EXEC, "type = \"exec\"", "type = \"shell\"", "unknown variant `shell`"),
+        (EXEC, "type = \"exec\"", "", "missing field `type`"),
+        (EXEC, "type = \"exec\"", "type = \"new_terms\"", "`sensitive_paths` does not belong"),
+        (EXEC, "type = \"exec\"", "type = \"exec\"\nwindow = \"7d\"", "`window` does not belong"),
+        (EXEC, "default_label =", "#", "`default_label` is missing"),
+        (EXEC, "'\\.p12'", "'('", "in `sensitive_paths`, pattern `pkcs12-file` is not valid"),
+        (EXEC, "'\\.p12'", "'x*'", "would match every command"),
+        (EXEC, "\"/etc/resolv.conf\"]", "\"resolv.conf\"]", "`mask` must hold absolute paths"),
+        (EXEC, "risk_score = 73", "risk_score = 101", "`risk_score` must be at most 100"),
+        (EXEC, "risk_score = 21", "risk_score = 101", "`unseen_command.risk_score` must be"),
+        (EXEC, "id = \"pod-exec", "id = \"Pod exec", "`id` must be"),
+        (EXEC, "uuid = \"b2", "uuid = \"", "`uuid` is no UUID"),
+        (TERMS, "window = \"7d\"", "window = \"7\"", "`7` is no duration"),
+        (TERMS, "window = \"7d\"", "window = \"91d\"", "at most 90d"),
+        (TERMS, "window = \"7d\"", "window = \"0s\"", "more than 0s"),
+        (TERMS, "window = \"7d\"", "", "`window` is missing"),
+        (TERMS, "\"source.ip\", ", "\"source.port\", ", "unknown variant `source.port`"),
+        (TERMS, "\"source.ip\", ", "\"user.name\", ", "`fields` must hold"),
+        (TERMS, "\"user.name\", ", "", "`shard_by` must be one of `fields`"),
+        (TERMS, "[\"get\", \"list\"]", "[]", "`match.verbs` is empty"),
+        (TERMS, "\"secrets\"", "\"\"", "`match.resource` must name"),
+        (TERMS, "required", "needed", "unknown field `needed`"),
+        (TERMS, "kubernetes/$Format\" }", "\" }", "which every user agent ends with"),
+    ] {
+        let error = Rule::from_toml("r.toml", &replaced(text, from, to)).unwrap_err().to_string();
+        assert!(error.contains(message), "{from} -> {to}: {error}");
+        assert!(error.starts_with("`r.toml`"), "{error}");
+    }
+}
+
+#[test]
+fn a_syntax_error_names_its_line() {
+    let error = Rule::from_toml("r.toml", "id = \"a\"\nnope").unwrap_err().to_string();
+    assert!(error.contains("line 2"), "{error}");
+}
