@@ -4,6 +4,7 @@ pub mod alert;
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod detect;
 pub mod ingest;
 pub mod limits;
