@@ -55,7 +55,7 @@ pub struct Options {
 pub fn libs() -> PathBuf {
     let libs = std::env::var_os("KUBETELL_KAFKA_LIBS").map(PathBuf::from).unwrap_or_default();
     assert!(
-        libs.join("slf4j-simple-1.7.36.jar").exists() || contains_jars(&libs),
+        contains_jars(&libs),
         "these tests need a real Apache Kafka, and KUBETELL_KAFKA_LIBS (`{}`) holds no jars: \
          use `tests/run`, which fetches it, instead of `cargo test`",
         libs.display()
