@@ -57,6 +57,28 @@ pub const WINDOW_SLACK_MS: i64 = HOUR_MS;
 /// `segment.ms` of the observations topic: the active segment is never compacted.
 pub const OBSERVATION_SEGMENT_MS: i64 = 4 * HOUR_MS;
 
+/// Largest configuration file that is read.
+pub const CONFIG_FILE_MAX_BYTES: u64 = 1024 * 1024;
+/// Most problems of one configuration that are listed; the others are counted.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+/// Longest text of one problem that is repeated to the user (a key, a value).
+pub const CONFIG_QUOTED_MAX_CHARS: usize = 120;
+/// Longest cluster name and group id: both end up in keys, ids and metadata.
+pub const NAME_MAX_BYTES: usize = 200;
+/// Longest name of a Kafka topic (the broker's own limit).
+pub const TOPIC_NAME_MAX_BYTES: usize = 249;
+/// Most source topics.
+pub const SOURCE_TOPICS_MAX: usize = 256;
+/// Most partitions of the observations topic: each is a restore and a marker of its own.
+pub const OBSERVATION_PARTITIONS_MAX: i64 = 1_024;
+/// Most worker threads an operator may ask for.
+pub const WORKERS_MAX: i64 = 1_024;
+/// Default and bounds of the bytes of records that are read and not yet acknowledged. A record
+/// larger than the bound passes alone.
+pub const IN_FLIGHT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
+pub const IN_FLIGHT_MIN_BYTES: u64 = 1024 * 1024;
+pub const IN_FLIGHT_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
 pub const SECOND_MS: i64 = 1_000;
 pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
@@ -76,6 +98,9 @@ const _: () = {
     // A command, at most eight names, and the words between them.
     assert!(MESSAGE_COMMAND_MAX_CHARS + 8 * MESSAGE_NAME_MAX_CHARS + 1_024 <= MESSAGE_MAX_CHARS);
     assert!(MESSAGE_COMMAND_MAX_CHARS <= TERMINAL_VALUE_MAX_CHARS);
+    assert!(IN_FLIGHT_MIN_BYTES <= IN_FLIGHT_DEFAULT_BYTES);
+    assert!(IN_FLIGHT_DEFAULT_BYTES <= IN_FLIGHT_MAX_BYTES);
+    assert!(RECORD_MAX_BYTES as u64 <= IN_FLIGHT_DEFAULT_BYTES);
 };
 
 /// What sled may keep of the state in memory.
