@@ -103,6 +103,8 @@ pub trait GroupHandler: Send + Sized + 'static {
         partitions: &TopicPartitionList,
         lost: bool,
     );
+    /// A commit that was asked for has succeeded.
+    fn committed(&mut self, _offsets: &TopicPartitionList) {}
 }
 
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
@@ -159,9 +161,12 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
         }
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Ok(()) => self.connection.reached(),
+            Ok(()) => {
+                self.connection.reached();
+                self.handler().committed(offsets);
+            }
             // The next commit carries the same offsets or later ones.
             Err(error) => tracing::warn!(%error, "offsets could not be committed; the next commit will try again"),
         }
