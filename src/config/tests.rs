@@ -419,3 +419,36 @@ fn stored_schema_is_the_generated_one() {
         "run `kubetell schema config > schemas/config.schema.json` and look at the difference"
     );
 }
+
+#[test]
+fn deeply_nested_tables_are_an_error_and_no_crash() {
+    for depth in [100, 100_000] {
+        let path = vec!["a"; depth].join(".");
+        for text in [
+            format!("[kafka.properties]\n{path} = 1\n"),
+            format!("[kafka.properties.{path}]\nx = 1\n"),
+            format!("{path} = 1\n"),
+            format!("rules = {}\n", "[".repeat(depth)),
+        ] {
+            assert!(load_text(&text, &inputs(&[], &[])).is_err());
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in ".{0,200}", key in "[a-z_.]{0,20}", value in ".{0,40}") {
+        let _ = load_text(&text, &inputs(&[], &[]));
+        let file = format!("[kafka.properties]\n{key} = {value}\n{text}");
+        let _ = load_text(&file, &inputs(&[], &[]));
+        for key in [key.as_str(), "source.topics", "cluster", "new_terms.learning"] {
+            let setting = Setting { key: key.to_owned(), value: value.clone() };
+            let variable = (keys::environment_name(key).into(), value.clone().into());
+            let inputs = Inputs { file: None, environment: vec![variable], settings: vec![setting] };
+            if let Err(errors) = load(&inputs) {
+                let controls = |c: char| c.is_control() && c != '\n';
+                assert!(!errors.to_string().contains(controls), "{errors}");
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Examples that stand at the end of each command's help. A test runs every line through the
+//! parser, so that none can go stale.
+
+pub(super) const KUBETELL: &str = "\
+Examples:
+  kubetell demo
+  kubetell scan /var/log/kubernetes/audit.log
+  kubetell run --config kubetell.toml
+
+Exit codes: 0 done, 1 alerts found (scan), 2 some input could not be read, 64 usage, 69 brokers
+unreachable, 70 internal error, 78 configuration.";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  kubetell demo
+  kubetell demo --format ecs
+  kubetell demo --events 1000000
+  kubetell demo --bootstrap localhost:9092";
+
+pub(super) const RUN: &str = "\
+Examples:
+  kubetell run --config kubetell.toml
+  kubetell run --set kafka.bootstrap_servers=kafka:9092 --set new_terms.learning=0s
+  kubetell run --config kubetell.toml --role detect
+
+It ends with SIGTERM or SIGINT, drained and committed.";
+
+pub(super) const SCAN: &str = "\
+Examples:
+  kubetell scan audit.log audit-archive/
+  zcat audit.log.gz | kubetell scan --format ecs -
+  kubetell scan --learning 1d --only secret-access-unusual-client audit/
+  kubetell scan --since 2026-01-31 --until 2026-02-01T12:00:00Z --stats audit.log
+  kubetell scan --state state/ --output alerts.ndjson --unreadable rest.ndjson audit.log
+
+Exit codes: 0 nothing found, 1 alerts found, 2 some input could not be read.";
+
+pub(super) const RULES: &str = "\
+Examples:
+  kubetell rules list
+  kubetell rules show pod-exec-sensitive-path";
+
+pub(super) const RULES_LIST: &str = "\
+Examples:
+  kubetell rules list
+  kubetell rules list --format json";
+
+pub(super) const RULES_SHOW: &str = "\
+Examples:
+  kubetell rules show secret-access-unusual-client
+  kubetell rules show --format json pod-exec-sensitive-path";
+
+pub(super) const CONFIG: &str = "\
+Examples:
+  kubetell config template > kubetell.toml
+  kubetell config check --config kubetell.toml
+  kubetell config show --config kubetell.toml
+  kubetell config schema > kubetell.schema.json";
+
+pub(super) const CONFIG_CHECK: &str = "\
+Examples:
+  kubetell config check --config kubetell.toml
+  kubetell config check --offline --config kubetell.toml
+  kubetell config check --set kafka.bootstrap_servers=kafka:9092
+
+Exit codes: 0 all is well, 69 brokers unreachable, 78 invalid.";
+
+pub(super) const CONFIG_SHOW: &str = "\
+Examples:
+  kubetell config show --config kubetell.toml
+  kubetell config show --format json --set cluster=prod-eu-1";
+
+pub(super) const CONFIG_SCHEMA: &str = "\
+Examples:
+  kubetell config schema > kubetell.schema.json";
+
+pub(super) const CONFIG_TEMPLATE: &str = "\
+Examples:
+  kubetell config template > kubetell.toml";
+
+pub(super) const TOPICS: &str = "\
+Examples:
+  kubetell topics check --config kubetell.toml
+  kubetell topics create --config kubetell.toml";
+
+pub(super) const TOPICS_CHECK: &str = "\
+Examples:
+  kubetell topics check --config kubetell.toml
+  kubetell topics check --set kafka.bootstrap_servers=kafka:9092
+
+Exit codes: 0 all is well, 69 brokers unreachable, 78 a topic is missing or has wrong settings.";
+
+pub(super) const TOPICS_CREATE: &str = "\
+Examples:
+  kubetell topics create --config kubetell.toml
+  kubetell topics create --config kubetell.toml --set observations.partitions=24
+
+Topics that are there already are left as they are; source topics are never created.";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  kubetell schema ecs > alert-ecs.schema.json
+  kubetell schema config > config.schema.json";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  kubetell completions bash > /etc/bash_completion.d/kubetell
+  kubetell completions zsh > /usr/local/share/zsh/site-functions/_kubetell
+  kubetell completions fish > ~/.config/fish/completions/kubetell.fish";

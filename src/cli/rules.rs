@@ -1,0 +1,224 @@
+//! `kubetell rules`: which rules are in force, and what one of them is.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::rules::format::{RuleInfo, Severity};
+
+use super::args::TextOrJson;
+use super::context::Context;
+use super::exit::Exit;
+use super::{help, report, stdout};
+
+/// Lists the rules in force and shows what they look for
+#[derive(Debug, Clone, Args)]
+#[command(after_help = help::RULES)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum RulesCommand {
+    /// Lists the rules in force
+    #[command(after_help = help::RULES_LIST)]
+    List(ListArgs),
+    /// Shows one rule: what it finds, what it cannot see, its references
+    #[command(after_help = help::RULES_SHOW)]
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// A table, or one JSON array
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// The rule's id
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    /// Text, or one JSON object
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+}
+
+/// What these commands show of a rule.
+#[derive(Debug, Clone, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    info: Arc<RuleInfo>,
+    /// `exec` or `new-terms`.
+    kind: &'static str,
+    /// What the rule cannot see.
+    blind_spots: Vec<String>,
+    /// What is known to match without being an intrusion.
+    known_noise: Vec<String>,
+}
+
+pub fn run(args: &RulesArgs, _context: &Context) -> Exit {
+    let entries = match entries() {
+        Ok(entries) => entries,
+        Err(message) => {
+            report::error_text(&message);
+            return Exit::Internal;
+        }
+    };
+    match &args.command {
+        RulesCommand::List(args) => match args.format {
+            TextOrJson::Text => stdout::print(&table(&entries)),
+            TextOrJson::Json => stdout::print_json(&json!(entries)),
+        },
+        RulesCommand::Show(args) => {
+            match (entries.iter().find(|entry| entry.info.id == args.id), args.format) {
+                (Some(entry), TextOrJson::Text) => stdout::print(&text(entry)),
+                (Some(entry), TextOrJson::Json) => stdout::print_json(&json!(entry)),
+                (None, _) => unknown(&args.id, &entries),
+            }
+        }
+    }
+}
+
+/// The built-in rules, in their order. An error is one of the program's own.
+fn entries() -> Result<Vec<Entry>, String> {
+    Err("the rules are not part of this build".to_owned())
+}
+
+fn unknown(id: &str, entries: &[Entry]) -> Exit {
+    let nearest = entries
+        .iter()
+        .map(|entry| (strsim::jaro_winkler(id, &entry.info.id), entry.info.id.as_str()))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = match nearest {
+        Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+        None => "`kubetell rules list` lists the rules".to_owned(),
+    };
+    // The debug form of a text escapes what could rewrite the terminal.
+    report::error(format_args!("there is no rule {id:?}"), Some(&hint));
+    Exit::Usage
+}
+
+fn table(entries: &[Entry]) -> String {
+    let rows: Vec<[String; 5]> = entries
+        .iter()
+        .map(|entry| {
+            let info = &entry.info;
+            let severity = severity(info.severity).to_owned();
+            let risk = info.risk_score.to_string();
+            [info.id.clone(), severity, risk, entry.kind.to_owned(), info.name.clone()]
+        })
+        .collect();
+    let head = ["ID", "SEVERITY", "RISK", "KIND", "NAME"].map(str::to_owned);
+    let rows: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn text(entry: &Entry) -> String {
+    let info = &entry.info;
+    let mut out = format!("{}\n{}\n\n", info.id, info.name);
+    let mut field = |name: &str, value: &str| out.push_str(&format!("{name:<12}{value}\n"));
+    field("severity", &format!("{}, risk score {}", severity(info.severity), info.risk_score));
+    field("kind", entry.kind);
+    field("version", &info.version);
+    field("uuid", &info.uuid);
+    field("license", &info.license);
+    for threat in &info.threat {
+        field("tactic", &format!("{} {}", threat.tactic.id, threat.tactic.name));
+        for technique in &threat.techniques {
+            field("", &format!("{} {}", technique.id, technique.name));
+            for sub in &technique.subtechniques {
+                field("", &format!("{} {}", sub.id, sub.name));
+            }
+        }
+    }
+    for reference in &info.references {
+        field("reference", reference);
+    }
+    out.push_str(&format!("\n{}\n", info.description.trim()));
+    for (head, lines) in
+        [("What it cannot see:", &entry.blind_spots), ("Known noise:", &entry.known_noise)]
+    {
+        if !lines.is_empty() {
+            out.push_str(&format!("\n{head}\n"));
+            lines.iter().for_each(|line| out.push_str(&format!("- {}\n", line.trim())));
+        }
+    }
+    out
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::format::{AttackName, Technique, Threat};
+
+    fn entry(id: &str, severity: Severity) -> Entry {
+        let named = |id: &str, name: &str| AttackName { id: id.to_owned(), name: name.to_owned() };
+        let info = RuleInfo {
+            id: id.to_owned(),
+            uuid: "00000000-0000-4000-8000-000000000000".to_owned(),
+            name: format!("The rule {id}"),
+            description: "Finds what tests look for.\n".to_owned(),
+            version: "3".to_owned(),
+            license: "Apache-2.0".to_owned(),
+            severity,
+            risk_score: 21,
+            references: vec!["https://attack.mitre.org/techniques/T1552/".to_owned()],
+            threat: vec![Threat {
+                tactic: named("TA0006", "Credential Access"),
+                techniques: vec![Technique {
+                    id: "T1552".to_owned(),
+                    name: "Unsecured Credentials".to_owned(),
+                    subtechniques: vec![named("T1552.007", "Container API")],
+                }],
+            }],
+        };
+        Entry {
+            info: Arc::new(info),
+            kind: "exec",
+            blind_spots: vec!["Commands typed into a shell.".to_owned()],
+            known_noise: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn table_and_text_read_well() {
+        let entries = [entry("a", Severity::Low), entry("a-longer-id", Severity::Critical)];
+        insta::assert_snapshot!("table", table(&entries));
+        insta::assert_snapshot!("text", text(&entries[0]));
+    }
+
+    #[test]
+    fn json_is_flat() {
+        let value = json!(entry("a", Severity::High));
+        assert_eq!(value["id"], "a");
+        assert_eq!(value["severity"], "high");
+        assert_eq!(value["kind"], "exec");
+    }
+}
