@@ -19,6 +19,19 @@ impl Counter {
     }
 }
 
+/// A value that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Counters by a label out of a small, fixed set (rule ids, reasons, wrappers).
 #[derive(Debug, Default)]
 pub struct Labelled(Mutex<BTreeMap<String, u64>>);
@@ -85,6 +98,8 @@ pub struct Stats {
     pub tombstones: Counter,
     /// Records that the prefilter let go without parsing.
     pub prefiltered: Counter,
+    /// 1 while records are under way in the detect half: in the pool, or sent and not acknowledged.
+    pub under_way: Gauge,
     /// Audit events that were parsed.
     pub events: Counter,
     pub events_by_wrapper: Labelled,

@@ -170,7 +170,7 @@ impl<'a> Topics<'a> {
     fn observations(&self, longest_window_ms: i64) -> Wanted {
         Wanted {
             name: self.config.observations.topic.clone(),
-            partitions: i32::try_from(self.config.observations.partitions).unwrap_or(i32::MAX),
+            partitions: self.config.observations.partitions,
             settings: vec![
                 ("cleanup.policy", "compact,delete".to_owned()),
                 ("message.timestamp.type", "LogAppendTime".to_owned()),
@@ -190,6 +190,7 @@ impl<'a> Topics<'a> {
         let brokers = self.connect(CONNECT_MAX)?;
         let mut warnings = Vec::new();
         let wanted_replicas = self.config.observations.replication_factor;
+        let wanted_replicas = i32::from(wanted_replicas);
         let replicas = wanted_replicas.min(i32::try_from(brokers).unwrap_or(1)).max(1);
         let mut topics = Vec::new();
         for name in &self.config.source.topics {

@@ -32,6 +32,8 @@ const END_WITHIN: Duration = Duration::from_secs(28);
 const EVENTS_A_SECOND_AT_LEAST: u64 = 2_000;
 /// How much faster than the cluster's own life the story is played.
 const SPEED: u64 = 12;
+/// Of a generated log: the same log every time.
+const SEED: u64 = 7;
 /// New terms stay silent for this long after the routine's first reads.
 pub const LEARNING_MS: i64 = 500;
 const POLL: Duration = Duration::from_millis(20);
@@ -62,7 +64,7 @@ pub enum DemoError {
 pub struct Stage {
     pub bootstrap: String,
     pub prefix: String,
-    mock: Option<MockCluster<'static, rdkafka::producer::DefaultProducerContext>>,
+    mock: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
 impl Stage {
@@ -211,6 +213,12 @@ fn make_source(stage: &Stage, config: &Config) -> Result<(), DemoError> {
     Ok(())
 }
 
+/// The story has just happened.
+fn start_of_story() -> jiff::Timestamp {
+    let length = jiff::SignedDuration::from_millis(i64::try_from(scenario::LENGTH_MS).unwrap_or(0));
+    clock::now().checked_sub(length).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
 /// Routine first, so that its clients are known; when they are, the rest at [`SPEED`].
 fn tell_story(
     player: &mut Player,
@@ -219,13 +227,12 @@ fn tell_story(
     show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), DemoError> {
-    let start = clock::now_ms() - 60_000;
-    let story = scenario::story(start);
-    let total = story.records.len() as u64;
+    let story = scenario::scenario(start_of_story());
+    let total = story.len() as u64;
     let deadline = clock::monotonic() + END_WITHIN;
-    let mut records = story.records.into_iter().peekable();
-    while let Some(record) = records.next_if(|record| record.at_ms < story.learning_until_ms) {
-        player.send(&record.bytes, record.partition_hint, record.events)?;
+    let mut records = story.into_iter().peekable();
+    while let Some(record) = records.next_if(|record| record.at_ms < scenario::LEARNING_UNTIL_MS) {
+        player.send(&record.bytes, record.partition_hint, u64::from(record.events))?;
     }
     player.flush()?;
     // The routine's readers are known when every observation of them is folded.
@@ -239,11 +246,11 @@ fn tell_story(
     let begun = clock::monotonic();
     for record in records {
         let due = begun
-            + Duration::from_millis((record.at_ms.saturating_sub(story.learning_until_ms)) / SPEED);
+            + Duration::from_millis(record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED);
         while clock::monotonic() < due {
             reader.poll(POLL.min(due.saturating_duration_since(clock::monotonic())), show)?;
         }
-        player.send(&record.bytes, record.partition_hint, record.events)?;
+        player.send(&record.bytes, record.partition_hint, u64::from(record.events))?;
         progress(player.records, total);
     }
     player.flush()?;
@@ -262,9 +269,11 @@ fn pour(
         + END_WITHIN
         + Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
     let mut hint = 0;
-    for record in scenario::generated(events, 7) {
+    let mut log = scenario::generated(events, SEED, start_of_story());
+    while let Some(record) = log.next() {
         hint += 1;
-        player.send(&record, hint, 1)?;
+        player.send(&record, hint, 0)?;
+        player.events = log.counts().events;
         // The mock keeps 5 MiB a partition; the player stays a little ahead of the service only.
         while player.records > stats.records.get() + 2_000 {
             player.poll();
@@ -274,7 +283,7 @@ fn pour(
             }
         }
         if hint % 256 == 0 {
-            progress(player.records, events);
+            progress(player.events, events);
             reader.poll(Duration::ZERO, show)?;
         }
     }
@@ -284,7 +293,7 @@ fn pour(
 
 /// Everything played was read, everything observed was folded.
 fn settled(stats: &Stats, played: u64) -> bool {
-    stats.records.get() >= played && stats.quiet() && stats.terms_folded.get() >= stats.observations.get()
+    stats.records.get() >= played && stats.under_way.get() == 0 && stats.terms_folded.get() >= stats.observations.get()
 }
 
 fn wait(

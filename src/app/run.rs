@@ -28,7 +28,7 @@ use crate::output::producer::OutputProducer;
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
-use crate::terms::restore::Restorer;
+use crate::terms::restore::{Epochs, Restorer};
 use crate::terms::store::Store;
 use crate::terms::store::sled::{Expectation, OpenError, SledStore};
 use crate::topics::{Report, Topics, TopicsError};
@@ -90,7 +90,7 @@ pub fn instance_name() -> String {
 /// Checks the topics, making our own where the configuration allows it. Logs warnings.
 pub fn prepare_topics(config: &Config, rules: &RuleSet) -> Result<Report, TopicsError> {
     let topics = Topics::new(config)?;
-    let report = topics.survey(rules.longest_window_ms(), config.topics_create)?;
+    let report = topics.survey(rules.longest_window_ms(), config.topics.create)?;
     for warning in &report.warnings {
         tracing::warn!("{warning}");
     }
@@ -138,10 +138,10 @@ fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenEr
         partitions,
         group: config.kafka.group_id.clone(),
     };
-    let opened = SledStore::open(&config.state_directory, &expectation)?;
+    let opened = SledStore::open(&config.state.directory, &expectation)?;
     if let Some(reason) = opened.set_aside {
         tracing::warn!(
-            directory = %config.state_directory.display(),
+            directory = %config.state.directory.display(),
             "the state could not be used and was set aside ({reason}); it is folded anew from the observations topic"
         );
     }
@@ -171,7 +171,7 @@ fn start_detect(
         _ => None,
     };
     let worker = Worker {
-        matcher: Arc::new(Matcher::new(Arc::clone(&rules), config.learning_ms)),
+        matcher: Arc::new(Matcher::new(Arc::clone(&rules), config.new_terms.learning_ms)),
         stats: Arc::clone(stats),
         instance: Arc::clone(instance),
         cluster: config.cluster.as_str().into(),
@@ -194,7 +194,7 @@ fn start_detect(
         config.source.cluster_from.clone(),
         OutputProducer::new(&client, "detect producer")?,
         Arc::clone(stats),
-        config.detect.max_in_flight_bytes,
+        usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
     );
     let context = GroupContext::new(handler, "detect consumer");
     let consumer: GroupConsumer<DetectHandler> =
@@ -217,29 +217,34 @@ fn start_first_seen(
     stop: &Arc<AtomicBool>,
     ends: Ends,
 ) -> Result<(), RunError> {
-    let group = format!("{}-terms", config.kafka.group_id);
+    let group = config.terms_group_id();
     let client = config.client_config();
     let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
+    let epochs = Arc::new(Epochs::default());
+    let mut reader = group_config(&client, &group, "error");
+    reader.set("enable.partition.eof", "true");
     let restorer = Restorer::new(
-        group_config(&client, &group, "error"),
+        reader,
         config.observations.topic.as_str().into(),
         Arc::clone(&store),
         Arc::clone(stop),
+        Arc::clone(&epochs),
         Arc::clone(stats),
     );
     spawn("restorer", 0, move || restorer.run(&requests, &restored_sender))?;
-    let handler = FirstSeenHandler::new(
+    let handler = FirstSeenHandler::new(owner::Parts {
         store,
-        config.observations.topic.as_str().into(),
-        config.alerts.topic.as_str().into(),
+        topic: config.observations.topic.as_str().into(),
+        alerts_topic: config.alerts.topic.as_str().into(),
         partitions,
-        OutputProducer::new(&client, "first-seen producer")?,
-        Arc::clone(instance),
-        Arc::clone(stats),
-        request_sender,
+        producer: OutputProducer::new(&client, "first-seen producer")?,
+        instance: Arc::clone(instance),
+        stats: Arc::clone(stats),
+        epochs,
+        requests: request_sender,
         restored,
-    );
+    });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =
         group_config(&client, &group, "error").create_with_context(context)?;
@@ -323,15 +328,15 @@ fn log_stats(stats: &Stats) {
 
 /// The line that says which rules learn and until when.
 pub fn learning_text(config: &Config, rules: &RuleSet, now: jiff::Timestamp) -> Option<String> {
-    if config.learning_ms == 0 {
+    if config.new_terms.learning_ms == 0 {
         return None;
     }
     let until = now
-        .checked_add(jiff::SignedDuration::from_millis(config.learning_ms))
+        .checked_add(jiff::SignedDuration::from_millis(config.new_terms.learning_ms))
         .map_or_else(|_| "far in the future".to_owned(), |time| time.to_string());
     let ids = rules.new_terms_ids().join(", ");
     Some(format!(
         "learning for {}: on a new observations topic, {ids} stays silent until {until}; a topic that already learned alerts at once",
-        format_duration(config.learning_ms)
+        format_duration(config.new_terms.learning_ms)
     ))
 }

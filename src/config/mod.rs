@@ -82,6 +82,18 @@ impl Config {
     pub fn terms_group_id(&self) -> String {
         format!("{}-terms", self.kafka.group_id)
     }
+
+    /// What every Kafka client of this process is made with: the bootstrap servers and the
+    /// operator's properties, secrets in clear.
+    pub fn client_config(&self) -> rdkafka::ClientConfig {
+        let mut client = rdkafka::ClientConfig::new();
+        client.set("bootstrap.servers", &self.kafka.bootstrap_servers);
+        client.set("client.id", "kubetell");
+        for (name, value) in self.kafka.properties.expose() {
+            client.set(name, value);
+        }
+        client
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,10 +30,6 @@ pub struct Finding {
     pub matches: Vec<Match>,
     /// Every label that applies, in the order of the rule; the first one is the alert's.
     pub access_types: Vec<String>,
-    /// Usually the rule's own; lower where the command itself cannot be seen.
-    pub severity: Severity,
-    /// 0 to 100, beside `severity`.
-    pub risk_score: u8,
 }
 
 /// An exec as the API server or the kubelet understands it.

@@ -3,4 +3,7 @@
 pub mod command;
 pub mod finding;
 pub mod matcher;
+pub mod pool;
+pub mod runner;
+pub mod told;
 pub mod tuples;

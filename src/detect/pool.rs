@@ -128,7 +128,7 @@ impl Worker {
                     wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                 };
                 let examined = self.matcher.examine(read.event, context, &mut detections);
-                self.stats.terms_cut.add(examined.tuples_cut);
+                self.stats.terms_cut.add(u64::from(examined.sources_over_limit));
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
@@ -144,8 +144,12 @@ impl Worker {
         });
         for detection in detections {
             let product = match detection {
-                Detection::Finding(finding) => self.alert(candidate, &finding),
-                Detection::Observation(observation) => self.observation(candidate, &observation),
+                Detection::Finding(finding) => {
+                    self.alert(candidate, &finding).map_err(|error| error.to_string())
+                }
+                Detection::Observation(observation) => {
+                    self.observation(candidate, &observation).map_err(|error| error.to_string())
+                }
             };
             match product {
                 Ok(product) => products.push(product),
@@ -210,7 +214,7 @@ impl Worker {
         &self,
         candidate: &Candidate,
         observation: &Observation,
-    ) -> Result<Product, EncodeError> {
+    ) -> Result<Product, serde_json::Error> {
         let partition =
             record::partition_for(&observation.shard_key, self.observations_partitions);
         Ok(Product {

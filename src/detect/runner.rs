@@ -171,6 +171,7 @@ impl DetectHandler {
             return;
         }
         let payload = message.payload();
+        self.stats.under_way.set(1);
         self.stats.records.add(1);
         let Some(payload) = payload else {
             self.stats.tombstones.add(1);
@@ -195,7 +196,7 @@ impl DetectHandler {
                     (!value.is_empty()).then_some(value)
                 })
             }),
-            ClusterFrom::Fixed | ClusterFrom::Field(_) => None,
+            ClusterFrom::None | ClusterFrom::Field(_) => None,
         };
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
@@ -340,6 +341,7 @@ impl DetectHandler {
             self.last_commit = clock::monotonic();
             self.commit(consumer, None, CommitMode::Async);
         }
+        self.stats.under_way.set(u64::from(self.busy()));
     }
 
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {

@@ -1,5 +1,9 @@
 //! From bytes to audit events: records of Kafka and of files, their wrappers, the prefilter and
 //! the watermark.
-pub mod watermark;
 
+pub mod envelope;
+pub mod file;
+pub mod kafka;
 pub mod prefilter;
+pub mod start;
+pub mod watermark;

@@ -27,7 +27,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Where in the input an output came from; opaque to the producer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     /// The caller's number for a topic's partition.
     pub slot: u32,

@@ -143,6 +143,23 @@ impl RuleSet {
         &self.rules
     }
 
+    /// Longest window of any new-terms rule, milliseconds; 0 without one.
+    pub fn longest_window_ms(&self) -> i64 {
+        self.new_terms().map(|(_, rule)| rule.window_ms).max().unwrap_or(0)
+    }
+
+    /// Ids of the new-terms rules, in their order.
+    pub fn new_terms_ids(&self) -> Vec<&str> {
+        self.new_terms().map(|(id, _)| id).collect()
+    }
+
+    fn new_terms(&self) -> impl Iterator<Item = (&str, &NewTermsRule)> {
+        self.rules().iter().filter_map(|rule| match rule.kind() {
+            RuleKind::NewTerms(new_terms) => Some((rule.id(), new_terms)),
+            RuleKind::Exec(_) => None,
+        })
+    }
+
     pub fn get(&self, id: &str) -> Option<&Arc<Rule>> {
         self.rules.iter().find(|rule| rule.id() == id)
     }
