@@ -157,13 +157,13 @@ fn compressed_input_is_read_by_its_magic_numbers() {
     check([zstd(&text[..5]), zstd(&text[5..])].concat(), expected);
     check(gzip(b""), &[]);
     // What looks like the beginning of a magic number only.
-    check(b"\x1f", &["-! not-json \x1f"].map(|_| "-! not-json "));
+    check(b"\x1f", &["-! not-json "]);
     check(b"\x28\xb5{}", &["-! not-json "]);
 }
 
 #[test]
 fn damaged_compressed_input_delivers_what_came_before() {
-    let text: String = (0..2000).fold(String::new(), |mut text, number| {
+    let text: String = (0..20_000).fold(String::new(), |mut text, number| {
         writeln!(text, "{{\"number\":{number}}}").unwrap();
         text
     });
@@ -171,6 +171,7 @@ fn damaged_compressed_input_delivers_what_came_before() {
         for limits in [LARGE, SMALL] {
             let seen = read(&whole[..whole.len() - 6], false, limits);
             assert_eq!(seen.last().unwrap(), "-! bad-compression ");
+            assert!(seen.len() > 5_000, "{} delivered", seen.len());
         }
     }
     // Two members, the second of which is not one.
@@ -179,7 +180,7 @@ fn damaged_compressed_input_delivers_what_came_before() {
     // Without compression only the last line is missing its end.
     let whole = gzip(text.as_bytes());
     let seen = read(&whole[..whole.len() - 4], false, LARGE);
-    assert_eq!(seen.len(), 2001);
+    assert_eq!(seen.len(), 20_001);
 }
 
 #[test]
