@@ -12,6 +12,12 @@ pub const DECOMPRESSED_MAX_BYTES: usize = 64 * 1024 * 1024;
 pub const DECOMPRESSED_MAX_RATIO: usize = 200;
 /// Expansion up to this size is never refused for its ratio: small logs compress very well.
 pub const DECOMPRESSED_FREE_BYTES: usize = 8 * 1024 * 1024;
+/// Largest zstd window (as a power of two) of a compressed file: what its decoder may allocate.
+/// 27 is what the zstd tool itself accepts without being told otherwise.
+pub const FILE_ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// How much of a file is looked at for JSON before it is called something else.
+pub const FILE_PREAMBLE_MAX_LINES: usize = 64;
+pub const FILE_PREAMBLE_MAX_BYTES: usize = 64 * 1024;
 /// Deepest nesting of JSON within one text (serde_json's own limit).
 pub const JSON_MAX_DEPTH: usize = 128;
 /// How many wrappers may stand within each other (a Pub/Sub push of a LogEntry is two).
@@ -105,10 +111,3 @@ const _: () = {
 
 /// What sled may keep of the state in memory.
 pub const STATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Largest zstd window (as a power of two) of a compressed file: what its decoder may allocate.
-/// 27 is what the zstd tool itself accepts without being told otherwise.
-pub const FILE_ZSTD_WINDOW_LOG_MAX: u32 = 27;
-/// How much of a file is looked at for JSON before it is called something else.
-pub const FILE_PREAMBLE_MAX_LINES: usize = 64;
-pub const FILE_PREAMBLE_MAX_BYTES: usize = 64 * 1024;
