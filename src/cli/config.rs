@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 
 use crate::config::{self, Config};
+use crate::topics::{CONNECT_MAX, Topics};
 
 use super::args::{ConfigArgs, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, stdout};
+use super::{help, run, stdout};
 
 /// Checks, shows and describes the configuration
 #[derive(Debug, Clone, Args)]
@@ -76,9 +77,11 @@ fn check(args: &CheckArgs, context: &Context) -> Exit {
 
 /// Asks the brokers who they are and says so. `Unreachable` and `Configuration` (missing rights)
 /// are how it fails.
-fn check_brokers(_config: &Config) -> Exit {
-    report::warning("the brokers were not asked: that is not part of this build");
-    Exit::Done
+fn check_brokers(config: &Config) -> Exit {
+    match Topics::new(config).and_then(|topics| topics.connect(CONNECT_MAX)) {
+        Ok(brokers) => stdout::print(&format!("brokers: {brokers} answered\n")),
+        Err(error) => run::topics_failed(&error),
+    }
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Exit {

@@ -1,11 +1,21 @@
 //! `kubetell demo`: the whole pipeline with nothing to install.
 
+use std::io::{self, Write};
+use std::sync::Arc;
+
 use clap::{Args, value_parser};
+
+use crate::alert::ecs::Document;
+use crate::app::demo::{self as stage, DemoError, LEARNING_MS, Play, Stage, Summary};
+use crate::app::run::RunError;
+use crate::config::{self, Inputs, Loaded};
+use crate::output::terminal::{self, Align};
+use crate::rules::compile::RuleSet;
 
 use super::args::AlertFormat;
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, not_in_this_build};
+use super::{help, report, stdout};
 
 /// Plays a bundled audit log through an in-process Kafka and shows what is detected
 ///
@@ -39,6 +49,124 @@ pub fn run(args: &DemoArgs, context: &Context) -> Exit {
 }
 
 /// The demo itself; `format` is what to print.
-fn play(_args: &DemoArgs, _format: AlertFormat, _context: &Context) -> Exit {
-    not_in_this_build("demo")
+fn play(args: &DemoArgs, format: AlertFormat, context: &Context) -> Exit {
+    match perform(args, format, context) {
+        Ok(summary) => {
+            // Alerts in a machine's form stand alone on stdout.
+            if format == AlertFormat::Text {
+                stdout::print(&summary_text(&summary, context.stdout_is_terminal))
+            } else {
+                report::note(format_args!(
+                    "{} events, {} alerts, {} revisions",
+                    summary.events_played,
+                    summary.alerts.values().sum::<u64>(),
+                    summary.revisions
+                ));
+                Exit::Done
+            }
+        }
+        Err(DemoError::Output(error)) => stdout::outcome(Err(error)),
+        Err(DemoError::Run(RunError::Topics(error))) => super::run::topics_failed(&error),
+        Err(error) => {
+            report::error(&error, None);
+            Exit::Internal
+        }
+    }
+}
+
+fn perform(
+    args: &DemoArgs,
+    format: AlertFormat,
+    context: &Context,
+) -> Result<Summary, DemoError> {
+    let rules = RuleSet::builtin().map_err(io::Error::other)?;
+    // The state is the demo's own and goes with it.
+    let state = tempfile::tempdir()?;
+    let set = match &args.bootstrap {
+        Some(bootstrap) => Stage::real(bootstrap),
+        None => Stage::mock(),
+    }?;
+    let (what, learning) = match args.events {
+        Some(events) => (Play::Generated(events), "0s".to_owned()),
+        None => (Play::Story, format!("{LEARNING_MS}ms")),
+    };
+    let loaded = configuration(&set.settings(state.path(), &learning))?;
+    let colours = context.stdout_is_terminal
+        && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    let bar = (context.stderr_is_terminal && args.events.is_some() && !context.stdout_is_terminal)
+        .then(|| indicatif::ProgressBar::new(args.events.unwrap_or(0)));
+    if format == AlertFormat::Text {
+        let words = match &args.bootstrap {
+            None => "a mock Kafka cluster inside this process".to_owned(),
+            Some(bootstrap) => format!("{bootstrap}, with topics named {}.*", set.prefix),
+        };
+        let text = format!(
+            "kubetell demo: an audit log goes through {words}.\nEach alert is shown as it leaves the alerts topic.\n\n"
+        );
+        io::stdout().write_all(text.as_bytes())?;
+        io::stdout().flush()?;
+    }
+    let mut show = |alert: &serde_json::Value| -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if format == AlertFormat::Text {
+            let document: Document =
+                serde_json::from_value(alert.clone()).map_err(io::Error::other)?;
+            out.write_all(terminal::alert(&document, colours).as_bytes())?;
+        } else {
+            serde_json::to_writer(&mut out, alert)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    };
+    let summary = stage::play(&set, &loaded.config, Arc::new(rules), &what, &mut show, &mut |done, _| {
+        if let Some(bar) = &bar {
+            bar.set_position(done);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    summary
+}
+
+/// The demo's configuration is made of settings, as a user would give them; the environment of
+/// the user's own service does not reach it.
+fn configuration(settings: &[String]) -> Result<Loaded, DemoError> {
+    let mut parsed = Vec::new();
+    for text in settings {
+        parsed.push(text.parse().map_err(io::Error::other)?);
+    }
+    let inputs = Inputs { file: None, environment: Vec::new(), settings: parsed };
+    config::load(&inputs).map_err(|errors| {
+        let texts: Vec<String> = errors.problems.iter().map(ToString::to_string).collect();
+        DemoError::Output(io::Error::other(texts.join("; ")))
+    })
+}
+
+fn summary_text(summary: &Summary, colours: bool) -> String {
+    let mut rows = vec![
+        vec!["events".to_owned(), summary.events_played.to_string()],
+        vec!["records".to_owned(), summary.stats.records.get().to_string()],
+        vec!["spared by the prefilter".to_owned(), summary.stats.prefiltered.get().to_string()],
+    ];
+    for (rule, count) in &summary.alerts {
+        rows.push(vec![format!("alerts of {rule}"), count.to_string()]);
+    }
+    rows.push(vec!["revisions with the outcome".to_owned(), summary.revisions.to_string()]);
+    rows.push(vec!["observations".to_owned(), summary.stats.observations.get().to_string()]);
+    rows.push(vec!["learned silently".to_owned(), summary.stats.learned.get().to_string()]);
+    rows.push(vec!["unreadable".to_owned(), summary.stats.dead_letters.get().to_string()]);
+    let a_second = summary.events_played as f64 / summary.seconds.max(0.001);
+    rows.push(vec!["events a second, as played".to_owned(), format!("{a_second:.0}")]);
+    if let Some([p50, p90, p99]) = summary.stats.append_to_alert.percentiles([0.5, 0.9, 0.99]) {
+        rows.push(vec![
+            "append to alert, p50 / p90 / p99".to_owned(),
+            format!("{p50} / {p90} / {p99} ms"),
+        ]);
+    }
+    rows.push(vec!["seconds in all".to_owned(), format!("{:.1}", summary.seconds)]);
+    format!(
+        "\n{}",
+        terminal::table(&[("summary", Align::Left), ("", Align::Right)], &rows, colours)
+    )
 }

@@ -119,11 +119,5 @@ fn dispatch(cli: &Cli, context: &Context) -> Exit {
     }
 }
 
-/// Stands where a command's body is filled in by the part of the program it belongs to.
-pub(crate) fn not_in_this_build(command: &str) -> Exit {
-    report::error(format_args!("`kubetell {command}` is not part of this build"), None);
-    Exit::Internal
-}
-
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,20 @@
 
 use clap::{Args, ValueEnum};
 
+use std::sync::Arc;
+
+use crate::app::run::{self as service, RunError};
+use crate::clock;
 use crate::config::Loaded;
+use crate::detect::runner::HalfError;
+use crate::ingest::envelope::Wrapper;
+use crate::rules::compile::RuleSet;
+use crate::topics::{Report, TopicsError};
 
 use super::args::ConfigArgs;
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, not_in_this_build};
+use super::{help, report};
 
 /// Runs the service: reads audit events from Kafka and raises alerts
 #[derive(Debug, Clone, Args)]
@@ -40,6 +48,150 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 }
 
 /// The service itself, until a signal ends it.
-fn serve(_loaded: &Loaded, _role: Role, _context: &Context) -> Exit {
-    not_in_this_build("run")
+fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
+    let config = &loaded.config;
+    if let Some(name) = &config.source.wrapper
+        && Wrapper::from_name(name).is_none()
+    {
+        let hint = "leave `source.wrapper` out to have wrappers told apart by their content";
+        report::error(format_args!("there is no wrapper `{name}`"), Some(hint));
+        return Exit::Configuration;
+    }
+    let rules = match RuleSet::builtin() {
+        Ok(rules) => Arc::new(rules),
+        Err(error) => {
+            report::error_text(&error.to_string());
+            return Exit::Internal;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::error(format_args!("the runtime could not be started: {error}"), None);
+            return Exit::Internal;
+        }
+    };
+    let role = match role {
+        Role::All => service::Role::All,
+        Role::Detect => service::Role::Detect,
+        Role::FirstSeen => service::Role::FirstSeen,
+    };
+    // From here on a signal drains; before the halves run there is nothing to drain, and the
+    // default ends the process.
+    match start_and_serve(config, &rules, role, &runtime) {
+        Ok(()) => {
+            tracing::info!("stopped: everything read was drained and committed");
+            Exit::Done
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn start_and_serve(
+    config: &crate::config::Config,
+    rules: &Arc<RuleSet>,
+    role: service::Role,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(), RunError> {
+    let topics = service::prepare_topics(config, rules)?;
+    let (sources, observations) = partitions(&topics);
+    if let Some(text) = service::learning_text(config, rules, clock::now()) {
+        tracing::info!("{text}");
+    }
+    let ids: Vec<&str> = rules.rules().iter().map(|rule| rule.id()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        role = ?role,
+        rules = ids.join(","),
+        group = config.kafka.group_id,
+        source = config.source.topics.join(","),
+        alerts = config.alerts.topic,
+        observations = config.observations.topic,
+        state = %config.state.directory.display(),
+        "kubetell starts"
+    );
+    runtime.block_on(async {
+        let stopped = stop_signal()
+            .map_err(|error| RunError::Start { what: "the signal handler", error })?;
+        let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
+        running.until(stopped).await
+    })
+}
+
+/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: draining what is under way");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("stopped at once; what was not committed will be read again");
+            std::process::exit(i32::from(Exit::Partial.code()));
+        });
+    })
+}
+
+/// The source topics with their partition counts, and the observations topic's count.
+fn partitions(topics: &Report) -> (Vec<(String, usize)>, u32) {
+    let of_role = |role: &'static str| {
+        topics
+            .topics
+            .iter()
+            .filter(move |topic| topic.role == role)
+            .map(|topic| (topic.name.clone(), topic.partitions.unwrap_or(0)))
+    };
+    let observations = of_role("observations").next().map_or(1, |(_, count)| count);
+    (of_role("source").collect(), u32::try_from(observations).unwrap_or(1))
+}
+
+/// Says why the service did not start or ended by itself.
+fn failed(error: &RunError) -> Exit {
+    match error {
+        RunError::Topics(error) => topics_failed(error),
+        RunError::State(error) => {
+            report::error(error, Some(error.hint()));
+            Exit::Configuration
+        }
+        RunError::Half { error: HalfError::Configuration { message, hint }, .. } => {
+            report::error(message, Some(hint));
+            Exit::Configuration
+        }
+        RunError::Client(_) => {
+            report::error(error, Some("see `kafka.properties` in the configuration"));
+            Exit::Configuration
+        }
+        RunError::Half { .. } | RunError::Start { .. } | RunError::Undrained => {
+            report::error(error, None);
+            Exit::Internal
+        }
+    }
+}
+
+/// Says what is wrong with the brokers or the topics; also for other commands.
+pub(super) fn topics_failed(error: &TopicsError) -> Exit {
+    match error {
+        TopicsError::Problems(problems) => {
+            for problem in problems {
+                report::error(&problem.message, Some(&problem.hint));
+            }
+            Exit::Configuration
+        }
+        TopicsError::Unreachable { .. } => {
+            report::error(error, error.hints().first().map(String::as_str));
+            Exit::Unreachable
+        }
+        TopicsError::Client(_) => {
+            report::error(error, error.hints().first().map(String::as_str));
+            Exit::Configuration
+        }
+    }
 }

@@ -1,16 +1,30 @@
 //! `kubetell scan`: the same detections over files, directories or stdin.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, value_parser};
 
+use crate::alert::Alert;
+use crate::app::run::instance_name;
+use crate::app::scan::{self as engine, ScanError, ScanOptions, ScanSink, ScanStats};
 use crate::clock;
+use crate::detect::matcher::Matcher;
 use crate::limits;
+use crate::output::terminal;
+use crate::rules::compile::RuleSet;
+use crate::terms::local::LocalFold;
+use crate::terms::store::Store;
+use crate::terms::store::memory::MemoryStore;
+use crate::terms::store::sled::{Expectation, SledStore};
 
 use super::args::{self, AlertFormat, Cluster, Moment, not_available};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, not_in_this_build, report};
+use super::{help, report, stdout};
 
 /// Runs the detections over files, directories or standard input, without Kafka
 ///
@@ -133,6 +147,258 @@ fn settle<'a>(args: &'a ScanArgs, context: &Context, now_ms: i64) -> Result<Scan
 }
 
 /// The scan itself. Without paths it reads standard input.
-fn scan_inputs(_scan: &Scan<'_>, _context: &Context) -> Exit {
-    not_in_this_build("scan")
+fn scan_inputs(scan: &Scan<'_>, context: &Context) -> Exit {
+    let args = scan.args;
+    let rules = match RuleSet::builtin() {
+        Ok(rules) => rules,
+        Err(error) => {
+            report::error_text(&error.to_string());
+            return Exit::Internal;
+        }
+    };
+    let rules = match rules.only(&args.only) {
+        Ok(rules) => Arc::new(rules),
+        Err(unknown) => {
+            report::error_text(&unknown.to_string());
+            return Exit::Usage;
+        }
+    };
+    let store = match open_state(args) {
+        Ok(store) => store,
+        Err(exit) => return exit,
+    };
+    let mut sink = match Sink::new(scan, context) {
+        Ok(sink) => sink,
+        Err((what, path, error)) => {
+            let hint = format!("choose a place that can be written to with `{what}`");
+            report::error(format_args!("cannot write `{}`: {error}", path.display()), Some(&hint));
+            return Exit::Usage;
+        }
+    };
+    let begun = clock::monotonic();
+    let result = run_engine(scan, &rules, store.as_ref(), &mut sink);
+    let seconds = begun.elapsed().as_secs_f64();
+    sink.end();
+    match result {
+        Ok(stats) => {
+            if args.stats {
+                print_stats(&stats, seconds);
+            }
+            if !args.quiet {
+                summarize(&stats, &sink);
+            }
+            verdict(&stats)
+        }
+        // A reader that has seen enough is no error, but nobody has seen the whole either.
+        Err(ScanError::Output(error)) if stdout::is_closed(&error) => Exit::AlertsFound,
+        Err(error) => {
+            report::error(&error, None);
+            Exit::Internal
+        }
+    }
+}
+
+fn verdict(stats: &ScanStats) -> Exit {
+    if !stats.unreadable.is_empty() {
+        Exit::Partial
+    } else if !stats.alerts.is_empty() {
+        Exit::AlertsFound
+    } else {
+        Exit::Done
+    }
+}
+
+fn run_engine(
+    scan: &Scan<'_>,
+    rules: &Arc<RuleSet>,
+    store: &dyn Store,
+    sink: &mut Sink,
+) -> Result<ScanStats, ScanError> {
+    let args = scan.args;
+    let paths = if args.paths.is_empty() { vec![PathBuf::from("-")] } else { args.paths.clone() };
+    let threads = if args.threads > 0 {
+        usize::from(args.threads)
+    } else {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    };
+    let options = ScanOptions {
+        paths,
+        cluster: args.cluster.0.clone(),
+        threads,
+        since_ms: scan.since_ms,
+        until_ms: scan.until_ms,
+        instance: instance_name(),
+    };
+    let matcher = Matcher::new(Arc::clone(rules), args.learning);
+    let mut fold = LocalFold::new(store)?;
+    let stats = engine::scan(&options, &matcher, &mut fold, sink)?;
+    fold.save()?;
+    Ok(stats)
+}
+
+fn open_state(args: &ScanArgs) -> Result<Box<dyn Store>, Exit> {
+    let Some(directory) = &args.state else { return Ok(Box::new(MemoryStore::default())) };
+    let expectation =
+        Expectation { topic: "scan".to_owned(), partitions: 1, group: "scan".to_owned() };
+    match SledStore::open(directory, &expectation) {
+        Ok(opened) => {
+            if let Some(reason) = opened.set_aside {
+                report::warning(format_args!(
+                    "the state in `{}` could not be used and was set aside: {reason}",
+                    directory.display()
+                ));
+            }
+            Ok(Box::new(opened.store))
+        }
+        Err(error) => {
+            report::error(&error, Some("`--state` has to name a directory of this scan's own"));
+            Err(Exit::Configuration)
+        }
+    }
+}
+
+/// One JSON line on stderr.
+fn print_stats(stats: &ScanStats, seconds: f64) {
+    let mut line = serde_json::json!(stats);
+    line["seconds"] = serde_json::json!(seconds);
+    let mut stderr = io::stderr().lock();
+    // A closed stderr loses the line and nothing else.
+    let _ = writeln!(stderr, "{line}");
+}
+
+fn summarize(stats: &ScanStats, sink: &Sink) {
+    let unreadable: u64 = stats.unreadable.values().sum();
+    if unreadable > sink.unreadable_said {
+        report::warning(format_args!(
+            "{} more items could not be read\nhint: `--unreadable FILE` keeps them, `--stats` counts them by reason",
+            unreadable - sink.unreadable_said
+        ));
+    }
+    if sink.show_summary {
+        let alerts: u64 = stats.alerts.values().sum();
+        let skipped: u64 = stats.skipped.values().sum();
+        report::note(format_args!(
+            "{} events, {alerts} alerts, {unreadable} unreadable, {skipped} of other kinds",
+            stats.events
+        ));
+    }
+}
+
+/// How many unreadable items are named one by one.
+const UNREADABLE_SAID_MAX: u64 = 10;
+
+struct Sink {
+    out: Box<dyn Write>,
+    text: bool,
+    colours: bool,
+    unreadable: Option<BufWriter<File>>,
+    unreadable_said: u64,
+    quiet: bool,
+    show_summary: bool,
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl Sink {
+    fn new(
+        scan: &Scan<'_>,
+        context: &Context,
+    ) -> Result<Sink, (&'static str, PathBuf, io::Error)> {
+        let args = scan.args;
+        let create = |what: &'static str, path: &PathBuf| {
+            File::create(path)
+                .map(BufWriter::new)
+                .map_err(|error| (what, path.clone(), error))
+        };
+        let out: Box<dyn Write> = match &args.output {
+            Some(path) => Box::new(create("--output", path)?),
+            None => Box::new(BufWriter::new(io::stdout())),
+        };
+        let colours = args.output.is_none()
+            && context.stdout_is_terminal
+            && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        let unreadable =
+            args.unreadable.as_ref().map(|path| create("--unreadable", path)).transpose()?;
+        // A bar between alerts on the same terminal would tear both.
+        let shares_terminal = context.stdout_is_terminal && args.output.is_none();
+        let bar = (!args.quiet && context.stderr_is_terminal && !shares_terminal).then(|| {
+            let bar = indicatif::ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Ok(Sink {
+            out,
+            text: scan.format == AlertFormat::Text,
+            colours,
+            unreadable,
+            unreadable_said: 0,
+            quiet: args.quiet,
+            show_summary: context.stderr_is_terminal,
+            bar,
+        })
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl ScanSink for Sink {
+    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+        if self.text {
+            self.out.write_all(terminal::alert(&alert.document, self.colours).as_bytes())
+        } else {
+            engine::write_json_line(&mut self.out, alert)
+        }
+    }
+
+    fn unreadable(
+        &mut self,
+        path: &str,
+        line: Option<u64>,
+        reason: &str,
+        record: Option<&[u8]>,
+    ) -> io::Result<()> {
+        if let (Some(file), Some(record)) = (&mut self.unreadable, record) {
+            file.write_all(record)?;
+            file.write_all(b"\n")?;
+        }
+        if !self.quiet && self.unreadable_said < UNREADABLE_SAID_MAX {
+            self.unreadable_said += 1;
+            let place = match line {
+                Some(line) => format!("{path}:{line}"),
+                None => path.to_owned(),
+            };
+            let place = crate::alert::visible::visible(&place, 1_000);
+            let text = format!("{place}: not read: {reason}");
+            match &self.bar {
+                Some(bar) => bar.suspend(|| report::warning(text)),
+                None => report::warning(text),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.unreadable {
+            file.flush()?;
+        }
+        self.out.flush()
+    }
+
+    fn progress(&mut self, read: u64, total: Option<u64>) {
+        let Some(bar) = &self.bar else { return };
+        if let Some(total) = total
+            && bar.length() != Some(total)
+        {
+            bar.set_length(total);
+            if let Ok(style) = indicatif::ProgressStyle::with_template(
+                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+            ) {
+                bar.set_style(style);
+            }
+        }
+        bar.set_position(read);
+    }
 }

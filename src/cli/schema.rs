@@ -2,11 +2,12 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::alert;
 use crate::config;
 
 use super::args::not_available;
 use super::exit::Exit;
-use super::{help, not_in_this_build, stdout};
+use super::{help, stdout};
 
 /// Prints a JSON Schema
 #[derive(Debug, Clone, Args)]
@@ -45,9 +46,9 @@ pub fn run(args: &SchemaArgs) -> Exit {
 }
 
 fn ecs() -> Exit {
-    not_in_this_build("schema ecs")
+    stdout::print(alert::schema::ecs())
 }
 
 fn observation() -> Exit {
-    not_in_this_build("schema observation")
+    stdout::print(alert::schema::observation())
 }

@@ -3,11 +3,14 @@
 use clap::{Args, Subcommand};
 
 use crate::config::Loaded;
+use crate::output::terminal::{self, Align};
+use crate::rules::compile::RuleSet;
+use crate::topics::Topics;
 
 use super::args::ConfigArgs;
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, not_in_this_build};
+use super::{help, report, run, stdout};
 
 /// Checks or creates the topics that alerts, observations and dead letters go to
 #[derive(Debug, Clone, Args)]
@@ -36,10 +39,56 @@ pub fn run(args: &TopicsArgs, context: &Context) -> Exit {
     }
 }
 
-fn check(_loaded: &Loaded, _context: &Context) -> Exit {
-    not_in_this_build("topics check")
+fn check(loaded: &Loaded, context: &Context) -> Exit {
+    survey(loaded, false, context)
 }
 
-fn create(_loaded: &Loaded, _context: &Context) -> Exit {
-    not_in_this_build("topics create")
+fn create(loaded: &Loaded, context: &Context) -> Exit {
+    survey(loaded, true, context)
+}
+
+/// A line for each topic on stdout, what is wrong with it on stderr.
+fn survey(loaded: &Loaded, create: bool, context: &Context) -> Exit {
+    let rules = match RuleSet::builtin() {
+        Ok(rules) => rules,
+        Err(error) => {
+            report::error_text(&error.to_string());
+            return Exit::Internal;
+        }
+    };
+    let surveyed = Topics::new(&loaded.config)
+        .and_then(|topics| topics.survey(rules.longest_window_ms(), create));
+    let report = match surveyed {
+        Ok(report) => report,
+        Err(error) => return run::topics_failed(&error),
+    };
+    report.warnings.iter().for_each(report::warning);
+    let rows: Vec<Vec<String>> = report
+        .topics
+        .iter()
+        .map(|topic| {
+            let verdict = match (topic.problems.is_empty(), topic.created) {
+                (true, true) => "created",
+                (true, false) => "ok",
+                (false, _) => "not ok",
+            };
+            let partitions = topic.partitions.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            vec![topic.name.clone(), topic.role.to_owned(), partitions, verdict.to_owned()]
+        })
+        .collect();
+    let columns = [
+        ("topic", Align::Left),
+        ("role", Align::Left),
+        ("partitions", Align::Right),
+        ("verdict", Align::Left),
+    ];
+    let printed = stdout::print(&terminal::table(&columns, &rows, context.stdout_is_terminal));
+    if printed != Exit::Done {
+        return printed;
+    }
+    let problems = report.problems();
+    for problem in &problems {
+        report::error(&problem.message, Some(&problem.hint));
+    }
+    if problems.is_empty() { Exit::Done } else { Exit::Configuration }
 }
