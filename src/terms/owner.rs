@@ -234,6 +234,10 @@ impl FirstSeenHandler {
     /// Folds what a partition has taken in, writes the state, sends what was raised.
     fn step(&mut self, partition: i32) {
         let now_boot_ms = clock::since_boot_ms();
+        // Taken out for the step, so that the rest of the half can be called meanwhile.
+        if self.active(partition).is_none() {
+            return;
+        }
         let Some(Owned::Active(mut active)) = self.owned.remove(&partition) else { return };
         let catching_up = active.state.next < active.log_end;
         if has_been_away(active.last_step_boot_ms, now_boot_ms)
