@@ -538,7 +538,7 @@ impl GroupHandler for DetectHandler {
         consumer: &GroupConsumer<Self>,
         partitions: &TopicPartitionList,
         lost: bool,
-    ) {
+    ) -> TopicPartitionList {
         if !lost {
             self.drain(partitions);
             self.commit(consumer, Some(partitions), CommitMode::Sync);
@@ -550,6 +550,7 @@ impl GroupHandler for DetectHandler {
             }
         }
         tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
+        partitions.clone()
     }
 }
 

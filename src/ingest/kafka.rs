@@ -93,16 +93,18 @@ impl ConnectionLog {
 /// One half of the stream, as the group protocol sees it. Both calls happen inside `poll`, on the
 /// thread that polls, and have to be well under `max.poll.interval.ms`.
 pub trait GroupHandler: Send + Sized + 'static {
-    /// Has to take the partitions by `incremental_assign`, with explicit offsets.
+    /// Has to answer by `incremental_assign`, with explicit offsets. It may take fewer partitions
+    /// than it was given, or none, and the others later.
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList);
-    /// Has to finish or drop what is under way. The partitions are given back by the caller of
-    /// this, right after. `lost`: another member may own them already, so nothing is committed.
+    /// Has to finish or drop what is under way, and returns those of the partitions that it had
+    /// taken: they are given back by the caller of this, right after. `lost`: another member may
+    /// own them already, so nothing is committed.
     fn revoked(
         &mut self,
         consumer: &GroupConsumer<Self>,
         partitions: &TopicPartitionList,
         lost: bool,
-    );
+    ) -> TopicPartitionList;
     /// A commit that was asked for has succeeded.
     fn committed(&mut self, _offsets: &TopicPartitionList) {}
 }
@@ -147,8 +149,8 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let lost = consumer.assignment_lost();
-                self.handler().revoked(consumer, partitions, lost);
-                if let Err(error) = consumer.incremental_unassign(partitions) {
+                let taken = self.handler().revoked(consumer, partitions, lost);
+                if let Err(error) = consumer.incremental_unassign(&taken) {
                     tracing::error!(%error, "partitions could not be given back");
                 }
             }

@@ -6,7 +6,7 @@
 //! the outbox below the commit. The state may run ahead of the commit, never the commit ahead of
 //! an alert that is not acknowledged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -45,7 +45,6 @@ const SWEEP_ENTRIES: usize = 2_000;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long a step waits for a marker's acknowledgement before it is tried again.
 const MARKER_MAX: Duration = Duration::from_secs(10);
-const SEEK_MAX: Duration = Duration::from_secs(10);
 
 struct Pending {
     offset: i64,
@@ -94,6 +93,9 @@ pub struct FirstSeenHandler {
     unsent_requests: VecDeque<Request>,
     restored: Receiver<Restored>,
     owned: BTreeMap<i32, Owned>,
+    /// Partitions that the client reads. A partition is read only while it is active, from an
+    /// explicit offset: whatever has to be taken over again is given up first.
+    reading: BTreeSet<i32>,
     epoch: u64,
     acknowledged: Vec<Arc<Output>>,
     /// Markers acknowledged, by partition.
@@ -133,6 +135,7 @@ impl FirstSeenHandler {
             unsent_requests: VecDeque::new(),
             restored: parts.restored,
             owned: BTreeMap::new(),
+            reading: BTreeSet::new(),
             epoch: 0,
             acknowledged: Vec::new(),
             markers_acknowledged: Vec::new(),
@@ -553,18 +556,18 @@ impl FirstSeenHandler {
                 return;
             }
         }
-        let mut seek = TopicPartitionList::new();
-        let sought = seek
+        let mut explicit = TopicPartitionList::new();
+        let begun = explicit
             .add_partition_offset(&self.topic, partition, Offset::Offset(next))
-            .and_then(|()| consumer.seek_partitions(seek, SEEK_MAX))
-            .and_then(|done| done.elements().iter().try_for_each(|element| element.error()));
-        let resumed = sought.and_then(|()| {
-            if self.paused { Ok(()) } else { consumer.resume(&self.list([partition])) }
-        });
-        if let Err(error) = resumed {
+            .and_then(|()| consumer.incremental_assign(&explicit));
+        if let Err(error) = begun {
             tracing::warn!(partition, %error, "reading could not begin; taking the partition over again");
             self.take_over(partition);
             return;
+        }
+        self.reading.insert(partition);
+        if self.paused {
+            self.pause(consumer, true);
         }
         let resent = resend.len();
         let mut by_offset: BTreeMap<i64, Vec<Output>> = BTreeMap::new();
@@ -587,6 +590,7 @@ impl FirstSeenHandler {
 
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.send_requests();
+        self.give_up_reading(consumer);
         while let Ok(restored) = self.restored.try_recv() {
             self.activate(consumer, restored);
         }
@@ -604,6 +608,26 @@ impl FirstSeenHandler {
         if now - self.last_sweep >= SWEEP_EVERY {
             self.last_sweep = now;
             self.sweep();
+        }
+    }
+
+    /// Stops reading what is not active any more, before it can be taken over anew.
+    fn give_up_reading(&mut self, consumer: &GroupConsumer<Self>) {
+        let idle: Vec<i32> = self
+            .reading
+            .iter()
+            .copied()
+            .filter(|partition| !matches!(self.owned.get(partition), Some(Owned::Active(_))))
+            .collect();
+        if idle.is_empty() {
+            return;
+        }
+        if let Err(error) = consumer.incremental_unassign(&self.list(idle.iter().copied())) {
+            self.fail(HalfError::Consumer(error));
+            return;
+        }
+        for partition in idle {
+            self.reading.remove(&partition);
         }
     }
 
@@ -771,22 +795,9 @@ fn to_output(record: OutboxRecord, topic: &Arc<str>, ticket: Ticket) -> Output {
 
 impl GroupHandler for FirstSeenHandler {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
-        // Assigned at its end and paused: reading begins, by a seek, when the takeover is done.
-        let mut explicit = TopicPartitionList::new();
-        for element in partitions.elements() {
-            let added = explicit.add_partition_offset(
-                element.topic(),
-                element.partition(),
-                Offset::End,
-            );
-            if let Err(error) = added {
-                self.fail(HalfError::Consumer(error));
-                return;
-            }
-        }
-        let assigned =
-            consumer.incremental_assign(&explicit).and_then(|()| consumer.pause(&explicit));
-        if let Err(error) = assigned {
+        // Nothing is read yet: reading begins, at an explicit offset, when a takeover is done.
+        // (Assigning at a logical offset and seeking later races with the offset's look-up.)
+        if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
             self.fail(HalfError::Consumer(error));
             return;
         }
@@ -801,7 +812,7 @@ impl GroupHandler for FirstSeenHandler {
         consumer: &GroupConsumer<Self>,
         partitions: &TopicPartitionList,
         lost: bool,
-    ) {
+    ) -> TopicPartitionList {
         if !lost {
             self.drain(partitions);
             self.commit(consumer, Some(partitions), CommitMode::Sync);
@@ -814,6 +825,11 @@ impl GroupHandler for FirstSeenHandler {
             self.owned.remove(&element.partition());
         }
         tracing::info!(partitions = partitions.count(), lost, "observations partitions revoked");
+        let given: Vec<i32> =
+            partitions.elements().iter().map(|element| element.partition()).collect();
+        let taken: Vec<i32> =
+            given.into_iter().filter(|partition| self.reading.remove(partition)).collect();
+        self.list(taken)
     }
 
     fn committed(&mut self, offsets: &TopicPartitionList) {
