@@ -15,7 +15,7 @@ use crate::audit::event::{ObjectRef, ResponseStatus, Text, User};
 
 /// Names the keys of an object once, as an enum that is read without allocating.
 macro_rules! keys {
-    ($key:ident { $($name:ident: $($text:literal)|+,)* }) => {
+    ($key:ident { $($name:ident: $($text:literal)|+),* $(,)? }) => {
         #[derive(Clone, Copy)]
         enum $key { $($name,)* Other }
 
