@@ -66,7 +66,7 @@ pub(super) struct Operation<'a> {
 
 /// Reads an object into a struct whose fields are all optional.
 macro_rules! lenient_struct {
-    ($type:ident $(<$life:lifetime>)?, $key:ident { $($variant:ident: $($text:literal)|+ => $field:ident,)* }) => {
+    ($type:ident $(<$life:lifetime>)?, $key:ident { $($variant:ident: $($text:literal)|+ => $field:ident),* $(,)? }) => {
         keys!($key { $($variant: $($text)|+,)* });
         impl<'de> Lenient<'de> for lenient_struct!(@type $type $($life)?) {
             fn object<A: MapAccess<'de>>(mut object: A) -> Result<Slot<Self>, A::Error> {
