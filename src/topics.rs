@@ -277,7 +277,9 @@ impl<'a> Topics<'a> {
             topic = topic.set(key, value);
         }
         if replicas >= 3 {
-            topic = topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false");
+            topic = topic
+                .set("min.insync.replicas", "2")
+                .set("unclean.leader.election.enable", "false");
         }
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_MAX));
         let result = self.runtime.block_on(self.admin.create_topics([&topic], &options));
@@ -380,7 +382,9 @@ fn absent(role: &str, name: &str, error: RDKafkaErrorCode, ours: bool) -> Proble
             hint: if ours {
                 "run `kubetell topics create`, or leave `topics.create` at true".to_owned()
             } else {
-                format!("make it, or name the right one in `source.topics` (the pipeline that writes audit events owns it; kubetell never makes it): `{name}`")
+                format!(
+                    "make it, or name the right one in `source.topics` (the pipeline that writes audit events owns it; kubetell never makes it): `{name}`"
+                )
             },
         },
         RDKafkaErrorCode::TopicAuthorizationFailed => Problem {
@@ -432,9 +436,10 @@ fn setting_fits(key: &str, actual: &str, wanted: &str) -> (bool, String) {
             at_least("a restarting instance has to find every record since its last commit")
         }
         "retention.ms" => at_least("terms would be forgotten before their window is over"),
-        "retention.bytes" => {
-            (number(actual).is_some_and(|bytes| bytes < 0), "terms would be forgotten by size; `-1` is needed".to_owned())
-        }
+        "retention.bytes" => (
+            number(actual).is_some_and(|bytes| bytes < 0),
+            "terms would be forgotten by size; `-1` is needed".to_owned(),
+        ),
         // These only decide how soon compaction runs; ours are what we make the topic with.
         _ => (true, String::new()),
     }

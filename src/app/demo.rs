@@ -71,11 +71,8 @@ impl Stage {
     /// An in-process mock cluster with the demo's topics.
     pub fn mock() -> Result<Self, DemoError> {
         let mock = MockCluster::new(1)?;
-        let stage = Stage {
-            bootstrap: mock.bootstrap_servers(),
-            prefix: "demo".to_owned(),
-            mock: None,
-        };
+        let stage =
+            Stage { bootstrap: mock.bootstrap_servers(), prefix: "demo".to_owned(), mock: None };
         for (topic, partitions) in stage.topics() {
             mock.create_topic(&topic, i32::try_from(partitions).unwrap_or(1), 1)?;
         }
@@ -162,9 +159,7 @@ pub fn play(
     let mut reader = AlertReader::new(config, &stage.topics()[1].0)?;
     let result = match what {
         Play::Story => tell_story(&mut player, &mut reader, &stats, show, progress),
-        Play::Generated(events) => {
-            pour(&mut player, &mut reader, &stats, *events, show, progress)
-        }
+        Play::Generated(events) => pour(&mut player, &mut reader, &stats, *events, show, progress),
     };
     end(service)?;
     result?;
@@ -194,11 +189,8 @@ fn make_source(stage: &Stage, config: &Config) -> Result<(), DemoError> {
     let admin: AdminClient<rdkafka::client::DefaultClientContext> =
         config.client_config().create()?;
     let [(source, partitions), ..] = stage.topics();
-    let topic = NewTopic::new(
-        &source,
-        i32::try_from(partitions).unwrap_or(1),
-        TopicReplication::Fixed(1),
-    );
+    let topic =
+        NewTopic::new(&source, i32::try_from(partitions).unwrap_or(1), TopicReplication::Fixed(1));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -246,7 +238,9 @@ fn tell_story(
     let begun = clock::monotonic();
     for record in records {
         let due = begun
-            + Duration::from_millis(record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED);
+            + Duration::from_millis(
+                record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED,
+            );
         while clock::monotonic() < due {
             reader.poll(POLL.min(due.saturating_duration_since(clock::monotonic())), show)?;
         }
@@ -265,9 +259,8 @@ fn pour(
     show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), DemoError> {
-    let deadline = clock::monotonic()
-        + END_WITHIN
-        + Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
+    let deadline =
+        clock::monotonic() + END_WITHIN + Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
     let mut hint = 0;
     let mut log = scenario::generated(events, SEED, start_of_story());
     while let Some(record) = log.next() {
@@ -293,7 +286,9 @@ fn pour(
 
 /// Everything played was read, everything observed was folded.
 fn settled(stats: &Stats, played: u64) -> bool {
-    stats.records.get() >= played && stats.under_way.get() == 0 && stats.terms_folded.get() >= stats.observations.get()
+    stats.records.get() >= played
+        && stats.under_way.get() == 0
+        && stats.terms_folded.get() >= stats.observations.get()
 }
 
 fn wait(
@@ -333,11 +328,15 @@ impl Player {
 
     fn send(&mut self, bytes: &[u8], hint: u32, events: u64) -> Result<(), DemoError> {
         let partition = i32::try_from(hint as usize % SOURCE_PARTITIONS).unwrap_or(0);
-        let mut record = BaseRecord::<(), [u8]>::to(&self.topic).payload(bytes).partition(partition);
+        let mut record =
+            BaseRecord::<(), [u8]>::to(&self.topic).payload(bytes).partition(partition);
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,
-                Err((error, back)) if error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::QueueFull) => {
+                Err((error, back))
+                    if error.rdkafka_error_code()
+                        == Some(rdkafka::error::RDKafkaErrorCode::QueueFull) =>
+                {
                     record = back;
                     self.producer.poll(Duration::from_millis(10));
                 }

@@ -95,7 +95,12 @@ pub fn prepare_topics(config: &Config, rules: &RuleSet) -> Result<Report, Topics
         tracing::warn!("{warning}");
     }
     for topic in report.topics.iter().filter(|topic| topic.created) {
-        tracing::info!(topic = topic.name, partitions = topic.partitions, "made the {} topic", topic.role);
+        tracing::info!(
+            topic = topic.name,
+            partitions = topic.partitions,
+            "made the {} topic",
+            topic.role
+        );
     }
     let problems = report.problems();
     if problems.is_empty() { Ok(report) } else { Err(TopicsError::Problems(problems)) }
@@ -115,18 +120,31 @@ pub fn start(
     let mut running = 0;
     let instance: Arc<str> = instance_name().into();
     // The state first: another process may hold it, and then nothing should have begun.
-    let store = if role.folds() {
-        Some(open_store(config, observations_partitions)?)
-    } else {
-        None
-    };
+    let store =
+        if role.folds() { Some(open_store(config, observations_partitions)?) } else { None };
     if role.detects() {
         commit_start(config, sources)?;
-        start_detect(config, rules, &instance, observations_partitions, &stats, &stop, end_sender.clone())?;
+        start_detect(
+            config,
+            rules,
+            &instance,
+            observations_partitions,
+            &stats,
+            &stop,
+            end_sender.clone(),
+        )?;
         running += 1;
     }
     if let Some(store) = store {
-        start_first_seen(config, store, &instance, observations_partitions, &stats, &stop, end_sender)?;
+        start_first_seen(
+            config,
+            store,
+            &instance,
+            observations_partitions,
+            &stats,
+            &stop,
+            end_sender,
+        )?;
         running += 1;
     }
     Ok(Service { stop, ends, running, stats })

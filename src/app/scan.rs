@@ -244,9 +244,12 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
                 if options.since_ms.is_some() || options.until_ms.is_some() {
                     let time =
                         read.event.time().map(|time| time.as_millisecond()).or(wrapper_time_ms);
-                    let before = |bound: Option<i64>| matches!((time, bound), (Some(t), Some(b)) if t < b);
+                    let before =
+                        |bound: Option<i64>| matches!((time, bound), (Some(t), Some(b)) if t < b);
                     if before(options.since_ms)
-                        || (options.until_ms.is_some() && time.is_some() && !before(options.until_ms))
+                        || (options.until_ms.is_some()
+                            && time.is_some()
+                            && !before(options.until_ms))
                     {
                         return;
                     }

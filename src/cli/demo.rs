@@ -74,11 +74,7 @@ fn play(args: &DemoArgs, format: AlertFormat, context: &Context) -> Exit {
     }
 }
 
-fn perform(
-    args: &DemoArgs,
-    format: AlertFormat,
-    context: &Context,
-) -> Result<Summary, DemoError> {
+fn perform(args: &DemoArgs, format: AlertFormat, context: &Context) -> Result<Summary, DemoError> {
     let rules = RuleSet::builtin().map_err(io::Error::other)?;
     // The state is the demo's own and goes with it.
     let state = tempfile::tempdir()?;
@@ -118,11 +114,12 @@ fn perform(
         }
         out.flush()
     };
-    let summary = stage::play(&set, &loaded.config, Arc::new(rules), &what, &mut show, &mut |done, _| {
-        if let Some(bar) = &bar {
-            bar.set_position(done);
-        }
-    });
+    let summary =
+        stage::play(&set, &loaded.config, Arc::new(rules), &what, &mut show, &mut |done, _| {
+            if let Some(bar) = &bar {
+                bar.set_position(done);
+            }
+        });
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }

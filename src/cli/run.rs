@@ -111,8 +111,8 @@ fn start_and_serve(
         "kubetell starts"
     );
     runtime.block_on(async {
-        let stopped = stop_signal()
-            .map_err(|error| RunError::Start { what: "the signal handler", error })?;
+        let stopped =
+            stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
         let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
         running.until(stopped).await
     })

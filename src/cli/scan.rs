@@ -299,15 +299,10 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(
-        scan: &Scan<'_>,
-        context: &Context,
-    ) -> Result<Sink, (&'static str, PathBuf, io::Error)> {
+    fn new(scan: &Scan<'_>, context: &Context) -> Result<Sink, (&'static str, PathBuf, io::Error)> {
         let args = scan.args;
         let create = |what: &'static str, path: &PathBuf| {
-            File::create(path)
-                .map(BufWriter::new)
-                .map_err(|error| (what, path.clone(), error))
+            File::create(path).map(BufWriter::new).map_err(|error| (what, path.clone(), error))
         };
         let out: Box<dyn Write> = match &args.output {
             Some(path) => Box::new(create("--output", path)?),

@@ -128,7 +128,7 @@ impl Worker {
                     wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                 };
                 let examined = self.matcher.examine(read.event, context, &mut detections);
-                self.stats.terms_cut.add(u64::from(examined.sources_over_limit));
+                self.stats.terms_cut.add(examined.sources_over_limit);
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
@@ -174,7 +174,11 @@ impl Worker {
                         partition: candidate.partition,
                         key: candidate.key.as_deref(),
                         payload: Some(payload),
-                        headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+                        headers: candidate
+                            .headers
+                            .as_ref()
+                            .map(collect_headers)
+                            .unwrap_or_default(),
                     },
                     &reason,
                     candidate.ticket,
@@ -185,11 +189,7 @@ impl Worker {
         Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
     }
 
-    fn alert(
-        &self,
-        candidate: &Candidate,
-        finding: &Finding,
-    ) -> Result<Product, EncodeError> {
+    fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {
         let created_ms = clock::now_ms();
         let origin = Origin {
             instance: self.instance.to_string(),
@@ -215,8 +215,7 @@ impl Worker {
         candidate: &Candidate,
         observation: &Observation,
     ) -> Result<Product, serde_json::Error> {
-        let partition =
-            record::partition_for(&observation.shard_key, self.observations_partitions);
+        let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
         Ok(Product {
             alert: None,
             output: Output {

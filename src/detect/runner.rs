@@ -349,14 +349,15 @@ impl DetectHandler {
         for slot in self.slots.iter().filter(|slot| slot.track.is_some()) {
             partitions.add_partition(&slot.topic, slot.partition);
         }
-        let result =
-            if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
+        let result = if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
         match result {
             Ok(()) => {
                 tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
                 self.paused = pause;
             }
-            Err(error) => tracing::warn!(%error, pause, "partitions could not be paused or resumed"),
+            Err(error) => {
+                tracing::warn!(%error, pause, "partitions could not be paused or resumed")
+            }
         }
     }
 
@@ -375,8 +376,11 @@ impl DetectHandler {
             }
             let offset = track.mark.committable();
             if offset > track.committed {
-                let added =
-                    offsets.add_partition_offset(&slot.topic, slot.partition, Offset::Offset(offset));
+                let added = offsets.add_partition_offset(
+                    &slot.topic,
+                    slot.partition,
+                    Offset::Offset(offset),
+                );
                 if added.is_ok() {
                     track.committed = offset;
                 }
@@ -423,9 +427,7 @@ impl DetectHandler {
                 return;
             }
             if self.in_pool > 0 {
-                if let Ok(settled) =
-                    self.pool.settled.recv_timeout(Duration::from_millis(5))
-                {
+                if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
                     self.settle(settled);
                 }
             } else {
@@ -462,14 +464,21 @@ impl DetectHandler {
                     let lost = u64::try_from(low - offset).unwrap_or(0);
                     self.stats.gap.add(lost);
                     tracing::error!(
-                        topic, partition, lost, committed = offset, log_start = low,
+                        topic,
+                        partition,
+                        lost,
+                        committed = offset,
+                        log_start = low,
                         "records were deleted from the topic before they were read"
                     );
                     low
                 }
                 Offset::Offset(offset) if offset > high => {
                     tracing::warn!(
-                        topic, partition, committed = offset, log_end = high,
+                        topic,
+                        partition,
+                        committed = offset,
+                        log_end = high,
                         "the committed offset is past the log's end (was the topic made anew?); beginning at its start"
                     );
                     low

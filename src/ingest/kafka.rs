@@ -66,7 +66,10 @@ impl ConnectionLog {
                 let all = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
                 if all && (!self.lost.swap(true, Ordering::Relaxed) || self.due()) {
                     self.due();
-                    tracing::warn!(client, "no broker can be reached: {reason}; trying again until one can");
+                    tracing::warn!(
+                        client,
+                        "no broker can be reached: {reason}; trying again until one can"
+                    );
                 } else {
                     tracing::debug!(client, %error, "{reason}");
                 }
@@ -170,7 +173,9 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
                 self.handler().committed(offsets);
             }
             // The next commit carries the same offsets or later ones.
-            Err(error) => tracing::warn!(%error, "offsets could not be committed; the next commit will try again"),
+            Err(error) => {
+                tracing::warn!(%error, "offsets could not be committed; the next commit will try again")
+            }
         }
     }
 }
@@ -179,9 +184,7 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
 /// where the operator is silent, and what correctness needs on top.
 pub fn group_config(properties: &ClientConfig, group_id: &str, reset: &str) -> ClientConfig {
     let mut config = reader_config(properties, reset);
-    config
-        .set("group.id", group_id)
-        .set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("group.id", group_id).set("partition.assignment.strategy", "cooperative-sticky");
     config
 }
 

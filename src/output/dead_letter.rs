@@ -41,7 +41,8 @@ pub fn output(
 ) -> Output {
     let size = original.payload.map_or(0, <[u8]>::len);
     let mut headers = original.headers.clone();
-    let mut add = |key: &str, value: String| headers.push((key.to_owned(), Some(value.into_bytes())));
+    let mut add =
+        |key: &str, value: String| headers.push((key.to_owned(), Some(value.into_bytes())));
     add("kubetell-error-class", reason.class.to_owned());
     add("kubetell-error", reason.text.clone());
     add("kubetell-topic", original.topic.to_owned());

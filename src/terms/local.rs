@@ -63,8 +63,9 @@ impl<'s> LocalFold<'s> {
         };
         let store = self.store;
         let offset = self.batch.state.next;
-        let decision =
-            fold::fold(&mut self.batch, offset, time_ms, &record, |key| store.entry(PARTITION, key))?;
+        let decision = fold::fold(&mut self.batch, offset, time_ms, &record, |key| {
+            store.entry(PARTITION, key)
+        })?;
         if self.batch.entries.len() >= BATCH_RECORDS {
             self.save()?;
         }

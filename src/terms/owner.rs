@@ -370,10 +370,8 @@ impl FirstSeenHandler {
     ) -> Result<Output, StepError> {
         let created_ms = clock::now_ms();
         let is_revision = decision.verdict == Verdict::Revision;
-        let first_seen = FirstSeen {
-            first_event_id: decision.first_event_id.unwrap_or_default(),
-            is_revision,
-        };
+        let first_seen =
+            FirstSeen { first_event_id: decision.first_event_id.unwrap_or_default(), is_revision };
         let origin = Origin {
             instance: self.instance.to_string(),
             created_ms,
@@ -574,7 +572,11 @@ impl FirstSeenHandler {
         for (offset, record) in resend {
             let slot = u32::try_from(partition).unwrap_or(0);
             let ticket = Ticket { slot, epoch, offset };
-            by_offset.entry(offset).or_default().push(to_output(record, &self.alerts_topic, ticket));
+            by_offset.entry(offset).or_default().push(to_output(
+                record,
+                &self.alerts_topic,
+                ticket,
+            ));
         }
         for (offset, outputs) in by_offset {
             let result = self.send_all(&mut active.mark, offset, outputs);
@@ -653,7 +655,9 @@ impl FirstSeenHandler {
         let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
         match result {
             Ok(()) => self.paused = pause,
-            Err(error) => tracing::warn!(%error, pause, "partitions could not be paused or resumed"),
+            Err(error) => {
+                tracing::warn!(%error, pause, "partitions could not be paused or resumed")
+            }
         }
     }
 
@@ -672,7 +676,8 @@ impl FirstSeenHandler {
             }
             let Some(log_id) = active.state.log_id() else { continue };
             let mut offset = active.mark.committable();
-            if active.state.marker_owed && active.appended.as_ref() != active.state.marker.as_ref() {
+            if active.state.marker_owed && active.appended.as_ref() != active.state.marker.as_ref()
+            {
                 offset = offset.min(active.state.marker_offset);
             }
             if offset <= active.committed {
@@ -846,10 +851,7 @@ impl GroupHandler for FirstSeenHandler {
 }
 
 /// The first-seen half's thread: until `stop` is set, then drains, commits and leaves the group.
-pub fn run(
-    consumer: GroupConsumer<FirstSeenHandler>,
-    stop: &AtomicBool,
-) -> Result<(), HalfError> {
+pub fn run(consumer: GroupConsumer<FirstSeenHandler>, stop: &AtomicBool) -> Result<(), HalfError> {
     let mut result = Ok(());
     while !stop.load(Ordering::Relaxed) {
         let busy = {

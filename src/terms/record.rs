@@ -30,7 +30,10 @@ pub struct Marker {
 /// A record of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    Observation { key: Vec<u8>, observation: Box<Observation> },
+    Observation {
+        key: Vec<u8>,
+        observation: Box<Observation>,
+    },
     Marker(Marker),
     /// A record without a value.
     Tombstone,

@@ -189,7 +189,9 @@ impl Restorer {
         if plan.gap > 0 {
             self.stats.gap.add(plan.gap);
             tracing::error!(
-                partition, lost = plan.gap, log_start = start,
+                partition,
+                lost = plan.gap,
+                log_start = start,
                 "observations were deleted from the log before they were folded"
             );
         }
@@ -261,8 +263,7 @@ impl Restorer {
         let mut found = None;
         self.read(request, reader, start, end, &mut |message| {
             if message.key() == Some(record::marker_key())
-                && let Ok(Record::Marker(marker)) =
-                    record::decode(message.key(), message.payload())
+                && let Ok(Record::Marker(marker)) = record::decode(message.key(), message.payload())
             {
                 found = Some(marker.log_id);
             }
@@ -345,7 +346,9 @@ impl Restorer {
                     }
                 }
                 // Everything up to the end was read; the last records may be compacted away.
-                Some(Err(KafkaError::PartitionEOF(partition))) if partition == request.partition => {
+                Some(Err(KafkaError::PartitionEOF(partition)))
+                    if partition == request.partition =>
+                {
                     return Ok(());
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}

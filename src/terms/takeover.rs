@@ -53,14 +53,11 @@ pub struct Plan {
     pub gap: u64,
 }
 
-pub fn plan(
-    committed: Option<&Committed>,
-    view: Option<&View>,
-    log: &Log,
-    now_ms: i64,
-) -> Plan {
+pub fn plan(committed: Option<&Committed>, view: Option<&View>, log: &Log, now_ms: i64) -> Plan {
     let committed = committed
-        .filter(|committed| Some(&committed.log_id) == log.id.as_ref() && committed.offset <= log.end)
+        .filter(|committed| {
+            Some(&committed.log_id) == log.id.as_ref() && committed.offset <= log.end
+        })
         .map(|committed| committed.offset);
     let view = view
         .filter(|view| view.log_id.is_some() && view.log_id == log.id && view.next <= log.end)
@@ -110,8 +107,7 @@ mod tests {
         log: Log,
         expected: (bool, i64, Silent, Option<i64>, u64),
     ) {
-        let committed =
-            committed.map(|(offset, id)| Committed { offset, log_id: id.to_owned() });
+        let committed = committed.map(|(offset, id)| Committed { offset, log_id: id.to_owned() });
         let view = view.map(|(next, id)| View { next, log_id: Some(id.to_owned()) });
         let (keep_view, from, silent, acknowledged, gap) = expected;
         assert_eq!(
@@ -126,13 +122,33 @@ mod tests {
         let fresh = Silent::AppendedBefore(NOW - OUTAGE_MAX_MS - HOUR_MS);
         let below = Silent::Below;
         // The usual restart: the view is at or past the offset.
-        check(Some((90, "a")), Some((100, "a")), log(0, 120, "a"), (true, 100, below(90), Some(90), 0));
+        check(
+            Some((90, "a")),
+            Some((100, "a")),
+            log(0, 120, "a"),
+            (true, 100, below(90), Some(90), 0),
+        );
         // A view that is behind, and none.
-        check(Some((90, "a")), Some((50, "a")), log(0, 120, "a"), (true, 50, below(90), Some(90), 0));
+        check(
+            Some((90, "a")),
+            Some((50, "a")),
+            log(0, 120, "a"),
+            (true, 50, below(90), Some(90), 0),
+        );
         check(Some((90, "a")), None, log(10, 120, "a"), (false, 10, below(90), Some(90), 0));
         // Of another log, or past the end.
-        check(Some((90, "a")), Some((100, "b")), log(0, 120, "a"), (false, 0, below(90), Some(90), 0));
-        check(Some((90, "a")), Some((130, "a")), log(0, 120, "a"), (false, 0, below(90), Some(90), 0));
+        check(
+            Some((90, "a")),
+            Some((100, "b")),
+            log(0, 120, "a"),
+            (false, 0, below(90), Some(90), 0),
+        );
+        check(
+            Some((90, "a")),
+            Some((130, "a")),
+            log(0, 120, "a"),
+            (false, 0, below(90), Some(90), 0),
+        );
         check(Some((90, "b")), Some((100, "a")), log(0, 120, "a"), (false, 0, fresh, None, 0));
         check(Some((130, "a")), Some((100, "a")), log(0, 120, "a"), (false, 0, fresh, None, 0));
         // A first start, with a log and without one.
@@ -140,7 +156,12 @@ mod tests {
         check(None, Some((100, "a")), log(5, 120, "a"), (false, 5, fresh, None, 0));
         check(Some((0, "")), None, log(0, 0, ""), (false, 0, fresh, None, 0));
         // The offset fell out of the log: a gap, which is counted.
-        check(Some((90, "a")), Some((95, "a")), log(100, 120, "a"), (true, 100, below(100), Some(90), 10));
+        check(
+            Some((90, "a")),
+            Some((95, "a")),
+            log(100, 120, "a"),
+            (true, 100, below(100), Some(90), 10),
+        );
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -37,11 +36,7 @@ impl Stream {
             dir: tempfile::tempdir().unwrap(),
             extra: Vec::new(),
         };
-        kafka.create_topic(
-            &stream.source(),
-            PARTITIONS,
-            &[("max.message.bytes", "20000000")],
-        );
+        kafka.create_topic(&stream.source(), PARTITIONS, &[("max.message.bytes", "20000000")]);
         stream
     }
 
@@ -309,11 +304,15 @@ fn bad_records_go_to_the_dead_letters_and_the_stream_goes_on() {
     let kafka = broker::shared();
     let stream = Stream::new(kafka, "bad");
     let good = std::fs::read(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wrappers/01_bare_file_line.json"),
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/wrappers/01_bare_file_line.json"),
     )
     .unwrap();
     let bad: Vec<(&str, Vec<u8>)> = vec![
-        ("random bytes", (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        (
+            "random bytes",
+            (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect(),
+        ),
         ("empty", Vec::new()),
         ("10 MB of text", vec![b'a'; 10_000_000]),
         ("deeply nested", [vec![b'['; 100_000], vec![b']'; 100_000]].concat()),
@@ -329,7 +328,8 @@ fn bad_records_go_to_the_dead_letters_and_the_stream_goes_on() {
             Record::value(bytes.clone()).partition(partition).key(*name).header("trace", "abc"),
         );
         records.push(Record::default().key("tombstone").partition(partition));
-        records.push(Record::value(support::exec_event(&format!("after-{at}"))).partition(partition));
+        records
+            .push(Record::value(support::exec_event(&format!("after-{at}"))).partition(partition));
     }
     kafka.produce(&stream.source(), &records);
     let run = stream.run("one", &[]);
@@ -344,7 +344,10 @@ fn bad_records_go_to_the_dead_letters_and_the_stream_goes_on() {
     assert_eq!(dead.len(), bad.len());
     for (name, bytes) in &bad {
         let letter = by_key.get(name).unwrap_or_else(|| panic!("{name} is not there"));
-        assert!(letter.value.as_deref().unwrap_or_default() == bytes.as_slice(), "{name} is unchanged");
+        assert!(
+            letter.value.as_deref().unwrap_or_default() == bytes.as_slice(),
+            "{name} is unchanged"
+        );
         assert_eq!(letter.header("trace"), Some("abc"), "{name} keeps its headers");
         assert_eq!(letter.header("kubetell-topic"), Some(stream.source().as_str()));
         assert!(!letter.header("kubetell-error-class").unwrap().is_empty());
@@ -477,6 +480,3 @@ fn observations_topic_is_made_as_correctness_needs_it_and_checked() {
         assert!(finished.stderr.contains(text) || finished.stdout_text().contains(text), "{text}");
     }
 }
-
-/// A half second is no test's measure: nothing here asserts a time.
-const _: Duration = DEADLINE;

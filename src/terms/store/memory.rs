@@ -38,7 +38,11 @@ impl Store for MemoryStore {
 
     fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError> {
         let inner = self.lock();
-        inner.data.get(&keys::prefix(partition, keys::STATE)).map(|bytes| read_state(bytes)).transpose()
+        inner
+            .data
+            .get(&keys::prefix(partition, keys::STATE))
+            .map(|bytes| read_state(bytes))
+            .transpose()
     }
 
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {

@@ -81,11 +81,11 @@ pub(crate) mod keys {
     }
 }
 
-/// The writes of a batch as key-value pairs (`None` removes), but for the pruning.
-pub(crate) fn writes(
-    partition: i32,
-    batch: &Batch,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+/// A key and its value.
+pub(crate) type Write = (Vec<u8>, Vec<u8>);
+
+/// The writes of a batch, but for the pruning.
+pub(crate) fn writes(partition: i32, batch: &Batch) -> Result<Vec<Write>, StoreError> {
     let failed = |error: serde_json::Error| StoreError::Storage(error.to_string());
     let mut writes = Vec::with_capacity(batch.entries.len() + batch.outbox.len() + 1);
     writes.push((
@@ -115,6 +115,3 @@ pub(crate) fn read_state(bytes: &[u8]) -> Result<PartitionState, StoreError> {
 pub(crate) fn read_outbox(bytes: &[u8]) -> Result<OutboxRecord, StoreError> {
     serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt("an outbox record"))
 }
-
-#[cfg(test)]
-mod tests;

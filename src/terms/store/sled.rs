@@ -212,9 +212,7 @@ impl Store for SledStore {
 
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {
         let bytes = self.db.get(keys::entry(partition, key)).map_err(storage)?;
-        bytes
-            .map(|bytes| Entry::decode(&bytes).ok_or(StoreError::Corrupt("an entry")))
-            .transpose()
+        bytes.map(|bytes| Entry::decode(&bytes).ok_or(StoreError::Corrupt("an entry"))).transpose()
     }
 
     fn outbox(

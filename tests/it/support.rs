@@ -1,0 +1,93 @@
+//! What the integration tests share: validation, made-up events, waiting.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::Duration;
+
+use kubetell::clock;
+use kubetell::demo::scenario::{self, ScenarioRecord};
+use serde_json::Value;
+
+/// Fails unless the alert is what `kubetell schema ecs` describes.
+pub fn assert_valid_ecs(alert: &Value) {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    let validator = SCHEMA.get_or_init(|| {
+        let schema: Value = serde_json::from_str(kubetell::alert::schema::ecs()).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    });
+    let errors: Vec<String> = validator
+        .iter_errors(alert)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{alert:#}");
+}
+
+/// An alert without what a replay may change.
+pub fn without_times(alert: &Value) -> Value {
+    let mut alert = alert.clone();
+    for (object, field) in [
+        ("event", "created"),
+        ("event", "ingested"),
+        ("kubetell", "detection_latency_ms"),
+        ("kubetell", "instance"),
+    ] {
+        if let Some(object) = alert[object].as_object_mut() {
+            object.remove(field);
+        }
+    }
+    alert
+}
+
+/// Asks until the answer is yes. Between two questions it waits on a condition that nobody
+/// signals, which bounds how often it asks.
+pub fn eventually(deadline: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    static NOBODY: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    let until = clock::monotonic() + deadline;
+    while !done() {
+        assert!(clock::monotonic() < until, "not in {deadline:?}: {what}");
+        let guard = NOBODY.0.lock().unwrap();
+        drop(NOBODY.1.wait_timeout(guard, Duration::from_millis(200)).unwrap());
+    }
+}
+
+/// The demo's story, at a fixed time.
+pub fn story() -> Vec<ScenarioRecord> {
+    scenario::scenario("2026-03-01T08:00:00Z".parse().unwrap())
+}
+
+/// A finished exec of a sensitive file, as one bare event.
+pub fn exec_event(audit_id: &str) -> Vec<u8> {
+    serde_json::json!({
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": audit_id,
+        "stage": "ResponseComplete",
+        "requestURI":
+            "/api/v1/namespaces/n/pods/p/exec?command=cat&command=%2Fetc%2Fshadow&container=c",
+        "verb": "get",
+        "user": { "username": "mallory", "groups": ["system:authenticated"] },
+        "sourceIPs": ["203.0.113.9"],
+        "userAgent": "kubectl/v1.34.1",
+        "objectRef": {
+            "resource": "pods", "namespace": "n", "name": "p", "apiVersion": "v1",
+            "subresource": "exec"
+        },
+        "responseStatus": { "code": 101 },
+        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
+        "stageTimestamp": "2026-03-01T08:00:01.000000Z"
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// A gigabyte of spaces, compressed.
+pub fn gzip_bomb() -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = vec![b' '; 1 << 20];
+    for _ in 0..1024 {
+        encoder.write_all(&block).unwrap();
+    }
+    encoder.finish().unwrap()
+}
