@@ -10,14 +10,30 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerConte
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::clock;
 use crate::config::{Config, Start};
 use crate::ingest::kafka::group_config;
-use crate::topics::{Problem, TopicsError};
+use crate::topics::{CONNECT_MAX, Problem, TopicsError};
 
-const REQUEST_MAX: Duration = Duration::from_secs(30);
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// `partitions` are the source topics with their partition counts.
+/// `partitions` are the source topics with their partition counts. A group coordinator that is
+/// moving or loading is waited for.
 pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
+    let deadline = clock::monotonic() + CONNECT_MAX;
+    loop {
+        match attempt(config, partitions) {
+            Err(TopicsError::Unreachable { reason, .. }) if clock::monotonic() < deadline => {
+                tracing::debug!(reason, "the group's start could not be committed yet");
+                std::thread::park_timeout(RETRY_AFTER);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn attempt(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
     let group = &config.kafka.group_id;
     let client = group_config(&config.client_config(), group, "error");
     let consumer: BaseConsumer<DefaultConsumerContext> =
