@@ -408,8 +408,9 @@ impl AlertReader {
             *self.first_by_rule.entry(rule.to_owned()).or_default() += 1;
             show(&alert)?;
         } else {
-            // A revision: the same alert with its outcome. A SIEM that upserts replaces it.
+            // The same alert with its outcome: a SIEM that upserts replaces the first by it.
             self.repeats += 1;
+            show(&alert)?;
         }
         Ok(true)
     }

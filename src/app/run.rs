@@ -23,7 +23,7 @@ use crate::duration::format_duration;
 use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{GroupConsumer, GroupContext, group_config};
 use crate::ingest::prefilter::Prefilter;
-use crate::ingest::start::commit_start;
+use crate::ingest::start::{check_group, commit_start};
 use crate::output::producer::OutputProducer;
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
@@ -136,6 +136,7 @@ pub fn start(
         running += 1;
     }
     if let Some(store) = store {
+        check_group(config, &config.terms_group_id(), &config.observations.topic)?;
         start_first_seen(
             config,
             store,
@@ -221,8 +222,7 @@ fn start_detect(
     consumer.subscribe(&topics)?;
     let stop = Arc::clone(stop);
     spawn("detect", 0, move || {
-        let result = runner::run(consumer, &stop);
-        let _ = ends.blocking_send(("detect", result));
+        let _ = ends.blocking_send(("detect", guarded(|| runner::run(consumer, &stop))));
     })
 }
 
@@ -269,9 +269,14 @@ fn start_first_seen(
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     let stop = Arc::clone(stop);
     spawn("first-seen", 0, move || {
-        let result = owner::run(consumer, &stop);
-        let _ = ends.blocking_send(("first-seen", result));
+        let _ = ends.blocking_send(("first-seen", guarded(|| owner::run(consumer, &stop))));
     })
+}
+
+/// A half that panics has ended like any other, and says so.
+fn guarded(half: impl FnOnce() -> Result<(), HalfError>) -> Result<(), HalfError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(half))
+        .unwrap_or_else(|_| Err(HalfError::Internal("its thread panicked".to_owned())))
 }
 
 fn spawn(

@@ -5,6 +5,7 @@
 //! workers never shows.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -99,7 +100,50 @@ impl Worker {
     }
 
     pub fn process(&self, batch: &Batch) -> Vec<Settled> {
-        batch.candidates.iter().map(|candidate| self.settle(candidate, &batch.bytes)).collect()
+        batch
+            .candidates
+            .iter()
+            .map(|candidate| {
+                // No input is known to panic. Should one, it costs its own record, not the stream.
+                std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(candidate, &batch.bytes)))
+                    .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
+            })
+            .collect()
+    }
+
+    fn panicked(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
+        self.stats.unreadable.add("internal", 1);
+        let reason = Reason {
+            class: "internal",
+            text: "reading the record panicked".to_owned(),
+            item: 0,
+            unreadable_items: 1,
+        };
+        let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
+        Settled {
+            ticket: candidate.ticket,
+            size: candidate.payload.len(),
+            products: vec![self.dead_letter(candidate, payload, &reason)],
+        }
+    }
+
+    fn dead_letter(&self, candidate: &Candidate, payload: &[u8], reason: &Reason) -> Product {
+        let original = dead_letter::Original {
+            topic: &candidate.topic,
+            partition: candidate.partition,
+            key: candidate.key.as_deref(),
+            payload: Some(payload),
+            headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+        };
+        Product {
+            output: dead_letter::output(
+                &self.dead_letters_topic,
+                &original,
+                reason,
+                candidate.ticket,
+            ),
+            alert: None,
+        }
     }
 
     fn settle(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
@@ -166,25 +210,7 @@ impl Worker {
             }
         }
         if let Some(reason) = unreadable {
-            products.push(Product {
-                output: dead_letter::output(
-                    &self.dead_letters_topic,
-                    &dead_letter::Original {
-                        topic: &candidate.topic,
-                        partition: candidate.partition,
-                        key: candidate.key.as_deref(),
-                        payload: Some(payload),
-                        headers: candidate
-                            .headers
-                            .as_ref()
-                            .map(collect_headers)
-                            .unwrap_or_default(),
-                    },
-                    &reason,
-                    candidate.ticket,
-                ),
-                alert: None,
-            });
+            products.push(self.dead_letter(candidate, payload, &reason));
         }
         Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
     }

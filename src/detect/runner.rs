@@ -45,13 +45,27 @@ const TOLD_MAX_ALERTS: usize = 65_536;
 #[derive(Debug, thiserror::Error)]
 pub enum HalfError {
     #[error(transparent)]
-    Producer(#[from] ProducerFatal),
+    Producer(ProducerFatal),
     #[error("the consumer failed for good: {0}")]
     Consumer(KafkaError),
     #[error("{message}")]
     Configuration { message: String, hint: String },
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<ProducerFatal> for HalfError {
+    fn from(error: ProducerFatal) -> Self {
+        match error {
+            ProducerFatal::NoRight { topic } => HalfError::Configuration {
+                message: format!("no right to write to the topic `{topic}`"),
+                hint: format!(
+                    "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
+                ),
+            },
+            other => HalfError::Producer(other),
+        }
+    }
 }
 
 struct Track {
@@ -558,6 +572,9 @@ impl GroupHandler for DetectHandler {
                 slot.track = None;
             }
         }
+        // What was sent from these partitions may never be acknowledged. Should they come back
+        // here, their records are read again and their alerts must not count as told.
+        self.told = Told::new(TOLD_MAX_ALERTS);
         tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
         partitions.clone()
     }
@@ -613,10 +630,15 @@ pub fn consumer_error(error: &KafkaError) -> Result<(), HalfError> {
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
         KafkaError::MessageConsumption(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed,
+            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed,
+        ) => Err(HalfError::Configuration {
+            message: format!("no right to read: {error}"),
+            hint: "grant the principal of `kafka.properties` the operation `Read` on the source \
+                   and observations topics and on both consumer groups"
+                .to_owned(),
+        }),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
         ) => {
             tracing::error!(%error, "the source can't be read; trying again");
             Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
@@ -21,11 +22,22 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// `partitions` are the source topics with their partition counts. A group coordinator that is
 /// moving or loading is waited for.
 pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
+    patiently(|| attempt(config, partitions))
+}
+
+/// Whether this principal may use a group. The answer of a moving coordinator is waited for.
+pub fn check_group(config: &Config, group: &str, topic: &str) -> Result<(), TopicsError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, 0);
+    patiently(|| committed(config, group, asked.clone()).map(|_| ()))
+}
+
+fn patiently(mut attempt: impl FnMut() -> Result<(), TopicsError>) -> Result<(), TopicsError> {
     let deadline = clock::monotonic() + CONNECT_MAX;
     loop {
-        match attempt(config, partitions) {
+        match attempt() {
             Err(TopicsError::Unreachable { reason, .. }) if clock::monotonic() < deadline => {
-                tracing::debug!(reason, "the group's start could not be committed yet");
+                tracing::debug!(reason, "the group's coordinator does not answer yet");
                 std::thread::park_timeout(RETRY_AFTER);
             }
             result => return result,
@@ -33,31 +45,38 @@ pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(
     }
 }
 
-fn attempt(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
-    let group = &config.kafka.group_id;
+/// A client of the group that has not joined it, and the group's offsets.
+fn committed(
+    config: &Config,
+    group: &str,
+    asked: TopicPartitionList,
+) -> Result<(BaseConsumer<DefaultConsumerContext>, TopicPartitionList), TopicsError> {
     let client = group_config(&config.client_config(), group, "error");
     let consumer: BaseConsumer<DefaultConsumerContext> =
         client.create().map_err(TopicsError::Client)?;
+    let refused = |error: &KafkaError| {
+        error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+    };
+    let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
+        if refused(&error) { no_group_right(group) } else { unreachable(config, &error) }
+    })?;
+    let unauthorized =
+        |element: &TopicPartitionListElem<'_>| element.error().is_err_and(|error| refused(&error));
+    if committed.elements().iter().any(unauthorized) {
+        return Err(no_group_right(group));
+    }
+    Ok((consumer, committed))
+}
+
+fn attempt(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
+    let group = &config.kafka.group_id;
     let mut asked = TopicPartitionList::new();
     for (topic, count) in partitions {
         for partition in 0..*count {
             asked.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
         }
     }
-    let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            no_group_right(group)
-        } else {
-            unreachable(config, &error)
-        }
-    })?;
-    if committed.elements().iter().any(|element| {
-        element.error().is_err_and(|error| {
-            error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
-        })
-    }) {
-        return Err(no_group_right(group));
-    }
+    let (consumer, committed) = committed(config, group, asked)?;
     if committed.elements().iter().any(|element| matches!(element.offset(), Offset::Offset(_))) {
         return Ok(());
     }
@@ -95,9 +114,7 @@ fn attempt(config: &Config, partitions: &[(String, usize)]) -> Result<(), Topics
 fn no_group_right(group: &str) -> TopicsError {
     TopicsError::Problems(vec![Problem {
         message: format!("no right to use the consumer group `{group}`"),
-        hint: format!(
-            "grant the principal of `kafka.properties` the operation `Read` on the groups `{group}` and `{group}-terms`"
-        ),
+        hint: "grant the principal of `kafka.properties` the operation `Read` on it".to_owned(),
     }])
 }
 

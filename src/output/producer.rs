@@ -126,8 +126,12 @@ impl ProducerContext for Context {
 
 /// The producer can't go on; the process has to start anew.
 #[derive(Debug, thiserror::Error)]
-#[error("the producer failed for good: {0}")]
-pub struct ProducerFatal(String);
+pub enum ProducerFatal {
+    #[error("the producer failed for good: {0}")]
+    Client(String),
+    #[error("no right to write to the topic `{topic}`")]
+    NoRight { topic: String },
+}
 
 pub struct OutputProducer {
     producer: ThreadedProducer<Context>,
@@ -233,9 +237,12 @@ impl OutputProducer {
         front: bool,
     ) -> Result<(), ProducerFatal> {
         if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return Err(ProducerFatal(reason));
+            return Err(ProducerFatal::Client(reason));
         }
         let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+            return Err(ProducerFatal::NoRight { topic: output.topic.to_string() });
+        }
         let too_large = code == Some(RDKafkaErrorCode::MessageSizeTooLarge);
         let reduced = reduced || (too_large && output.reduced.is_some());
         if code != Some(RDKafkaErrorCode::QueueFull) {

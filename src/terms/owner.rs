@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -66,6 +67,8 @@ struct Active {
     expected: i64,
     /// The last marker appended by this owner, folded or not.
     appended: Option<Marker>,
+    /// When, by this machine's clock: what paces appending it again.
+    appended_ms: i64,
     /// Clock since boot at the last step, and at the takeover, milliseconds.
     last_step_boot_ms: i64,
     begun_boot_ms: i64,
@@ -188,6 +191,21 @@ impl FirstSeenHandler {
         self.owned.insert(partition, Owned::Restoring(request.epoch));
         self.unsent_requests.push_back(request);
         self.send_requests();
+    }
+
+    fn take_all_over(&mut self) {
+        tracing::warn!(
+            "records were deleted before they were read; taking all partitions over anew"
+        );
+        let active: Vec<i32> = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| matches!(owned, Owned::Active(_)))
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in active {
+            self.take_over(partition);
+        }
     }
 
     fn send_requests(&mut self) {
@@ -398,32 +416,56 @@ impl FirstSeenHandler {
         observation: &Observation,
         pending: &Pending,
     ) -> Option<Marker> {
-        let latest = active.appended.as_ref().or(state.marker.as_ref());
         let version = &observation.terms_version;
-        let known = latest.is_some_and(|marker| marker.learning_starts.contains_key(version));
-        let stale = state.marker.is_some()
-            && active.appended.is_none()
-            && pending.append_ms - state.marker_append_ms
-                > limits::observation_retention_ms(observation.window_ms) / 2;
-        if known && !stale && !state.lacks_learning_start(observation) {
+        let appended = active.appended.as_ref();
+        if !state.lacks_learning_start(observation)
+            || appended.is_some_and(|marker| marker.learning_starts.contains_key(version))
+        {
+            // Folded, or appended and acknowledged: then it stands at a higher offset.
             return None;
         }
-        if known && !stale && active.appended.is_some() {
-            // Appended and acknowledged, not folded yet: it stands at a higher offset.
-            return None;
-        }
-        let mut marker = match (latest, state.marker.as_ref()) {
-            (Some(latest), merged) => {
-                let mut marker = latest.clone();
-                for (version, start) in merged.iter().flat_map(|merged| &merged.learning_starts) {
-                    marker.learning_starts.entry(version.clone()).or_insert(*start);
-                }
-                marker
-            }
-            (None, _) => self.new_marker(),
-        };
+        let mut marker = self.whole_marker(state, active);
         marker.learning_starts.entry(version.clone()).or_insert(pending.append_ms);
         Some(marker)
+    }
+
+    /// Everything known of the log's markers: those folded, and the last one appended here.
+    fn whole_marker(&self, state: &PartitionState, active: &Active) -> Marker {
+        // The id of the first marker folded stays.
+        let mut marker = match (&state.marker, &active.appended) {
+            (Some(folded), _) => folded.clone(),
+            (None, Some(appended)) => appended.clone(),
+            (None, None) => self.new_marker(),
+        };
+        for (version, start) in active.appended.iter().flat_map(|other| &other.learning_starts) {
+            let earliest = marker.learning_starts.entry(version.clone()).or_insert(*start);
+            *earliest = (*earliest).min(*start);
+        }
+        marker
+    }
+
+    /// Appends each partition's marker again long before retention would delete it: without it
+    /// neither the group's offset nor the view would count, and learning would begin anew.
+    fn repeat_markers(&mut self) {
+        let now_ms = clock::now_ms();
+        let due: Vec<i32> = self
+            .owned
+            .iter()
+            .filter_map(|(partition, owned)| match owned {
+                Owned::Active(active) => {
+                    let latest = active.appended_ms.max(active.state.marker_append_ms);
+                    (now_ms - latest > limits::MARKER_REPEAT_MS).then_some(*partition)
+                }
+                Owned::Restoring(_) => None,
+            })
+            .collect();
+        for partition in due {
+            let Some(Owned::Active(mut active)) = self.owned.remove(&partition) else { continue };
+            let marker = self.whole_marker(&active.state, &active);
+            let epoch = active.epoch;
+            self.append_marker(partition, epoch, &mut active, marker);
+            self.owned.insert(partition, Owned::Active(active));
+        }
     }
 
     fn new_marker(&self) -> Marker {
@@ -471,6 +513,7 @@ impl FirstSeenHandler {
             self.pump(Duration::from_millis(10), Some((partition, active)));
             if self.markers_acknowledged.contains(&partition) {
                 active.appended = Some(marker);
+                active.appended_ms = clock::now_ms();
                 return true;
             }
         }
@@ -541,6 +584,7 @@ impl FirstSeenHandler {
             queue: VecDeque::new(),
             expected: next,
             appended: None,
+            appended_ms: 0,
             last_step_boot_ms: clock::since_boot_ms(),
             begun_boot_ms,
             log_end,
@@ -610,6 +654,7 @@ impl FirstSeenHandler {
         if now - self.last_sweep >= SWEEP_EVERY {
             self.last_sweep = now;
             self.sweep();
+            self.repeat_markers();
         }
     }
 
@@ -882,6 +927,10 @@ fn poll_many(consumer: &GroupConsumer<FirstSeenHandler>, busy: bool) -> Result<(
                 consumer.context().connection.reached();
                 consumer.context().handler().receive(&message);
             }
+            // Retention overtook this reader. Which partition it was is not said.
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ))) => consumer.context().handler().take_all_over(),
             Some(Err(error)) => consumer_error(&error)?,
         }
         wait = Duration::ZERO;
