@@ -76,6 +76,10 @@ impl Stream {
     }
 
     fn run(&self, instance: &str, more: &[&str]) -> Process {
+        Process::spawn(self.command(instance, more))
+    }
+
+    fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
         let mut arguments = vec!["run".to_owned()];
         for setting in self.settings(instance) {
             arguments.push("--set".to_owned());
@@ -83,7 +87,7 @@ impl Stream {
         }
         arguments.extend(more.iter().map(|text| (*text).to_owned()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Process::spawn(kubetell(&arguments))
+        kubetell(&arguments)
     }
 
     /// Lag of both groups: how many records are not committed.
@@ -482,4 +486,56 @@ fn observations_topic_is_made_as_correctness_needs_it_and_checked() {
     for text in ["cleanup.policy", "message.timestamp.type", "kafka-configs.sh"] {
         assert!(finished.stderr.contains(text) || finished.stdout_text().contains(text), "{text}");
     }
+}
+
+#[test]
+fn a_restart_goes_on_from_its_view_and_a_lost_view_is_folded_anew() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "view");
+    let records = events();
+    produce(kafka, &stream.source(), &records);
+    let first = stream.run("one", &[]);
+    stream.wait_until_read(kafka);
+    assert_eq!(first.terminate(DEADLINE).code(), Some(0));
+    let alerts = kafka.consume_all(&stream.alerts());
+
+    let again = |instance: &str| {
+        let mut command = stream.command(instance, &[]);
+        command.env("KUBETELL_LOG", "kubetell=debug");
+        let process = Process::spawn(command);
+        for partition in 0..4 {
+            let field = format!("\"partition\":{partition},");
+            process.wait_for_stderr(DEADLINE, |line| {
+                line.contains("observations partition taken over") && line.contains(&field)
+            });
+        }
+        let finished = process.terminate(DEADLINE);
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+        finished.stderr
+    };
+    let log = again("one");
+    assert_eq!(log.matches("keep_view: true").count(), 4, "{log}");
+    let log = again("two");
+    assert_eq!(log.matches("keep_view: false").count(), 4, "{log}");
+    assert!(log.contains("the view has caught up"), "{log}");
+    // Nothing was new to either of them.
+    assert_eq!(kafka.consume_all(&stream.alerts()).len(), alerts.len());
+}
+
+#[test]
+fn the_demo_plays_on_a_real_cluster_too() {
+    let kafka = broker::shared();
+    let finished =
+        Process::spawn(kubetell(&["demo", "--format", "ecs", "--bootstrap", &kafka.bootstrap()]))
+            .wait(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let mut raised = Raised::default();
+    for line in finished.stdout_text().lines() {
+        let alert: Value = serde_json::from_str(line).unwrap();
+        support::assert_valid_ecs(&alert);
+        raised.add(&alert);
+    }
+    let expected = kubetell::demo::scenario::expected();
+    assert_eq!(raised.execs.len(), expected.exec.len());
+    assert_eq!(raised.terms.len(), expected.new_terms.len());
 }
