@@ -18,10 +18,10 @@ use rdkafka::error::KafkaError;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
-use crate::detect::runner::{self, DetectHandler, HalfError, PoolHandle};
+use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
 use crate::ingest::envelope::Wrapper;
-use crate::ingest::kafka::{GroupConsumer, GroupContext, group_config};
+use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
 use crate::ingest::start::{check_group, commit_start};
 use crate::output::producer::OutputProducer;
@@ -222,7 +222,7 @@ fn start_detect(
     consumer.subscribe(&topics)?;
     let stop = Arc::clone(stop);
     spawn("detect", 0, move || {
-        let _ = ends.blocking_send(("detect", guarded(|| runner::run(consumer, &stop))));
+        let _ = ends.blocking_send(("detect", guarded(|| run_member(consumer, &stop))));
     })
 }
 
@@ -269,7 +269,7 @@ fn start_first_seen(
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     let stop = Arc::clone(stop);
     spawn("first-seen", 0, move || {
-        let _ = ends.blocking_send(("first-seen", guarded(|| owner::run(consumer, &stop))));
+        let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::app::run::{self as service, RunError};
 use crate::clock;
 use crate::config::Loaded;
-use crate::detect::runner::HalfError;
 use crate::ingest::envelope::Wrapper;
+use crate::ingest::kafka::HalfError;
 use crate::rules::compile::RuleSet;
 use crate::topics::{Report, TopicsError};
 

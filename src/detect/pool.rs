@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::message::{Headers, OwnedHeaders};
 
-use crate::alert::{self, Alert, EncodeError, Origin};
+use crate::alert::{self, EncodeError, Origin, wire};
 use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
@@ -232,7 +232,7 @@ impl Worker {
                 event_time_ms: finding.event_time_ms,
                 append_ms: candidate.append_ms,
             }),
-            output: alert_output(&alert, &self.alerts_topic, candidate.ticket)?,
+            output: wire::output(&alert, &self.alerts_topic, candidate.ticket)?,
         })
     }
 
@@ -256,35 +256,6 @@ impl Worker {
             },
         })
     }
-}
-
-/// Alerts over this size carry a smaller form for brokers that refuse them. Kafka's default for
-/// `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
-const REDUCED_ABOVE_BYTES: usize = 900_000;
-
-/// The record of an alert: key, headers, and a smaller form beside a very large one.
-pub fn alert_output(
-    alert: &Alert,
-    topic: &Arc<str>,
-    ticket: Ticket,
-) -> Result<Output, EncodeError> {
-    let payload = alert.to_json()?;
-    let reduced =
-        if payload.len() > REDUCED_ABOVE_BYTES { Some(alert.to_reduced_json()?) } else { None };
-    Ok(Output {
-        kind: OutputKind::Alert,
-        topic: Arc::clone(topic),
-        partition: None,
-        key: Some(alert.key().as_bytes().to_vec()),
-        payload: Some(payload),
-        headers: alert
-            .headers()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), Some(value.into_bytes())))
-            .collect(),
-        reduced,
-        ticket,
-    })
 }
 
 fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {

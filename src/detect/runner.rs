@@ -7,12 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -20,53 +19,21 @@ use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
 use crate::detect::told::{Tell, Told};
-use crate::ingest::kafka::{GroupConsumer, GroupHandler};
+use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
-use crate::output::producer::{Output, OutputKind, OutputProducer, ProducerFatal, Ticket};
+use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// Records polled between two looks at the results.
-const POLLS_A_TURN: usize = 2_000;
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// Waits of `poll`: short while results are expected, long when nothing is under way.
-const POLL_BUSY: Duration = Duration::from_millis(1);
-const POLL_IDLE: Duration = Duration::from_millis(50);
 /// How long assigning waits for the group's offsets and the log's bounds.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
 const TOLD_MAX_ALERTS: usize = 65_536;
-
-/// Why a half ended before it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum HalfError {
-    #[error(transparent)]
-    Producer(ProducerFatal),
-    #[error("the consumer failed for good: {0}")]
-    Consumer(KafkaError),
-    #[error("{message}")]
-    Configuration { message: String, hint: String },
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<ProducerFatal> for HalfError {
-    fn from(error: ProducerFatal) -> Self {
-        match error {
-            ProducerFatal::NoRight { topic } => HalfError::Configuration {
-                message: format!("no right to write to the topic `{topic}`"),
-                hint: format!(
-                    "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
-                ),
-            },
-            other => HalfError::Producer(other),
-        }
-    }
-}
 
 struct Track {
     epoch: u64,
@@ -174,65 +141,6 @@ impl DetectHandler {
         self.fatal.get_or_insert(error);
     }
 
-    /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
-    pub fn receive(&mut self, message: &BorrowedMessage<'_>) {
-        let number = self.slot(message.topic(), message.partition());
-        let offset = message.offset();
-        let Some(slot) = self.slots.get_mut(number as usize) else { return };
-        let Some(track) = slot.track.as_mut() else { return };
-        if offset < track.mark.next() {
-            // Delivered again after a pause; it is under way or done already.
-            return;
-        }
-        let payload = message.payload();
-        self.stats.under_way.set(1);
-        self.stats.records.add(1);
-        let Some(payload) = payload else {
-            self.stats.tombstones.add(1);
-            let passed = track.mark.pass(offset);
-            self.check_mark(passed);
-            return;
-        };
-        self.stats.bytes.add(payload.len() as u64);
-        if self.prefilter.verdict(payload) == Verdict::Drop {
-            self.stats.prefiltered.add(1);
-            let passed = track.mark.pass(offset);
-            self.check_mark(passed);
-            return;
-        }
-        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
-        let admitted = track.mark.admit(offset);
-        let cluster = match &self.cluster_from {
-            ClusterFrom::Topic => Some(slot.topic.to_string()),
-            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
-                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
-                    let value = String::from_utf8_lossy(header.value?).into_owned();
-                    (!value.is_empty()).then_some(value)
-                })
-            }),
-            ClusterFrom::None | ClusterFrom::Field(_) => None,
-        };
-        let start = self.batch.bytes.len();
-        self.batch.bytes.extend_from_slice(payload);
-        self.batch.candidates.push(Candidate {
-            ticket,
-            topic: Arc::clone(&slot.topic),
-            partition: slot.partition,
-            payload: start..self.batch.bytes.len(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
-            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
-            cluster,
-        });
-        self.in_flight_bytes += payload.len();
-        self.check_mark(admitted);
-        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
-            || self.batch.bytes.len() >= BATCH_MAX_BYTES
-        {
-            self.dispatch();
-        }
-    }
-
     fn check_mark(&mut self, result: Result<(), crate::ingest::watermark::WatermarkError>) {
         if let Err(error) = result {
             self.fail(HalfError::Internal(format!("the watermark refused a step: {error}")));
@@ -334,28 +242,6 @@ impl DetectHandler {
         if let Some(time) = mark.append_ms {
             self.stats.append_to_alert.add(now - time);
         }
-    }
-
-    /// Whether results or acknowledgements are still to come.
-    fn busy(&self) -> bool {
-        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
-    }
-
-    /// One look at everything but the source: results, acknowledgements, pauses, commits.
-    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
-        self.collect();
-        self.dispatch();
-        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
-        if full && !self.paused {
-            self.pause(consumer, true);
-        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
-            self.pause(consumer, false);
-        }
-        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
-            self.last_commit = clock::monotonic();
-            self.commit(consumer, None, CommitMode::Async);
-        }
-        self.stats.under_way.set(u64::from(self.busy()));
     }
 
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
@@ -504,10 +390,6 @@ impl DetectHandler {
         }
         Ok(explicit)
     }
-
-    pub fn take_fatal(&mut self) -> Option<HalfError> {
-        self.fatal.take()
-    }
 }
 
 impl GroupHandler for DetectHandler {
@@ -578,74 +460,90 @@ impl GroupHandler for DetectHandler {
         tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
         partitions.clone()
     }
-}
 
-/// The detect half's thread: until `stop` is set, then drains, commits and leaves the group.
-pub fn run(consumer: GroupConsumer<DetectHandler>, stop: &AtomicBool) -> Result<(), HalfError> {
-    let mut result = Ok(());
-    while !stop.load(Ordering::Relaxed) {
-        let busy = {
-            let mut handler = consumer.context().handler();
-            handler.turn(&consumer);
-            if let Some(error) = handler.take_fatal() {
-                result = Err(error);
-                break;
-            }
-            handler.busy()
+    /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
+    fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
+        let number = self.slot(message.topic(), message.partition());
+        let offset = message.offset();
+        let Some(slot) = self.slots.get_mut(number as usize) else { return Intake::More };
+        let Some(track) = slot.track.as_mut() else { return Intake::More };
+        if offset < track.mark.next() {
+            // Delivered again after a pause; it is under way or done already.
+            return Intake::More;
+        }
+        let payload = message.payload();
+        self.stats.under_way.set(1);
+        self.stats.records.add(1);
+        let Some(payload) = payload else {
+            self.stats.tombstones.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return Intake::More;
         };
-        if let Err(error) = poll_many(&consumer, busy) {
-            result = Err(error);
-            break;
+        self.stats.bytes.add(payload.len() as u64);
+        if self.prefilter.verdict(payload) == Verdict::Drop {
+            self.stats.prefiltered.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return Intake::More;
         }
+        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
+        let admitted = track.mark.admit(offset);
+        let cluster = match &self.cluster_from {
+            ClusterFrom::Topic => Some(slot.topic.to_string()),
+            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
+                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
+                    let value = String::from_utf8_lossy(header.value?).into_owned();
+                    (!value.is_empty()).then_some(value)
+                })
+            }),
+            ClusterFrom::None | ClusterFrom::Field(_) => None,
+        };
+        let start = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(payload);
+        self.batch.candidates.push(Candidate {
+            ticket,
+            topic: Arc::clone(&slot.topic),
+            partition: slot.partition,
+            payload: start..self.batch.bytes.len(),
+            key: message.key().map(<[u8]>::to_vec),
+            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
+            cluster,
+        });
+        self.in_flight_bytes += payload.len();
+        self.check_mark(admitted);
+        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
+            || self.batch.bytes.len() >= BATCH_MAX_BYTES
+        {
+            self.dispatch();
+        }
+        if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }
-    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
-    // commits through the handler.
-    drop(consumer);
-    result
-}
 
-/// Polls until the source has nothing at hand or the turn is over.
-fn poll_many(consumer: &GroupConsumer<DetectHandler>, busy: bool) -> Result<(), HalfError> {
-    let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
-    for _ in 0..POLLS_A_TURN {
-        match consumer.poll(wait) {
-            None => return Ok(()),
-            Some(Ok(message)) => {
-                consumer.context().connection.reached();
-                let mut handler = consumer.context().handler();
-                handler.receive(&message);
-                if handler.in_flight_bytes >= handler.max_in_flight_bytes {
-                    return Ok(());
-                }
-            }
-            Some(Err(error)) => consumer_error(&error)?,
+    /// One look at everything but the source: results, acknowledgements, pauses, commits.
+    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
+        self.collect();
+        self.dispatch();
+        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
+        if full && !self.paused {
+            self.pause(consumer, true);
+        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
+            self.pause(consumer, false);
         }
-        wait = Duration::ZERO;
+        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
+            self.last_commit = clock::monotonic();
+            self.commit(consumer, None, CommitMode::Async);
+        }
+        self.stats.under_way.set(u64::from(self.busy()));
     }
-    Ok(())
-}
 
-/// Errors that `poll` returns: most pass by themselves and are only said.
-pub fn consumer_error(error: &KafkaError) -> Result<(), HalfError> {
-    match error {
-        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed,
-        ) => Err(HalfError::Configuration {
-            message: format!("no right to read: {error}"),
-            hint: "grant the principal of `kafka.properties` the operation `Read` on the source \
-                   and observations topics and on both consumer groups"
-                .to_owned(),
-        }),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-        ) => {
-            tracing::error!(%error, "the source can't be read; trying again");
-            Ok(())
-        }
-        _ => {
-            tracing::warn!(%error, "reading the source failed; trying again");
-            Ok(())
-        }
+    /// Whether results or acknowledgements are still to come.
+    fn busy(&self) -> bool {
+        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    fn take_fatal(&mut self) -> Option<HalfError> {
+        self.fatal.take()
     }
 }

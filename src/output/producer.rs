@@ -17,7 +17,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use crate::clock;
-use crate::ingest::kafka::ConnectionLog;
+use crate::ingest::kafka::{ConnectionLog, HalfError};
 
 /// How many messages may stand in librdkafka's queue; as many outputs again may wait in ours.
 const QUEUE_MAX_MESSAGES: usize = 50_000;
@@ -131,6 +131,20 @@ pub enum ProducerFatal {
     Client(String),
     #[error("no right to write to the topic `{topic}`")]
     NoRight { topic: String },
+}
+
+impl From<ProducerFatal> for HalfError {
+    fn from(error: ProducerFatal) -> Self {
+        match error {
+            ProducerFatal::NoRight { topic } => HalfError::Configuration {
+                message: format!("no right to write to the topic `{topic}`"),
+                hint: format!(
+                    "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
+                ),
+            },
+            ProducerFatal::Client(reason) => HalfError::Producer(reason),
+        }
+    }
 }
 
 pub struct OutputProducer {
