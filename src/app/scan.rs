@@ -308,6 +308,8 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         fold: &'a mut LocalFold<'fold>,
         sink: &'a mut dyn ScanSink,
     ) -> Self {
+        // A kept state may have seen later times than this input begins with.
+        let time_ms = fold.time_ms();
         Merge {
             options,
             fold,
@@ -315,7 +317,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             held: Held::default(),
             released: Vec::new(),
             stats: ScanStats::default(),
-            time_ms: i64::MIN,
+            time_ms,
         }
     }
 
@@ -381,8 +383,8 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         match detection {
             Detection::Finding(finding) => Ok(Some(alert::from_finding(&finding, &origin))),
             Detection::Observation(observation) => {
-                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(i64::MIN));
-                match self.fold.observe(&observation, self.time_ms.max(0))? {
+                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(0));
+                match self.fold.observe(&observation, self.time_ms)? {
                     LocalVerdict::Nothing => Ok(None),
                     LocalVerdict::Learned => {
                         self.stats.learned += 1;
