@@ -539,3 +539,48 @@ fn the_demo_plays_on_a_real_cluster_too() {
     assert_eq!(raised.execs.len(), expected.exec.len());
     assert_eq!(raised.terms.len(), expected.new_terms.len());
 }
+
+/// Acts that come as one event, from clients seen once: nothing later raises a lost alert again.
+fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|number| {
+            let id = format!("act-{round}-{number}");
+            if number % 2 == 0 {
+                support::exec_event(&id)
+            } else {
+                support::secret_event(&id, &format!("client-{round}-{number}"))
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn kills_and_a_lost_state_in_a_group_of_three_lose_and_invent_nothing() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "kills");
+    let names = ["a", "b", "c"];
+    let mut instances: Vec<Process> = names.iter().map(|name| stream.run(name, &[])).collect();
+    let mut all = Vec::new();
+    for round in 0..6 {
+        let acts = single_acts(round, 200);
+        produce(kafka, &stream.source(), &acts);
+        all.extend(acts);
+        let victim = round % names.len();
+        let killed = instances.remove(victim);
+        killed.signal(Signal::KILL);
+        killed.wait(DEADLINE);
+        if round % 2 == 1 {
+            std::fs::remove_dir_all(stream.state(names[victim])).unwrap();
+        }
+        instances.insert(victim, stream.run(names[victim], &[]));
+    }
+    stream.wait_until_read(kafka);
+    for instance in instances {
+        let finished = instance.terminate(DEADLINE);
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    }
+    let raised = raised_on(&kafka.consume_all(&stream.alerts()));
+    assert_eq!(raised.execs.len(), all.len() / 2);
+    assert_eq!(raised.terms.len(), all.len() / 2);
+    assert_offsets_at_the_end(kafka, &stream);
+}
