@@ -236,9 +236,11 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
         let bytes = chunk.bytes.get(record.range.clone()).unwrap_or_default();
         result.bytes += bytes.len() as u64;
         let mut failed: Option<(&'static str, String, u64)> = None;
+        let mut outcomes = 0;
         let (items, events, skipped) = (&mut result.items, &mut result.events, &mut result.skipped);
         envelope::read(bytes, None, &mut |item, outcome| match outcome {
             Outcome::Event(read) => {
+                outcomes = item + 1;
                 *events += 1;
                 let wrapper_time_ms = read.wrapper_time.map(|time| time.as_millisecond());
                 if options.since_ms.is_some() || options.until_ms.is_some() {
@@ -270,13 +272,17 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
             }
             Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
+                outcomes = item + 1;
                 let failed = failed.get_or_insert_with(|| (error.class(), error.to_string(), 0));
                 failed.2 += 1;
             }
         });
         if let Some((class, reason, count)) = failed {
-            let reason =
-                if count > 1 { format!("{reason} (and {} more items)", count - 1) } else { reason };
+            let reason = if outcomes > 1 {
+                format!("{reason} ({count} of {outcomes} items in the record)")
+            } else {
+                reason
+            };
             result.items.push(Item::Failure(Failure {
                 path: Arc::clone(&record.path),
                 line: Some(record.line),

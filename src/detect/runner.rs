@@ -19,7 +19,9 @@ use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
 use crate::detect::told::{Tell, Told};
-use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
+use crate::ingest::kafka::{
+    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake,
+};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
@@ -33,13 +35,16 @@ const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long assigning waits for the group's offsets and the log's bounds.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 const TOLD_MAX_ALERTS: usize = 65_536;
 
 struct Track {
     epoch: u64,
     mark: Watermark,
-    /// The offset of the last commit.
-    committed: i64,
+    /// The offset of the last commit that was asked for, and of the last that is known to have
+    /// succeeded.
+    asked: i64,
+    confirmed: i64,
 }
 
 struct Slot {
@@ -75,6 +80,8 @@ pub struct DetectHandler {
     acknowledged: Vec<Arc<Output>>,
     fatal: Option<HalfError>,
     last_commit: Instant,
+    last_confirm: Instant,
+    dead_letter_said: Option<Instant>,
 }
 
 impl DetectHandler {
@@ -106,6 +113,8 @@ impl DetectHandler {
             acknowledged: Vec::new(),
             fatal: None,
             last_commit: clock::monotonic(),
+            last_confirm: clock::monotonic(),
+            dead_letter_said: None,
         }
     }
 
@@ -192,6 +201,9 @@ impl DetectHandler {
                 if let Some(mark) = product.alert {
                     self.marks.insert((settled.ticket, mark.id.clone()), mark);
                 }
+                if product.output.kind == OutputKind::DeadLetter {
+                    self.say_dead_letter(&product.output);
+                }
                 outputs += 1;
                 self.in_flight_bytes += product.output.size();
                 if let Err(error) = self.producer.send(product.output) {
@@ -204,6 +216,31 @@ impl DetectHandler {
                 self.check_mark(result);
             }
         }
+    }
+
+    /// One line in a while: where the latest unreadable record stood and why it was one.
+    fn say_dead_letter(&mut self, output: &Output) {
+        let now = clock::monotonic();
+        if self.dead_letter_said.is_some_and(|said| now - said < DEAD_LETTER_LOG_EVERY) {
+            return;
+        }
+        self.dead_letter_said = Some(now);
+        let header = |name: &str| {
+            let value = output.headers.iter().rev().find(|(key, _)| key == name);
+            value
+                .and_then(|(_, value)| value.as_deref())
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .unwrap_or_default()
+        };
+        tracing::warn!(
+            topic = header("kubetell-topic"),
+            partition = header("kubetell-partition"),
+            offset = header("kubetell-offset"),
+            class = header("kubetell-error-class"),
+            "a record goes to the dead letters: {} (said at most every {} s)",
+            header("kubetell-error"),
+            DEAD_LETTER_LOG_EVERY.as_secs()
+        );
     }
 
     fn pump(&mut self) {
@@ -268,6 +305,7 @@ impl DetectHandler {
         only: Option<&TopicPartitionList>,
         mode: CommitMode,
     ) {
+        let sync = matches!(mode, CommitMode::Sync);
         let mut offsets = TopicPartitionList::new();
         for slot in &mut self.slots {
             let Some(track) = slot.track.as_mut() else { continue };
@@ -275,32 +313,66 @@ impl DetectHandler {
                 continue;
             }
             let offset = track.mark.committable();
-            if offset > track.committed {
+            if offset > if sync { track.confirmed } else { track.asked } {
                 let added = offsets.add_partition_offset(
                     &slot.topic,
                     slot.partition,
                     Offset::Offset(offset),
                 );
                 if added.is_ok() {
-                    track.committed = offset;
+                    track.asked = offset;
                 }
             }
         }
         if offsets.count() == 0 {
             return;
         }
-        if let Err(error) = consumer.commit(&offsets, mode) {
-            // What was read will be read again by whoever comes next: repeats, no loss.
-            tracing::warn!(%error, "offsets could not be committed");
-            for element in offsets.elements() {
-                let number = self.slot(element.topic(), element.partition());
-                if let Some(track) =
-                    self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut())
-                {
-                    track.committed = -1;
-                }
+        match consumer.commit(&offsets, mode) {
+            Ok(()) if sync => self.committed(&offsets),
+            Ok(()) => {}
+            Err(error) => {
+                // What was read will be read again by whoever comes next: repeats, no loss.
+                tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
+                self.ask_again();
             }
         }
+    }
+
+    /// What is not known to be committed is committed again.
+    fn ask_again(&mut self) {
+        for track in self.slots.iter_mut().filter_map(|slot| slot.track.as_mut()) {
+            track.asked = track.confirmed;
+        }
+    }
+
+    fn committed(&mut self, offsets: &TopicPartitionList) {
+        for element in offsets.elements() {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            let number = self.slot(element.topic(), element.partition());
+            let track = self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut());
+            if let Some(track) = track.filter(|track| offset <= track.asked) {
+                track.confirmed = track.confirmed.max(offset);
+            }
+        }
+    }
+
+    /// Looks up which commits have succeeded: nobody reports that of an asynchronous one (see
+    /// [`CONFIRM_EVERY`]). What was refused, as in the middle of a rebalance, is asked for again.
+    fn confirm(&mut self, consumer: &GroupConsumer<Self>) {
+        let mut open = TopicPartitionList::new();
+        for slot in &self.slots {
+            if slot.track.as_ref().is_some_and(|track| track.asked > track.confirmed) {
+                open.add_partition(&slot.topic, slot.partition);
+            }
+        }
+        if open.count() == 0 {
+            return;
+        }
+        match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
+            Ok(offsets) => self.committed(&offsets),
+            Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
+        }
+        self.ask_again();
     }
 
     /// Waits until nothing of the given partitions is under way, or the deadline.
@@ -429,7 +501,12 @@ impl GroupHandler for DetectHandler {
             let number = self.slot(element.topic(), element.partition());
             let epoch = self.epoch;
             if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.track = Some(Track { epoch, mark: Watermark::new(start), committed: start });
+                slot.track = Some(Track {
+                    epoch,
+                    mark: Watermark::new(start),
+                    asked: start,
+                    confirmed: start,
+                });
             }
         }
         if self.paused {
@@ -534,6 +611,10 @@ impl GroupHandler for DetectHandler {
         if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
             self.last_commit = clock::monotonic();
             self.commit(consumer, None, CommitMode::Async);
+        }
+        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
+            self.confirm(consumer);
+            self.last_confirm = clock::monotonic();
         }
         self.stats.under_way.set(u64::from(self.busy()));
     }

@@ -6,7 +6,7 @@
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -14,7 +14,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -95,6 +95,41 @@ impl ConnectionLog {
     }
 }
 
+/// What a client's background threads ran into, kept for whoever asks why a request failed: the
+/// request itself often only says that it timed out.
+#[derive(Clone, Default)]
+pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
+
+/// Errors kept of one client; the first ones tell the cause.
+const OVERHEARD_MAX: usize = 32;
+
+impl Overheard {
+    pub fn note(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.len() < OVERHEARD_MAX {
+            errors.push((code, reason.to_owned()));
+        }
+    }
+
+    /// The text of the first error with one of these codes.
+    pub fn find(&self, codes: &[RDKafkaErrorCode]) -> Option<String> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
+    }
+}
+
+impl ClientContext for Overheard {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for Overheard {}
+
 /// Why a half ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum HalfError {
@@ -143,8 +178,6 @@ pub trait GroupHandler: Send + Sized + 'static {
         partitions: &TopicPartitionList,
         lost: bool,
     ) -> TopicPartitionList;
-    /// A commit that was asked for has succeeded.
-    fn committed(&mut self, _offsets: &TopicPartitionList) {}
 }
 
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
@@ -200,20 +233,12 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
             }
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => {
-                self.connection.reached();
-                self.handler().committed(offsets);
-            }
-            // The next commit carries the same offsets or later ones.
-            Err(error) => {
-                tracing::warn!(%error, "offsets could not be committed; the next commit will try again")
-            }
-        }
-    }
 }
+
+/// How often the success of commits is looked up. librdkafka reports an asynchronous commit only
+/// to a callback in C, which rdkafka's consumers do not set.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Records polled between two turns.
 const POLLS_A_TURN: usize = 2_000;

@@ -6,15 +6,15 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::config::{Config, Start};
-use crate::ingest::kafka::group_config;
-use crate::topics::{CONNECT_MAX, Problem, TopicsError};
+use crate::ingest::kafka::{Overheard, group_config};
+use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_credentials};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -50,15 +50,28 @@ fn committed(
     config: &Config,
     group: &str,
     asked: TopicPartitionList,
-) -> Result<(BaseConsumer<DefaultConsumerContext>, TopicPartitionList), TopicsError> {
+) -> Result<(BaseConsumer<Overheard>, TopicPartitionList), TopicsError> {
     let client = group_config(&config.client_config(), group, "error");
-    let consumer: BaseConsumer<DefaultConsumerContext> =
-        client.create().map_err(TopicsError::Client)?;
+    let overheard = Overheard::default();
+    let consumer: BaseConsumer<Overheard> =
+        client.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
     let refused = |error: &KafkaError| {
         error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
     };
     let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
-        if refused(&error) { no_group_right(group) } else { unreachable(config, &error) }
+        // The look-up of the coordinator is refused in the background; the request times out.
+        while let Some(Err(error)) = consumer.poll(Duration::from_millis(50)) {
+            overheard.note(&error, &error.to_string());
+        }
+        if refused(&error)
+            || overheard.find(&[RDKafkaErrorCode::GroupAuthorizationFailed]).is_some()
+        {
+            no_group_right(group)
+        } else if let Some(problem) = refused_credentials(&overheard) {
+            TopicsError::Problems(vec![problem])
+        } else {
+            unreachable(config, &error)
+        }
     })?;
     let unauthorized =
         |element: &TopicPartitionListElem<'_>| element.error().is_err_and(|error| refused(&error));
