@@ -32,6 +32,10 @@ const BATCH_MAX_BYTES: usize = 512 * 1024;
 /// Records polled between two looks at the results.
 const POLLS_A_TURN: usize = 2_000;
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
+/// How often the success of commits is looked up. librdkafka reports an asynchronous commit only
+/// to a callback in C, which rdkafka's consumers do not set.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// Waits of `poll`: short while results are expected, long when nothing is under way.
@@ -57,8 +61,10 @@ pub enum HalfError {
 struct Track {
     epoch: u64,
     mark: Watermark,
-    /// The offset of the last commit.
-    committed: i64,
+    /// The offset of the last commit that was asked for, and of the last that is known to have
+    /// succeeded.
+    asked: i64,
+    confirmed: i64,
 }
 
 struct Slot {
@@ -94,6 +100,7 @@ pub struct DetectHandler {
     acknowledged: Vec<Arc<Output>>,
     fatal: Option<HalfError>,
     last_commit: Instant,
+    last_confirm: Instant,
 }
 
 impl DetectHandler {
@@ -125,6 +132,7 @@ impl DetectHandler {
             acknowledged: Vec::new(),
             fatal: None,
             last_commit: clock::monotonic(),
+            last_confirm: clock::monotonic(),
         }
     }
 
@@ -341,6 +349,10 @@ impl DetectHandler {
             self.last_commit = clock::monotonic();
             self.commit(consumer, None, CommitMode::Async);
         }
+        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
+            self.confirm(consumer);
+            self.last_confirm = clock::monotonic();
+        }
         self.stats.under_way.set(u64::from(self.busy()));
     }
 
@@ -368,6 +380,7 @@ impl DetectHandler {
         only: Option<&TopicPartitionList>,
         mode: CommitMode,
     ) {
+        let sync = matches!(mode, CommitMode::Sync);
         let mut offsets = TopicPartitionList::new();
         for slot in &mut self.slots {
             let Some(track) = slot.track.as_mut() else { continue };
@@ -375,32 +388,67 @@ impl DetectHandler {
                 continue;
             }
             let offset = track.mark.committable();
-            if offset > track.committed {
+            let done = if sync { track.confirmed } else { track.asked };
+            if offset > done {
                 let added = offsets.add_partition_offset(
                     &slot.topic,
                     slot.partition,
                     Offset::Offset(offset),
                 );
                 if added.is_ok() {
-                    track.committed = offset;
+                    track.asked = offset;
                 }
             }
         }
         if offsets.count() == 0 {
             return;
         }
-        if let Err(error) = consumer.commit(&offsets, mode) {
-            // What was read will be read again by whoever comes next: repeats, no loss.
-            tracing::warn!(%error, "offsets could not be committed");
-            for element in offsets.elements() {
-                let number = self.slot(element.topic(), element.partition());
-                if let Some(track) =
-                    self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut())
-                {
-                    track.committed = -1;
-                }
+        match consumer.commit(&offsets, mode) {
+            Ok(()) if sync => self.committed(&offsets),
+            Ok(()) => {}
+            Err(error) => {
+                // What was read will be read again by whoever comes next: repeats, no loss.
+                tracing::warn!(%error, "offsets could not be committed");
+                self.ask_again();
             }
         }
+    }
+
+    /// What is not known to be committed is committed again.
+    fn ask_again(&mut self) {
+        for track in self.slots.iter_mut().filter_map(|slot| slot.track.as_mut()) {
+            track.asked = track.confirmed;
+        }
+    }
+
+    fn committed(&mut self, offsets: &TopicPartitionList) {
+        for element in offsets.elements() {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            let number = self.slot(element.topic(), element.partition());
+            let track = self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut());
+            if let Some(track) = track.filter(|track| offset <= track.asked) {
+                track.confirmed = track.confirmed.max(offset);
+            }
+        }
+    }
+
+    /// Looks up which commits have succeeded: nobody reports that of an asynchronous one (see
+    /// [`CONFIRM_EVERY`]). What was refused, as in the middle of a rebalance, is asked for again.
+    fn confirm(&mut self, consumer: &GroupConsumer<Self>) {
+        let mut open = TopicPartitionList::new();
+        for slot in &self.slots {
+            if slot.track.as_ref().is_some_and(|track| track.asked > track.confirmed) {
+                open.add_partition(&slot.topic, slot.partition);
+            }
+        }
+        if open.count() == 0 {
+            return;
+        }
+        match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
+            Ok(offsets) => self.committed(&offsets),
+            Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
+        }
+        self.ask_again();
     }
 
     /// Waits until nothing of the given partitions is under way, or the deadline.
@@ -533,7 +581,12 @@ impl GroupHandler for DetectHandler {
             let number = self.slot(element.topic(), element.partition());
             let epoch = self.epoch;
             if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.track = Some(Track { epoch, mark: Watermark::new(start), committed: start });
+                slot.track = Some(Track {
+                    epoch,
+                    mark: Watermark::new(start),
+                    asked: start,
+                    confirmed: start,
+                });
             }
         }
         if self.paused {
@@ -619,6 +672,16 @@ pub fn consumer_error(error: &KafkaError) -> Result<(), HalfError> {
             | RDKafkaErrorCode::GroupAuthorizationFailed,
         ) => {
             tracing::error!(%error, "the source can't be read; trying again");
+            Ok(())
+        }
+        // The client's own error callback says these, and not more often than is of use.
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut,
+        ) => {
+            tracing::debug!(%error, "reading the source failed; trying again");
             Ok(())
         }
         _ => {

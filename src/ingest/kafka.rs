@@ -13,7 +13,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
@@ -108,8 +108,6 @@ pub trait GroupHandler: Send + Sized + 'static {
         partitions: &TopicPartitionList,
         lost: bool,
     ) -> TopicPartitionList;
-    /// A commit that was asked for has succeeded.
-    fn committed(&mut self, _offsets: &TopicPartitionList) {}
 }
 
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
@@ -162,19 +160,6 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
                 if let Err(error) = consumer.unassign() {
                     tracing::error!(%error, "partitions could not be given back");
                 }
-            }
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => {
-                self.connection.reached();
-                self.handler().committed(offsets);
-            }
-            // The next commit carries the same offsets or later ones.
-            Err(error) => {
-                tracing::warn!(%error, "offsets could not be committed; the next commit will try again")
             }
         }
     }

@@ -19,7 +19,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::alert::{self, FirstSeen, Origin};
 use crate::clock;
 use crate::detect::pool::alert_output;
-use crate::detect::runner::{HalfError, consumer_error};
+use crate::detect::runner::{CONFIRM_EVERY, CONFIRM_TIMEOUT, HalfError, consumer_error};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler};
 use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::limits;
@@ -102,6 +102,7 @@ pub struct FirstSeenHandler {
     markers_acknowledged: Vec<i32>,
     fatal: Option<HalfError>,
     last_commit: Instant,
+    last_confirm: Instant,
     last_sweep: Instant,
     paused: bool,
 }
@@ -141,6 +142,7 @@ impl FirstSeenHandler {
             markers_acknowledged: Vec::new(),
             fatal: None,
             last_commit: clock::monotonic(),
+            last_confirm: clock::monotonic(),
             last_sweep: clock::monotonic(),
             paused: false,
         }
@@ -607,6 +609,10 @@ impl FirstSeenHandler {
             self.last_commit = now;
             self.commit(consumer, None, CommitMode::Async);
         }
+        if now - self.last_confirm >= CONFIRM_EVERY {
+            self.confirm(consumer);
+            self.last_confirm = clock::monotonic();
+        }
         if now - self.last_sweep >= SWEEP_EVERY {
             self.last_sweep = now;
             self.sweep();
@@ -668,6 +674,7 @@ impl FirstSeenHandler {
         mode: CommitMode,
     ) {
         let topic = Arc::clone(&self.topic);
+        let sync = matches!(mode, CommitMode::Sync);
         let mut offsets = TopicPartitionList::new();
         for (partition, owned) in &mut self.owned {
             let Owned::Active(active) = owned else { continue };
@@ -680,7 +687,7 @@ impl FirstSeenHandler {
             {
                 offset = offset.min(active.state.marker_offset);
             }
-            if offset <= active.committed {
+            if offset <= if sync { active.commit_confirmed } else { active.committed } {
                 continue;
             }
             let mut element = offsets.add_partition(&topic, *partition);
@@ -693,17 +700,54 @@ impl FirstSeenHandler {
             return;
         }
         match consumer.commit(&offsets, mode) {
-            Ok(()) if matches!(mode, CommitMode::Sync) => self.committed(&offsets),
+            Ok(()) if sync => self.committed(&offsets),
             Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
-                for element in offsets.elements() {
-                    if let Some(active) = self.active(element.partition()) {
-                        active.committed = active.commit_confirmed;
-                    }
-                }
+                self.ask_again();
             }
         }
+    }
+
+    /// What is not known to be committed is committed again.
+    fn ask_again(&mut self) {
+        for owned in self.owned.values_mut() {
+            if let Owned::Active(active) = owned {
+                active.committed = active.commit_confirmed;
+            }
+        }
+    }
+
+    fn committed(&mut self, offsets: &TopicPartitionList) {
+        for element in offsets.elements() {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            if element.error().is_ok()
+                && let Some(active) = self.active(element.partition())
+                && active.state.log_id() == Some(element.metadata())
+                && offset <= active.committed
+            {
+                active.commit_confirmed = active.commit_confirmed.max(offset);
+            }
+        }
+    }
+
+    /// Looks up which commits have succeeded, as nobody reports that of an asynchronous one (see
+    /// [`CONFIRM_EVERY`]): without it no outbox would ever be pruned. What was refused, as in the
+    /// middle of a rebalance, is asked for again.
+    fn confirm(&mut self, consumer: &GroupConsumer<Self>) {
+        let open = self.owned.iter().filter_map(|(partition, owned)| match owned {
+            Owned::Active(active) if active.committed > active.commit_confirmed => Some(*partition),
+            _ => None,
+        });
+        let open = self.list(open);
+        if open.count() == 0 {
+            return;
+        }
+        match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
+            Ok(offsets) => self.committed(&offsets),
+            Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
+        }
+        self.ask_again();
     }
 
     fn sweep(&mut self) {
@@ -835,18 +879,6 @@ impl GroupHandler for FirstSeenHandler {
         let taken: Vec<i32> =
             given.into_iter().filter(|partition| self.reading.remove(partition)).collect();
         self.list(taken)
-    }
-
-    fn committed(&mut self, offsets: &TopicPartitionList) {
-        for element in offsets.elements() {
-            let Offset::Offset(offset) = element.offset() else { continue };
-            if element.error().is_ok()
-                && let Some(active) = self.active(element.partition())
-                && offset <= active.committed
-            {
-                active.commit_confirmed = active.commit_confirmed.max(offset);
-            }
-        }
     }
 }
 

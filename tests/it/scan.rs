@@ -9,7 +9,9 @@ use std::process::{Output, Stdio};
 use kubetell::demo::scenario;
 use serde_json::Value;
 
-use crate::support::{self, Found, exec_event, json_lines, masked, program, without_times};
+use crate::support::{
+    self, Found, exec_event, json_lines, masked, program, quiet_event, without_times,
+};
 
 const EXEC: &str = "pod-exec-sensitive-path";
 const SECRET: &str = "secret-access-unusual-client";
@@ -108,14 +110,6 @@ fn secret_event(audit_id: &str, user: &str, received: &str) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
-}
-
-/// An event that concerns no rule.
-fn quiet_event() -> Vec<u8> {
-    let mut event: Value = serde_json::from_slice(&exec_event("quiet")).unwrap();
-    event["requestURI"] = "/api/v1/namespaces/n/pods/p".into();
-    event["objectRef"].as_object_mut().unwrap().remove("subresource");
-    event.to_string().into_bytes()
 }
 
 fn at_stage(event: &[u8], stage: &str, code: Option<u16>) -> Vec<u8> {

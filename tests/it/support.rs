@@ -83,6 +83,14 @@ pub fn exec_event(audit_id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// An event that concerns no rule.
+pub fn quiet_event() -> Vec<u8> {
+    let mut event: Value = serde_json::from_slice(&exec_event("quiet")).unwrap();
+    event["requestURI"] = "/api/v1/namespaces/n/pods/p".into();
+    event["objectRef"].as_object_mut().unwrap().remove("subresource");
+    event.to_string().into_bytes()
+}
+
 /// A gigabyte of spaces, compressed.
 pub fn gzip_bomb() -> Vec<u8> {
     use std::io::Write;
