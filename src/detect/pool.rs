@@ -264,3 +264,7 @@ pub fn alert_output(
 fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
     headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

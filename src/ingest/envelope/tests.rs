@@ -780,7 +780,7 @@ fn error_texts_hold_no_content_of_the_record() {
     for record in [
         format!("{{\"auditID\":[\"{secret}\"]}}"),
         format!("{{\"kind\":\"{secret}\"}}"),
-        format!("{secret}"),
+        secret.to_string(),
         format!("{{\"log\":\"{secret}\"}}"),
         format!("{{\"auditID\":\"a\",\"user\":\"{secret}\",\"{secret}\":{secret}}}"),
         format!("{{\"awslogs\":{{\"data\":\"{secret}!\"}}}}"),
