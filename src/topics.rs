@@ -492,4 +492,46 @@ mod tests {
         check("retention.bytes", "-1", "-1", true);
         check("segment.ms", "604800000", "14400000", true);
     }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownTopicOrPartition};
+        let mut text = String::new();
+        let mut add = |problem: Problem| {
+            text.push_str(&format!("{}\n  hint: {}\n", problem.message, problem.hint));
+        };
+        for ours in [false, true] {
+            let role = if ours { "alerts" } else { "source" };
+            add(absent(role, "t", UnknownTopicOrPartition, ours));
+            add(absent(role, "t", TopicAuthorizationFailed, ours));
+        }
+        add(absent("source", "t", RDKafkaErrorCode::LeaderNotAvailable, false));
+        add(undescribed("t", "ClusterAuthorizationFailed"));
+        for (key, actual, wanted) in [
+            ("cleanup.policy", "delete", "compact,delete"),
+            ("message.timestamp.type", "CreateTime", "LogAppendTime"),
+            ("min.compaction.lag.ms", "0", "86400000"),
+            ("retention.ms", "604800000", "691200000"),
+            ("retention.ms", "a week", "691200000"),
+            ("retention.bytes", "1000", "-1"),
+        ] {
+            text.push_str(&format!("{key}={actual}: {}\n", setting_fits(key, actual, wanted).1));
+        }
+        insta::assert_snapshot!("problems", text);
+    }
+
+    #[test]
+    fn every_problem_is_told_with_a_hint_of_its_own() {
+        let problem = |number: u8| Problem {
+            message: format!("wrong {number}"),
+            hint: format!("do {number}"),
+        };
+        let error = TopicsError::Problems(vec![problem(1), problem(2)]);
+        assert_eq!(error.to_string(), "wrong 1\nwrong 2");
+        assert_eq!(error.hints(), ["do 1", "do 2"]);
+        let error =
+            TopicsError::Unreachable { servers: "a:1,b:2".to_owned(), reason: "r".to_owned() };
+        assert_eq!(error.to_string(), "no broker of `a:1,b:2` answered within 30 s: r");
+        assert_eq!(error.hints().len(), 1);
+    }
 }

@@ -81,3 +81,82 @@ impl Held {
         out.push(first.alert);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::{self, fixtures};
+
+    fn alert(id: &str, outcome_known: bool) -> Alert {
+        let alert = alert::from_finding(&fixtures::shell_exec(), &fixtures::origin());
+        Alert { id: id.to_owned(), outcome_known, ..alert }
+    }
+
+    /// Pushes (id, outcome known, event), then releases at `until`; the ids that went out, with a
+    /// `!` where the outcome is known.
+    fn check(held: &mut Held, pushed: &[(&str, bool, u64)], until: u64, expected: &[&str]) {
+        for (id, known, event) in pushed {
+            held.push(alert(id, *known), *event);
+        }
+        let mut out = Vec::new();
+        held.release(until, &mut out);
+        assert_eq!(shown(&out), expected, "{pushed:?} at {until}");
+    }
+
+    fn shown(alerts: &[Alert]) -> Vec<String> {
+        let mark = |known| if known { "!" } else { "" };
+        alerts.iter().map(|alert| format!("{}{}", alert.id, mark(alert.outcome_known))).collect()
+    }
+
+    #[test]
+    fn known_outcome_goes_out_at_once() {
+        let mut held = Held::default();
+        check(&mut held, &[("a", true, 1), ("b", true, 2)], 2, &["a!", "b!"]);
+        check(&mut held, &[], 3, &[]);
+    }
+
+    #[test]
+    fn outcome_replaces_what_waits_and_keeps_its_place() {
+        let mut held = Held::default();
+        check(&mut held, &[("a", false, 1), ("b", true, 2)], 2, &[]);
+        check(&mut held, &[("a", true, 3)], 3, &["a!", "b!"]);
+        // Also when the front has moved on and the number is no index any more.
+        check(&mut held, &[("c", false, 4), ("d", false, 5)], 5, &[]);
+        check(&mut held, &[("d", true, 6)], 6, &[]);
+        check(&mut held, &[("c", true, 7)], 7, &["c!", "d!"]);
+    }
+
+    #[test]
+    fn known_outcome_is_not_taken_back() {
+        let mut held = Held::default();
+        check(&mut held, &[("first", false, 1), ("a", true, 2), ("a", false, 3)], 3, &[]);
+        check(&mut held, &[("first", true, 4)], 4, &["first!", "a!"]);
+    }
+
+    #[test]
+    fn waiting_ends_after_so_many_events() {
+        let mut held = Held::default();
+        let last = 7 + HOLD_MAX_EVENTS;
+        check(&mut held, &[("a", false, 7), ("b", false, 8)], last - 1, &[]);
+        check(&mut held, &[], last, &["a"]);
+        check(&mut held, &[], last + 1, &["b"]);
+        check(&mut held, &[("a", true, last + 2)], last + 2, &[]);
+    }
+
+    #[test]
+    fn printed_id_is_not_printed_again() {
+        let mut held = Held::default();
+        check(&mut held, &[("a", true, 1)], 1, &["a!"]);
+        check(&mut held, &[("a", true, 2), ("b", true, 2), ("a", false, 3)], 3, &["b!"]);
+    }
+
+    #[test]
+    fn end_releases_everything_in_order() {
+        let mut held = Held::default();
+        check(&mut held, &[("a", false, 1), ("b", true, 2), ("c", false, 3)], 3, &[]);
+        let mut out = Vec::new();
+        held.release_all(&mut out);
+        assert_eq!(shown(&out), ["a", "b!", "c"]);
+        assert!(held.queue.is_empty() && held.number_by_id.is_empty());
+    }
+}

@@ -261,3 +261,7 @@ impl Worker {
 fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
     headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

@@ -65,3 +65,76 @@ pub fn output(
         ticket,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICKET: Ticket = Ticket { slot: 3, epoch: 9, offset: 81_234 };
+
+    fn reason() -> Reason {
+        Reason {
+            class: "not-json",
+            text: "no JSON begins here".to_owned(),
+            item: 2,
+            unreadable_items: 4,
+        }
+    }
+
+    fn of(key: Option<&[u8]>, payload: Option<&[u8]>) -> Output {
+        let headers = vec![
+            ("trace".to_owned(), Some(b"\x00\xff".to_vec())),
+            ("empty".to_owned(), None),
+            // A name of ours: a dead letter that was produced to the source again.
+            ("kubetell-error".to_owned(), Some(b"before".to_vec())),
+        ];
+        let original = Original { topic: "audit", partition: 5, key, payload, headers };
+        output(&"dead".into(), &original, &reason(), TICKET)
+    }
+
+    #[test]
+    fn record_is_unchanged_and_our_headers_come_last() {
+        let output = of(Some(b"\xfekey"), Some(b"\xff{not json"));
+        assert_eq!((output.kind, output.topic.as_ref()), (OutputKind::DeadLetter, "dead"));
+        assert_eq!(output.key.as_deref(), Some(&b"\xfekey"[..]));
+        assert_eq!(output.payload.as_deref(), Some(&b"\xff{not json"[..]));
+        assert_eq!((output.partition, output.ticket, output.reduced), (None, TICKET, None));
+        let text = |value: &str| Some(value.as_bytes().to_vec());
+        let headers: Vec<(&str, Option<Vec<u8>>)> =
+            output.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        assert_eq!(
+            headers,
+            [
+                ("trace", Some(b"\x00\xff".to_vec())),
+                ("empty", None),
+                ("kubetell-error", text("before")),
+                ("kubetell-error-class", text("not-json")),
+                ("kubetell-error", text("no JSON begins here")),
+                ("kubetell-topic", text("audit")),
+                ("kubetell-partition", text("5")),
+                ("kubetell-offset", text("81234")),
+                ("kubetell-item", text("2")),
+                ("kubetell-unreadable-items", text("4")),
+                ("kubetell-size", text("10")),
+            ]
+        );
+    }
+
+    #[test]
+    fn absent_stays_absent() {
+        let output = of(None, None);
+        assert_eq!((output.key, output.payload, output.reduced), (None, None, None));
+    }
+
+    #[test]
+    fn very_large_record_has_a_smaller_form_beside_it() {
+        let check = |size: usize, reduced: Option<usize>| {
+            let payload = vec![b'x'; size];
+            let output = of(None, Some(&payload));
+            assert_eq!(output.payload.map(|payload| payload.len()), Some(size));
+            assert_eq!(output.reduced.map(|reduced| reduced.len()), reduced, "{size}");
+        };
+        check(REDUCED_ABOVE_BYTES, None);
+        check(REDUCED_ABOVE_BYTES + 1, Some(REDUCED_BYTES));
+    }
+}

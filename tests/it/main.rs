@@ -1,6 +1,10 @@
 //! The integration tests: one binary, so that what is slow to start is started once.
 
 mod cli;
+mod demo;
 mod kafka;
+mod mock;
 mod pipeline;
+mod scan;
 mod support;
+mod texts;

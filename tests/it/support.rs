@@ -1,6 +1,8 @@
 //! What the integration tests share: validation, made-up events, waiting.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -81,6 +83,14 @@ pub fn exec_event(audit_id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// An event that concerns no rule.
+pub fn quiet_event() -> Vec<u8> {
+    let mut event: Value = serde_json::from_slice(&exec_event("quiet")).unwrap();
+    event["requestURI"] = "/api/v1/namespaces/n/pods/p".into();
+    event["objectRef"].as_object_mut().unwrap().remove("subresource");
+    event.to_string().into_bytes()
+}
+
 /// A gigabyte of spaces, compressed.
 pub fn gzip_bomb() -> Vec<u8> {
     use std::io::Write;
@@ -112,4 +122,78 @@ pub fn secret_event(audit_id: &str, user: &str) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// What the rules found: audit ids of the execs, and the new terms.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub exec: BTreeSet<String>,
+    pub terms: BTreeSet<[String; 3]>,
+}
+
+impl Found {
+    /// Of alerts, each of which has to be what the schema says.
+    pub fn of<'a>(alerts: impl IntoIterator<Item = &'a Value>) -> Found {
+        let mut found = Found::default();
+        for alert in alerts {
+            assert_valid_ecs(alert);
+            match alert["rule"]["id"].as_str().unwrap() {
+                "pod-exec-sensitive-path" => {
+                    let audit_id = &alert["kubernetes"]["audit"]["auditID"];
+                    found.exec.insert(audit_id.as_str().unwrap().to_owned());
+                }
+                "secret-access-unusual-client" => {
+                    let terms: Vec<String> =
+                        serde_json::from_value(alert["kubetell"]["new_terms"].clone()).unwrap();
+                    found.terms.insert(terms.try_into().unwrap());
+                }
+                other => panic!("no rule of ours: {other}"),
+            }
+        }
+        found
+    }
+
+    /// What is to be found in the story where nothing was learned before.
+    pub fn in_story() -> Found {
+        let expected = scenario::expected();
+        Found { exec: expected.exec, terms: &expected.new_terms | &expected.learned }
+    }
+
+    /// What is to be found in the story where the usual clients were learned.
+    pub fn in_story_after_learning() -> Found {
+        let expected = scenario::expected();
+        Found { exec: expected.exec, terms: expected.new_terms }
+    }
+}
+
+/// The program in an environment of its own.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubetell"));
+    command.args(arguments).env_clear().env("HOME", "/home/kube").stdin(Stdio::null());
+    command
+}
+
+/// One JSON value a line.
+pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Replaces what differs from run to run, so that the rest can be compared as a text.
+// The patterns are ours, so their size needs no bound.
+#[allow(clippy::disallowed_methods)]
+pub fn masked(text: &str) -> String {
+    static PATTERNS: OnceLock<Vec<(regex::Regex, &str)>> = OnceLock::new();
+    let patterns = PATTERNS.get_or_init(|| {
+        [
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+            (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
+            (r"\b[0-9a-f]{32}\b", "ID"),
+        ]
+        .map(|(pattern, name)| (regex::Regex::new(pattern).unwrap(), name))
+        .into()
+    });
+    patterns.iter().fold(text.to_owned(), |text, (pattern, name)| {
+        pattern.replace_all(&text, *name).into_owned()
+    })
 }

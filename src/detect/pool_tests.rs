@@ -1,0 +1,201 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::rules::compile::RuleSet;
+
+const TICKET: Ticket = Ticket { slot: 0, epoch: 4, offset: 77 };
+
+fn worker() -> Worker {
+    Worker {
+        matcher: Arc::new(Matcher::new(Arc::new(RuleSet::builtin().unwrap()), 0)),
+        stats: Arc::default(),
+        instance: "kubetell-0".into(),
+        cluster: "prod".into(),
+        cluster_field: None,
+        forced_wrapper: None,
+        alerts_topic: "alerts".into(),
+        observations_topic: "observations".into(),
+        observations_partitions: 12,
+        dead_letters_topic: "dead".into(),
+    }
+}
+
+/// Settles one record with a key and a header.
+fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
+    let headers =
+        OwnedHeaders::new().insert(rdkafka::message::Header { key: "trace", value: Some("7") });
+    let mut bytes = b"what stands before".to_vec();
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    let candidate = Candidate {
+        ticket: TICKET,
+        topic: "audit".into(),
+        partition: 5,
+        payload: start..bytes.len(),
+        key: Some(b"key".to_vec()),
+        headers: Some(headers),
+        append_ms: Some(1),
+        cluster: None,
+    };
+    let batch = Batch { bytes, candidates: vec![candidate] };
+    let mut settled = worker.process(&batch);
+    assert_eq!(settled.len(), 1);
+    let settled = settled.remove(0);
+    assert_eq!((settled.ticket, settled.size), (TICKET, payload.len()));
+    assert!(settled.products.iter().all(|product| product.output.ticket == TICKET));
+    settled
+}
+
+fn settle(payload: &Value) -> Settled {
+    settle_with(&worker(), payload.to_string().as_bytes())
+}
+
+fn exec(audit_id: &str, stage: &str, code: Option<u16>) -> Value {
+    let mut event = json!({
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": audit_id,
+        "stage": stage,
+        "requestURI": "/api/v1/namespaces/n/pods/p/exec?command=cat&command=%2Fetc%2Fshadow",
+        "verb": "create",
+        "user": { "username": "mallory" },
+        "sourceIPs": ["203.0.113.9"],
+        "objectRef": {
+            "resource": "pods", "namespace": "n", "name": "p", "apiVersion": "v1",
+            "subresource": "exec"
+        },
+        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
+        "stageTimestamp": "2026-03-01T08:00:00.000000Z"
+    });
+    if let Some(code) = code {
+        event["responseStatus"] = json!({ "code": code });
+    }
+    event
+}
+
+fn secret(user: &str, addresses: &[&str]) -> Value {
+    json!({
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": format!("secret-{user}"),
+        "stage": "ResponseComplete",
+        "requestURI": "/api/v1/namespaces/n/secrets/s",
+        "verb": "get",
+        "user": { "username": user },
+        "sourceIPs": addresses,
+        "userAgent": "curl/8.5.0",
+        "objectRef": { "resource": "secrets", "namespace": "n", "name": "s", "apiVersion": "v1" },
+        "responseStatus": { "code": 200 },
+        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
+        "stageTimestamp": "2026-03-01T08:00:00.000000Z"
+    })
+}
+
+fn list(items: Vec<Value>) -> Value {
+    json!({ "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": items })
+}
+
+fn kinds(settled: &Settled) -> Vec<OutputKind> {
+    settled.products.iter().map(|product| product.output.kind).collect()
+}
+
+fn body(product: &Product) -> Value {
+    serde_json::from_slice(product.output.payload.as_deref().unwrap()).unwrap()
+}
+
+#[test]
+fn one_record_can_raise_observe_and_fail_at_once() {
+    let broken = json!({ "kind": "Event", "apiVersion": "audit.k8s.io/v1", "user": 7 });
+    let record = list(vec![
+        exec("a", "ResponseComplete", Some(101)),
+        broken,
+        secret("jane", &["10.0.0.1", "10.0.0.2"]),
+        exec("b", "ResponseComplete", Some(101)),
+    ]);
+    let payload = record.to_string();
+    let worker = worker();
+    let settled = settle_with(&worker, payload.as_bytes());
+    use OutputKind::{Alert, DeadLetter, Observation};
+    assert_eq!(kinds(&settled), [Alert, Observation, Observation, Alert, DeadLetter]);
+    assert_eq!((worker.stats.events.get(), worker.stats.unreadable.snapshot().len()), (3, 1));
+
+    let [first, _, _, last, dead] = settled.products.as_slice() else { unreachable!() };
+    let position = |product: &Product| body(product)["kubetell"]["position"].clone();
+    for (product, item) in [(first, 0), (last, 3)] {
+        let expected = json!({
+            "input": "kafka", "topic": "audit", "partition": 5, "offset": 77, "item": item
+        });
+        assert_eq!(position(product), expected);
+        assert_eq!(product.output.topic.as_ref(), "alerts");
+        let mark = product.alert.as_ref().unwrap();
+        assert_eq!(product.output.key.as_deref(), Some(mark.id.as_bytes()));
+        assert!(mark.outcome_known);
+    }
+    assert_ne!(first.output.key, last.output.key);
+
+    assert_eq!(dead.output.topic.as_ref(), "dead");
+    assert_eq!(dead.output.payload.as_deref(), Some(payload.as_bytes()), "the whole record");
+    assert_eq!(dead.output.key.as_deref(), Some(&b"key"[..]));
+    let header = |name: &str| {
+        let found = dead.output.headers.iter().find(|(other, _)| other == name);
+        String::from_utf8(found.unwrap().1.clone().unwrap()).unwrap()
+    };
+    assert_eq!(header("trace"), "7");
+    assert_eq!(header("kubetell-item"), "1");
+    assert_eq!(header("kubetell-unreadable-items"), "1");
+    assert_eq!(header("kubetell-offset"), "77");
+}
+
+#[test]
+fn stages_of_one_request_share_an_id_and_tell_more_each_time() {
+    let settled = settle(&list(vec![
+        exec("a", "RequestReceived", None),
+        exec("a", "ResponseComplete", Some(101)),
+    ]));
+    let marks: Vec<&AlertMark> =
+        settled.products.iter().filter_map(|product| product.alert.as_ref()).collect();
+    let [received, complete] = marks.as_slice() else { panic!("{settled:?}") };
+    assert_eq!(received.id, complete.id);
+    assert_eq!((received.revision, received.outcome_known), (1, false));
+    assert_eq!((complete.revision, complete.outcome_known), (3, true));
+    assert_eq!(complete.rule_id, "pod-exec-sensitive-path");
+}
+
+#[test]
+fn observations_of_a_user_go_to_one_partition() {
+    let partitions = |payload: &Value| -> Vec<i32> {
+        let settled = settle(payload);
+        settled.products.iter().map(|product| product.output.partition.unwrap()).collect()
+    };
+    let jane = partitions(&secret("jane", &["10.0.0.1", "10.0.0.2", "2001:db8::1"]));
+    assert_eq!(jane.len(), 3, "one for each address");
+    assert!(jane.iter().all(|partition| *partition == jane[0]), "{jane:?}");
+    // The hash is part of the state: another one would tear users from their history.
+    for (user, partition) in [("jane", 3), ("joe", 2), ("system:serviceaccount:shop:web", 0)] {
+        assert_eq!(partitions(&secret(user, &["10.0.0.1"])), [partition], "{user}");
+    }
+}
+
+#[test]
+fn unreadable_record_is_nothing_but_a_dead_letter() {
+    for payload in [&b"not json"[..], b"", b"\xff\xfe", b"{\"kind\":\"Event\""] {
+        let settled = settle_with(&worker(), payload);
+        assert_eq!(kinds(&settled), [OutputKind::DeadLetter], "{payload:?}");
+        assert_eq!(settled.products[0].output.payload.as_deref(), Some(payload));
+    }
+}
+
+#[test]
+fn cluster_comes_from_the_record_where_the_configuration_asks_for_it() {
+    let worker = Worker { cluster_field: Some("/cluster/name".into()), ..worker() };
+    let name = |payload: &Value| {
+        let settled = settle_with(&worker, payload.to_string().as_bytes());
+        body(&settled.products[0])["orchestrator"]["cluster"]["name"].clone()
+    };
+    let mut event = exec("a", "ResponseComplete", Some(101));
+    assert_eq!(name(&event), "prod", "the fallback");
+    event["cluster"] = json!({ "name": "edge-7" });
+    assert_eq!(name(&event), "edge-7");
+}

@@ -1,0 +1,68 @@
+//! `kubetell demo` as a newcomer sees it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::process::Output;
+
+use crate::support::{Found, json_lines, masked, program};
+
+fn demo(arguments: &[&str]) -> (Output, String) {
+    let output = program(&[&["demo"], arguments].concat()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    for line in stderr.lines() {
+        let line = line.to_lowercase();
+        assert!(!line.contains("warn") && !line.contains("error"), "{stderr}");
+    }
+    (output, stderr)
+}
+
+#[test]
+fn story_raises_exactly_what_is_in_it() {
+    let (output, _) = demo(&["--format", "ecs"]);
+    let alerts = json_lines(&output.stdout);
+    assert_eq!(Found::of(&alerts), Found::in_story_after_learning());
+    let expected = Found::in_story_after_learning();
+    let ids: BTreeSet<&str> =
+        alerts.iter().map(|alert| alert["event"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), expected.exec.len() + expected.terms.len());
+    // Whatever comes again under an id is a revision: it tells the outcome.
+    let mut told = BTreeSet::new();
+    for alert in &alerts {
+        let first = told.insert(alert["event"]["id"].as_str().unwrap());
+        assert!(first || alert["event"]["outcome"] != "unknown", "{alert:#}");
+    }
+}
+
+#[test]
+fn generated_log_ends_well() {
+    let (output, stderr) = demo(&["--events", "20000", "--format", "ecs"]);
+    assert!(!json_lines(&output.stdout).is_empty());
+    assert!(stderr.contains("20000 events"), "{stderr}");
+}
+
+#[test]
+fn text_reads_well() {
+    let (output, stderr) = demo(&["--format", "text"]);
+    assert_eq!(stderr, "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains('\u{1b}'), "no colours without a terminal");
+    let (intro, alerts) = text.split_once("\n\n").unwrap();
+    // The order of arrival is not the story's; one alert stands for all.
+    let mut blocks: Vec<String> = Vec::new();
+    for line in alerts.split_inclusive('\n').take_while(|line| *line != "\n") {
+        if !line.starts_with(' ') {
+            blocks.push(String::new());
+        }
+        blocks.last_mut().unwrap().push_str(line);
+    }
+    let first = blocks.iter().find(|block| block.contains("\"cat /etc/passwd\"")).unwrap();
+    // Two workers may tell the stages in either order, and the outcome comes with the second.
+    let depends = ["  User ", "    outcome ", "    alert "];
+    let first: String = first
+        .split_inclusive('\n')
+        .filter(|line| !depends.iter().any(|start| line.starts_with(start)))
+        .collect();
+    insta::assert_snapshot!("demo_text", format!("{intro}\n\n{}", masked(&first)));
+    assert!(text.contains("summary") && text.contains("seconds in all"), "{text}");
+}

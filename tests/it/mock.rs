@@ -1,0 +1,327 @@
+//! The service on the mock cluster inside librdkafka: rebalances, refused and lost requests.
+//!
+//! The library's own `run::start` runs in this process, several of it as several instances. What
+//! only a real Kafka can show (transactions, compaction, append times) is not claimed here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubetell::app::run::{self, Role, Service};
+use kubetell::config::{self, Config, Inputs};
+use kubetell::rules::compile::RuleSet;
+use kubetell::terms::record;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::support::{self, Found, eventually};
+
+const SOURCE: (&str, i32) = ("audit", 6);
+const ALERTS: (&str, i32) = ("alerts", 2);
+const OBSERVATIONS: (&str, i32) = ("observations", 3);
+const DEAD_LETTERS: (&str, i32) = ("dead-letters", 1);
+const GROUP: &str = "kubetell";
+const DEADLINE: Duration = Duration::from_secs(120);
+const REQUEST: Duration = Duration::from_secs(10);
+const BROKER: i32 = 1;
+
+/// A mock cluster with the topics, and the states of the instances on it.
+struct Stream {
+    mock: MockCluster<'static, DefaultProducerContext>,
+    dir: tempfile::TempDir,
+    player: BaseProducer,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let mock = MockCluster::new(1).unwrap();
+        for (topic, partitions) in [SOURCE, ALERTS, OBSERVATIONS, DEAD_LETTERS] {
+            mock.create_topic(topic, partitions, 1).unwrap();
+        }
+        let player = client(&mock).create().unwrap();
+        Stream { mock, dir: tempfile::tempdir().unwrap(), player }
+    }
+
+    fn config(&self, instance: &str) -> Config {
+        let settings = [
+            format!("kafka.bootstrap_servers={:?}", self.mock.bootstrap_servers()),
+            format!("kafka.group_id={GROUP}"),
+            format!("source.topics=[{:?}]", SOURCE.0),
+            format!("alerts.topic={}", ALERTS.0),
+            format!("observations.topic={}", OBSERVATIONS.0),
+            format!("observations.partitions={}", OBSERVATIONS.1),
+            "observations.replication_factor=1".to_owned(),
+            format!("dead_letters.topic={}", DEAD_LETTERS.0),
+            format!("state.directory={:?}", self.dir.path().join(instance).to_str().unwrap()),
+            "new_terms.learning=0s".to_owned(),
+            "cluster=test".to_owned(),
+            "kafka.properties.reconnect.backoff.max.ms=300".to_owned(),
+            // The mock's rebalances take a second less than this, whoever has joined by then.
+            "kafka.properties.session.timeout.ms=3000".to_owned(),
+            "kafka.properties.heartbeat.interval.ms=200".to_owned(),
+        ];
+        let settings = settings.iter().map(|text| text.parse().unwrap()).collect();
+        let inputs = Inputs { file: None, environment: Vec::new(), settings };
+        config::load(&inputs).unwrap_or_else(|errors| panic!("{errors:?}")).config
+    }
+
+    fn start(&self, instance: &str) -> Service {
+        run::start(
+            &self.config(instance),
+            Arc::new(RuleSet::builtin().unwrap()),
+            Role::All,
+            &[(SOURCE.0.to_owned(), usize::try_from(SOURCE.1).unwrap())],
+            u32::try_from(OBSERVATIONS.1).unwrap(),
+        )
+        .unwrap()
+    }
+
+    fn produce(&self, records: &[(u32, Vec<u8>)]) {
+        for (hint, bytes) in records {
+            let partition = i32::try_from(*hint % SOURCE.1.unsigned_abs()).unwrap();
+            let record = BaseRecord::<(), [u8]>::to(SOURCE.0).payload(bytes).partition(partition);
+            self.player.send(record).map_err(|(error, _)| error).unwrap();
+            self.player.poll(Duration::ZERO);
+        }
+        self.player.flush(DEADLINE).unwrap();
+    }
+
+    /// One record that concerns no rule, in each partition.
+    fn produce_filler(&self) {
+        let partitions = 0..SOURCE.1.unsigned_abs();
+        self.produce(&partitions.map(|hint| (hint, support::quiet_event())).collect::<Vec<_>>());
+    }
+
+    /// How many records of `topic` the group has not committed; `None` while nobody answers.
+    fn lag(&self, group: &str, (topic, partitions): (&str, i32)) -> Option<i64> {
+        let consumer: BaseConsumer = client(&self.mock).set("group.id", group).create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..partitions {
+            asked.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(asked, REQUEST).ok()?;
+        let mut lag = 0;
+        for element in committed.elements() {
+            let (low, high) =
+                consumer.fetch_watermarks(topic, element.partition(), REQUEST).ok()?;
+            lag += match element.offset() {
+                Offset::Offset(offset) => high - offset,
+                _ => high - low,
+            };
+        }
+        Some(lag)
+    }
+
+    /// The keys of the observations topic's records that its group has not committed.
+    fn uncommitted_keys(&self) -> Vec<Vec<u8>> {
+        let consumer: BaseConsumer =
+            client(&self.mock).set("group.id", format!("{GROUP}-terms")).create().unwrap();
+        let (topic, partitions) = OBSERVATIONS;
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..partitions {
+            asked.add_partition(topic, partition);
+        }
+        let committed = consumer.committed_offsets(asked, REQUEST).unwrap();
+        consumer.assign(&committed).unwrap();
+        let left = self.lag(&format!("{GROUP}-terms"), OBSERVATIONS).unwrap();
+        let next = |_| {
+            let message = consumer.poll(REQUEST).expect("the rest of the topic").unwrap();
+            message.key().unwrap_or_default().to_vec()
+        };
+        (0..left).map(next).collect()
+    }
+
+    fn lags(&self) -> [Option<i64>; 2] {
+        [self.lag(GROUP, SOURCE), self.lag(&format!("{GROUP}-terms"), OBSERVATIONS)]
+    }
+
+    fn wait_until_committed(&self) {
+        eventually(DEADLINE, "both groups have committed everything", || {
+            self.lags() == [Some(0), Some(0)]
+        });
+    }
+
+    /// Everything in a topic, from its beginning to its end as of now.
+    fn read(&self, (topic, partitions): (&str, i32)) -> Vec<Vec<u8>> {
+        let consumer: BaseConsumer = client(&self.mock)
+            .set("group.id", "reader")
+            .set("fetch.wait.max.ms", "20")
+            .create()
+            .unwrap();
+        let mut assignment = TopicPartitionList::new();
+        let mut left = 0;
+        for partition in 0..partitions {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST).unwrap();
+            left += high - low;
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut payloads = Vec::new();
+        while left > 0 {
+            let message = consumer.poll(REQUEST).expect("the rest of the topic").unwrap();
+            payloads.push(message.payload().unwrap_or_default().to_vec());
+            left -= 1;
+        }
+        payloads
+    }
+
+    /// Everything of the story was raised, under one id each.
+    fn assert_nothing_lost(&self) {
+        let alerts: Vec<Value> = self
+            .read(ALERTS)
+            .iter()
+            .map(|payload| serde_json::from_slice(payload).unwrap())
+            .collect();
+        let expected = Found::in_story();
+        assert_eq!(Found::of(&alerts), expected);
+        let ids: BTreeSet<&str> =
+            alerts.iter().map(|alert| alert["event"]["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), expected.exec.len() + expected.terms.len(), "one id each");
+        assert!(self.read(DEAD_LETTERS).is_empty());
+    }
+}
+
+fn client(mock: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", mock.bootstrap_servers())
+        .set("reconnect.backoff.max.ms", "300")
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+    config
+}
+
+fn stop(service: Service) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(service.until(std::future::ready(()))).unwrap();
+}
+
+/// The story in two halves.
+fn halves() -> [Vec<(u32, Vec<u8>)>; 2] {
+    let mut first: Vec<_> =
+        support::story().into_iter().map(|record| (record.partition_hint, record.bytes)).collect();
+    let second = first.split_off(first.len() / 2);
+    [first, second]
+}
+
+#[test]
+fn rebalance_in_the_middle_loses_nothing() {
+    let stream = Stream::new();
+    let [first, second] = halves();
+    let one = stream.start("one");
+    stream.produce(&first);
+    // The other one joins while the first is at work.
+    eventually(DEADLINE, "the first has begun", || one.stats.records.get() > 0);
+    let two = stream.start("two");
+    eventually(DEADLINE, "the second has partitions of its own", || {
+        stream.produce_filler();
+        two.stats.records.get() > 0
+    });
+    stream.produce(&second);
+    stream.wait_until_committed();
+    stop(one);
+    stop(two);
+    assert_eq!(stream.lags(), [Some(0), Some(0)]);
+    stream.assert_nothing_lost();
+}
+
+#[test]
+fn instance_that_leaves_hands_over_what_it_had() {
+    let stream = Stream::new();
+    let [first, second] = halves();
+    let one = stream.start("one");
+    stream.produce(&first);
+    eventually(DEADLINE, "the first has begun", || one.stats.records.get() > 0);
+    let two = stream.start("two");
+    eventually(DEADLINE, "the second has partitions of its own", || {
+        stream.produce_filler();
+        two.stats.records.get() > 0
+    });
+    stop(one);
+    stream.produce(&second);
+    stream.wait_until_committed();
+    stop(two);
+    assert_eq!(stream.lags(), [Some(0), Some(0)]);
+    stream.assert_nothing_lost();
+}
+
+#[test]
+fn stop_commits_everything_that_was_read() {
+    let stream = Stream::new();
+    let [first, second] = halves();
+    let records = [first, second].concat();
+    stream.produce(&records);
+    let service = stream.start("one");
+    let stats = Arc::clone(&service.stats);
+    eventually(DEADLINE, "everything was read", || stats.records.get() >= records.len() as u64);
+    // Observations that were not folded by then are read again by whoever comes next.
+    eventually(DEADLINE, "everything observed was folded", || {
+        stats.under_way.get() == 0
+            && stats.observations.get() > 0
+            && stats.terms_folded.get() >= stats.observations.get()
+    });
+    stop(service);
+    assert_eq!(stream.lag(GROUP, SOURCE), Some(0));
+    // A marker tells nothing new to whoever wrote it, so it may be left for the next one.
+    for key in stream.uncommitted_keys() {
+        assert_eq!(key, record::marker_key());
+    }
+    stream.assert_nothing_lost();
+}
+
+#[test]
+fn refused_writes_and_commits_are_tried_again() {
+    let stream = Stream::new();
+    let [first, second] = halves();
+    let service = stream.start("one");
+    stream.produce(&first);
+    eventually(DEADLINE, "it has begun", || service.stats.records.get() > 0);
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    };
+    stream.mock.request_errors(
+        RDKafkaApiKey::Produce,
+        &[
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        ],
+    );
+    stream.mock.request_errors(
+        RDKafkaApiKey::OffsetCommit,
+        &[RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS; 3],
+    );
+    stream.produce(&second);
+    stream.wait_until_committed();
+    stop(service);
+    assert_eq!(stream.lags(), [Some(0), Some(0)]);
+    stream.assert_nothing_lost();
+}
+
+#[test]
+fn broker_that_goes_and_comes_back_loses_nothing() {
+    let stream = Stream::new();
+    let [first, second] = halves();
+    let service = stream.start("one");
+    stream.produce(&first);
+    eventually(DEADLINE, "it has begun", || service.stats.records.get() > 0);
+    stream.mock.broker_down(BROKER).unwrap();
+    let stranger: BaseConsumer = client(&stream.mock).create().unwrap();
+    eventually(DEADLINE, "nobody answers", || {
+        stranger.fetch_metadata(None, Duration::from_secs(1)).is_err()
+    });
+    stream.mock.broker_up(BROKER).unwrap();
+    stream.produce(&second);
+    stream.wait_until_committed();
+    stop(service);
+    assert_eq!(stream.lags(), [Some(0), Some(0)]);
+    stream.assert_nothing_lost();
+}
