@@ -584,3 +584,32 @@ fn kills_and_a_lost_state_in_a_group_of_three_lose_and_invent_nothing() {
     assert_eq!(raised.terms.len(), all.len() / 2);
     assert_offsets_at_the_end(kafka, &stream);
 }
+
+#[test]
+fn a_suspended_instance_is_replaced_and_a_zombie_invents_nothing() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "zombie");
+    let one = stream.run("one", &[]);
+    let first = single_acts(0, 200);
+    produce(kafka, &stream.source(), &first);
+    stream.wait_until_read(kafka);
+    // More is under way when its time stops, for longer than the session lasts.
+    let second = single_acts(1, 200);
+    produce(kafka, &stream.source(), &second);
+    one.signal(Signal::STOP);
+    let two = stream.run("two", &[]);
+    let third = single_acts(2, 200);
+    produce(kafka, &stream.source(), &third);
+    stream.wait_until_read(kafka);
+    one.signal(Signal::CONT);
+    let fourth = single_acts(3, 200);
+    produce(kafka, &stream.source(), &fourth);
+    stream.wait_until_read(kafka);
+    for instance in [one, two] {
+        let finished = instance.terminate(DEADLINE);
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    }
+    let raised = raised_on(&kafka.consume_all(&stream.alerts()));
+    assert_eq!((raised.execs.len(), raised.terms.len()), (400, 400));
+    assert_offsets_at_the_end(kafka, &stream);
+}
