@@ -73,7 +73,9 @@ pub fn plan(committed: Option<&Committed>, view: Option<&View>, log: &Log, now_m
             gap: 0,
         };
     };
-    let gap = u64::try_from(log.start - committed).unwrap_or(0);
+    // What the view holds was folded in time, wherever the log begins now.
+    let reached = view.map_or(committed, |next| next.max(committed));
+    let gap = u64::try_from(log.start.saturating_sub(reached)).unwrap_or(0);
     let from = view.unwrap_or(log.start).max(log.start);
     Plan {
         keep_view: view.is_some(),
@@ -160,7 +162,14 @@ mod tests {
             Some((90, "a")),
             Some((95, "a")),
             log(100, 120, "a"),
-            (true, 100, below(100), Some(90), 10),
+            (true, 100, below(100), Some(90), 5),
+        );
+        check(Some((90, "a")), None, log(100, 120, "a"), (false, 100, below(100), Some(90), 10));
+        check(
+            Some((90, "a")),
+            Some((110, "a")),
+            log(100, 120, "a"),
+            (true, 110, below(100), Some(90), 0),
         );
     }
 
