@@ -17,7 +17,7 @@ use crate::terms::record::{Marker, Record};
 pub struct Entry {
     /// Append time of the record that opened the window, milliseconds.
     pub first_seen_ms: i64,
-    /// Latest append time, milliseconds.
+    /// Append time of the record appended last, milliseconds.
     pub last_seen_ms: i64,
     pub window_ms: i64,
     /// Id of the event that opened the window: a part of the alert's id.
@@ -219,7 +219,9 @@ fn observe(
         Some(mut entry)
             if append_ms.saturating_sub(entry.last_seen_ms) <= observation.window_ms =>
         {
-            entry.last_seen_ms = entry.last_seen_ms.max(append_ms);
+            // Not the later of the two: compaction keeps the record appended last, so a view that
+            // is folded anew knows this time only.
+            entry.last_seen_ms = append_ms;
             entry.window_ms = observation.window_ms;
             let revises = entry.raised
                 && !entry.outcome_told
@@ -269,5 +271,6 @@ fn is_learning(state: &PartitionState, append_ms: i64, observation: &Observation
 }
 
 #[cfg(test)]
-#[path = "fold_tests.rs"]
+mod replay_tests;
+#[cfg(test)]
 mod tests;

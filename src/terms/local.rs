@@ -42,12 +42,14 @@ impl<'s> LocalFold<'s> {
         self.batch.state.last_append_ms
     }
 
-    /// Folds one observation at time `time_ms`, milliseconds since the epoch.
+    /// Folds one observation at time `time_ms`, milliseconds since the epoch. A time before the
+    /// highest one folded so far counts as that: a later scan may read older files.
     pub fn observe(
         &mut self,
         observation: &Observation,
         time_ms: i64,
     ) -> Result<LocalVerdict, StoreError> {
+        let time_ms = time_ms.max(self.batch.state.last_append_ms);
         // Learning begins with a rule's first observation. In the log its owner writes that down
         // as a marker before the observation is folded.
         let marker = self.batch.state.marker.get_or_insert_with(|| Marker {
@@ -86,3 +88,6 @@ impl<'s> LocalFold<'s> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

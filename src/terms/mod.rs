@@ -12,3 +12,5 @@ pub mod record;
 pub mod restore;
 pub mod store;
 pub mod takeover;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -108,3 +108,6 @@ pub fn partition_for(shard_key: &str, partitions: u32) -> u32 {
     let partitions = u64::from(partitions.max(1));
     u32::try_from(u64::from_be_bytes(first) % partitions).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,8 +73,9 @@ pub fn plan(committed: Option<&Committed>, view: Option<&View>, log: &Log, now_m
             gap: 0,
         };
     };
-    // What a view has folded is not lost to the state, whatever became of the records.
-    let gap = u64::try_from(log.start - committed.max(view.unwrap_or(0))).unwrap_or(0);
+    // What the view holds was folded in time, wherever the log begins now.
+    let reached = view.map_or(committed, |next| next.max(committed));
+    let gap = u64::try_from(log.start.saturating_sub(reached)).unwrap_or(0);
     let from = view.unwrap_or(log.start).max(log.start);
     Plan {
         keep_view: view.is_some(),
@@ -156,7 +157,7 @@ mod tests {
         check(None, None, log(5, 120, "a"), (false, 5, fresh, None, 0));
         check(None, Some((100, "a")), log(5, 120, "a"), (false, 5, fresh, None, 0));
         check(Some((0, "")), None, log(0, 0, ""), (false, 0, fresh, None, 0));
-        // The offset fell out of the log: a gap, as far as no view has folded it.
+        // The offset fell out of the log: a gap, which is counted.
         check(
             Some((90, "a")),
             Some((95, "a")),
@@ -164,6 +165,12 @@ mod tests {
             (true, 100, below(100), Some(90), 5),
         );
         check(Some((90, "a")), None, log(100, 120, "a"), (false, 100, below(100), Some(90), 10));
+        check(
+            Some((90, "a")),
+            Some((110, "a")),
+            log(100, 120, "a"),
+            (true, 110, below(100), Some(90), 0),
+        );
     }
 
     #[test]

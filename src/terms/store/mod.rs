@@ -115,3 +115,6 @@ pub(crate) fn read_state(bytes: &[u8]) -> Result<PartitionState, StoreError> {
 pub(crate) fn read_outbox(bytes: &[u8]) -> Result<OutboxRecord, StoreError> {
     serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt("an outbox record"))
 }
+
+#[cfg(test)]
+mod tests;
