@@ -348,10 +348,12 @@ fn through(
         assert_eq!(state, batch.state);
         raised.extend(batch.outbox);
         let mut cursor = None;
-        while *sweep {
-            cursor = store.sweep(PARTITION, 1, state.last_append_ms, cursor, 2).unwrap();
-            if cursor.is_none() {
-                break;
+        if *sweep {
+            loop {
+                cursor = store.sweep(PARTITION, 1, state.last_append_ms, cursor, 2).unwrap();
+                if cursor.is_none() {
+                    break;
+                }
             }
         }
     }

@@ -71,7 +71,8 @@ fn refuses_what_is_not_ours() {
     other.terms = vec!["somebody else".to_owned(), "t".to_owned()];
     let respaced = String::from_utf8(good_key.clone()).unwrap().replace(",", ", ");
     type IsExpected = fn(&DecodeError) -> bool;
-    let cases: [(Option<&[u8]>, &[u8], IsExpected); 8] = [
+    type Case<'c> = (Option<&'c [u8]>, &'c [u8], IsExpected);
+    let cases: [Case<'_>; 8] = [
         (None, &good_value, |error| matches!(error, DecodeError::NoKey)),
         (Some(b""), &good_value, |error| matches!(error, DecodeError::Key)),
         (Some(b"[\"other\",1]"), &good_value, |error| matches!(error, DecodeError::Key)),
