@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
+use crate::ingest::kafka::Overheard;
 use crate::limits;
 
 /// How long the start waits for brokers before it gives up.
@@ -98,7 +99,8 @@ const OUTPUT_PARTITIONS: i32 = 6;
 pub struct Topics<'a> {
     config: &'a Config,
     client_config: ClientConfig,
-    reader: BaseConsumer<DefaultConsumerContext>,
+    reader: BaseConsumer<Overheard>,
+    overheard: Overheard,
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
 }
@@ -114,8 +116,9 @@ impl<'a> Topics<'a> {
         let mut reader_config = client_config.clone();
         // A metadata request of a consumer does not make the topic it asks for.
         reader_config.set("allow.auto.create.topics", "false");
-        reader_config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
-        let reader = reader_config.create().map_err(TopicsError::Client)?;
+        let overheard = Overheard::default();
+        let reader =
+            reader_config.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
         let mut admin_config = client_config.clone();
         admin_config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
         let admin = admin_config.create().map_err(TopicsError::Client)?;
@@ -123,7 +126,7 @@ impl<'a> Topics<'a> {
             .enable_time()
             .build()
             .map_err(|error| TopicsError::Client(KafkaError::AdminOpCreation(error.to_string())))?;
-        Ok(Topics { config, client_config, reader, admin, runtime })
+        Ok(Topics { config, client_config, reader, overheard, admin, runtime })
     }
 
     /// Waits until a broker answers; the number of brokers.
@@ -136,6 +139,14 @@ impl<'a> Topics<'a> {
             match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
                 Ok(metadata) => return Ok(metadata.brokers().len()),
                 Err(error) => {
+                    // A refused connection comes back at once; waiting on the client's own queue
+                    // paces the attempts and brings what its threads ran into.
+                    if let Some(Err(error)) = self.reader.poll(Duration::from_millis(250)) {
+                        self.overheard.note(&error, &error.to_string());
+                    }
+                    if let Some(problem) = refused_credentials(&self.overheard) {
+                        return Err(TopicsError::Problems(vec![problem]));
+                    }
                     if clock::monotonic() >= deadline {
                         return Err(TopicsError::Unreachable {
                             servers: self.config.kafka.bootstrap_servers.clone(),
@@ -147,9 +158,6 @@ impl<'a> Topics<'a> {
                         tracing::warn!(%error, servers = %self.config.kafka.bootstrap_servers,
                             "no broker answers yet; trying for {} s", wait.as_secs());
                     }
-                    // A refused connection comes back at once; waiting on the client's own queue
-                    // paces the attempts.
-                    let _ = self.reader.poll(Duration::from_millis(250));
                 }
             }
         }
@@ -371,6 +379,17 @@ impl<'a> Topics<'a> {
     }
 }
 
+/// What the brokers said of the credentials, if they refused them.
+pub fn refused_credentials(overheard: &Overheard) -> Option<Problem> {
+    let reason = overheard
+        .find(&[RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed])?;
+    Some(Problem {
+        message: format!("the brokers refuse the credentials: {reason}"),
+        hint: "see `security.protocol`, `sasl.mechanism`, `sasl.username` and `sasl.password` in `kafka.properties`"
+            .to_owned(),
+    })
+}
+
 fn settings_text(settings: &[(&'static str, String)]) -> String {
     settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
@@ -390,8 +409,13 @@ fn absent(role: &str, name: &str, error: RDKafkaErrorCode, ours: bool) -> Proble
         RDKafkaErrorCode::TopicAuthorizationFailed => Problem {
             message: format!("no right to use the {role} topic `{name}`"),
             hint: format!(
-                "grant the principal of `kafka.properties` the operations `Describe` and `{}` on it",
-                if ours { "Write` and, for observations, `Read" } else { "Read" }
+                "grant the principal of `kafka.properties` {} on it",
+                match role {
+                    "source" => "`Read`",
+                    "observations" =>
+                        "`Read`, `Write` and `DescribeConfigs` (and `Create`, where kubetell is to make it)",
+                    _ => "`Write` (and `Create`, where kubetell is to make it)",
+                }
             ),
         },
         other => Problem {
@@ -476,8 +500,7 @@ mod tests {
         let mut add = |problem: Problem| {
             text.push_str(&format!("{}\n  hint: {}\n", problem.message, problem.hint));
         };
-        for ours in [false, true] {
-            let role = if ours { "alerts" } else { "source" };
+        for (role, ours) in [("source", false), ("alerts", true), ("observations", true)] {
             add(absent(role, "t", UnknownTopicOrPartition, ours));
             add(absent(role, "t", TopicAuthorizationFailed, ours));
         }

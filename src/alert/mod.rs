@@ -14,6 +14,7 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 pub mod visible;
+pub mod wire;
 
 use std::sync::Arc;
 

@@ -32,6 +32,8 @@ const END_WITHIN: Duration = Duration::from_secs(28);
 const EVENTS_A_SECOND_AT_LEAST: u64 = 2_000;
 /// How much faster than the cluster's own life the story is played.
 const SPEED: u64 = 12;
+/// In the story no unusual client reads a secret before this.
+const READS_FROM_MS: u64 = 28_000;
 /// Of a generated log: the same log every time.
 const SEED: u64 = 7;
 /// New terms stay silent for this long after the routine's first reads.
@@ -211,7 +213,7 @@ fn start_of_story() -> jiff::Timestamp {
     clock::now().checked_sub(length).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
-/// Routine first, so that its clients are known; when they are, the rest at [`SPEED`].
+/// Routine first, which waits for the groups to be joined; then the rest at [`SPEED`].
 fn tell_story(
     player: &mut Player,
     reader: &mut AlertReader,
@@ -227,20 +229,22 @@ fn tell_story(
         player.send(&record.bytes, record.partition_hint, u64::from(record.events))?;
     }
     player.flush()?;
-    // The routine's readers are known when every observation of them is folded.
-    wait(reader, show, deadline, "the routine's first reads", || {
+    wait(reader, show, deadline, "the groups to be joined", || {
         stats.records.get() >= player.records
-            && stats.observations.get() > 0
-            && stats.terms_folded.get() >= stats.observations.get()
     })?;
-    let learned = clock::monotonic() + Duration::from_millis(LEARNING_MS.unsigned_abs() + 100);
-    wait(reader, show, deadline, "the end of learning", || clock::monotonic() >= learned)?;
-    let begun = clock::monotonic();
+    let mut begun = clock::monotonic();
+    let mut learned = false;
     for record in records {
-        let due = begun
-            + Duration::from_millis(
-                record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED,
-            );
+        if !learned && record.at_ms >= READS_FROM_MS {
+            // The intruder's reads are next. The routine's readers are known when every
+            // observation of them is folded and learning is over.
+            let paused = clock::monotonic();
+            learn(player, reader, stats, show, deadline)?;
+            begun += clock::monotonic() - paused;
+            learned = true;
+        }
+        let after = record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED;
+        let due = begun + Duration::from_millis(after);
         while clock::monotonic() < due {
             reader.poll(POLL.min(due.saturating_duration_since(clock::monotonic())), show)?;
         }
@@ -249,6 +253,19 @@ fn tell_story(
     }
     player.flush()?;
     wait(reader, show, deadline, "the last alerts", || settled(stats, player.records))
+}
+
+fn learn(
+    player: &mut Player,
+    reader: &mut AlertReader,
+    stats: &Stats,
+    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
+    deadline: std::time::Instant,
+) -> Result<(), DemoError> {
+    player.flush()?;
+    wait(reader, show, deadline, "the routine's first reads", || settled(stats, player.records))?;
+    let learned = clock::monotonic() + Duration::from_millis(LEARNING_MS.unsigned_abs() + 100);
+    wait(reader, show, deadline, "the end of learning", || clock::monotonic() >= learned)
 }
 
 fn pour(
@@ -408,8 +425,9 @@ impl AlertReader {
             *self.first_by_rule.entry(rule.to_owned()).or_default() += 1;
             show(&alert)?;
         } else {
-            // A revision: the same alert with its outcome. A SIEM that upserts replaces it.
+            // The same alert with its outcome: a SIEM that upserts replaces the first by it.
             self.repeats += 1;
+            show(&alert)?;
         }
         Ok(true)
     }

@@ -18,12 +18,12 @@ use rdkafka::error::KafkaError;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
-use crate::detect::runner::{self, DetectHandler, HalfError, PoolHandle};
+use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
 use crate::ingest::envelope::Wrapper;
-use crate::ingest::kafka::{GroupConsumer, GroupContext, group_config};
+use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
-use crate::ingest::start::commit_start;
+use crate::ingest::start::{check_group, commit_start};
 use crate::output::producer::OutputProducer;
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
@@ -136,6 +136,7 @@ pub fn start(
         running += 1;
     }
     if let Some(store) = store {
+        check_group(config, &config.terms_group_id(), &config.observations.topic)?;
         start_first_seen(
             config,
             store,
@@ -221,8 +222,7 @@ fn start_detect(
     consumer.subscribe(&topics)?;
     let stop = Arc::clone(stop);
     spawn("detect", 0, move || {
-        let result = runner::run(consumer, &stop);
-        let _ = ends.blocking_send(("detect", result));
+        let _ = ends.blocking_send(("detect", guarded(|| run_member(consumer, &stop))));
     })
 }
 
@@ -269,9 +269,14 @@ fn start_first_seen(
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     let stop = Arc::clone(stop);
     spawn("first-seen", 0, move || {
-        let result = owner::run(consumer, &stop);
-        let _ = ends.blocking_send(("first-seen", result));
+        let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
+}
+
+/// A half that panics has ended like any other, and says so.
+fn guarded(half: impl FnOnce() -> Result<(), HalfError>) -> Result<(), HalfError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(half))
+        .unwrap_or_else(|_| Err(HalfError::Internal("its thread panicked".to_owned())))
 }
 
 fn spawn(
@@ -345,16 +350,17 @@ fn log_stats(stats: &Stats) {
 }
 
 /// The line that says which rules learn and until when.
-pub fn learning_text(config: &Config, rules: &RuleSet, now: jiff::Timestamp) -> Option<String> {
+pub fn learning_text(config: &Config, rules: &RuleSet, now: jiff::Timestamp) -> String {
+    let ids = rules.new_terms_ids().join(", ");
     if config.new_terms.learning_ms == 0 {
-        return None;
+        return format!("learning is off: {ids} alerts from the first event on");
     }
     let until = now
         .checked_add(jiff::SignedDuration::from_millis(config.new_terms.learning_ms))
-        .map_or_else(|_| "far in the future".to_owned(), |time| time.to_string());
-    let ids = rules.new_terms_ids().join(", ");
-    Some(format!(
-        "learning for {}: on a new observations topic, {ids} stays silent until {until}; a topic that already learned alerts at once",
-        format_duration(config.new_terms.learning_ms)
-    ))
+        .map_or_else(|_| "far in the future".to_owned(), |time| format!("{time:.0}"));
+    format!(
+        "{ids} learns for {} from the first observation in each partition of `{}`: until {until} where that is yet to come, no longer where it is past",
+        format_duration(config.new_terms.learning_ms),
+        config.observations.topic,
+    )
 }

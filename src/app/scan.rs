@@ -236,9 +236,11 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
         let bytes = chunk.bytes.get(record.range.clone()).unwrap_or_default();
         result.bytes += bytes.len() as u64;
         let mut failed: Option<(&'static str, String, u64)> = None;
+        let mut outcomes = 0;
         let (items, events, skipped) = (&mut result.items, &mut result.events, &mut result.skipped);
         envelope::read(bytes, None, &mut |item, outcome| match outcome {
             Outcome::Event(read) => {
+                outcomes = item + 1;
                 *events += 1;
                 let wrapper_time_ms = read.wrapper_time.map(|time| time.as_millisecond());
                 if options.since_ms.is_some() || options.until_ms.is_some() {
@@ -270,13 +272,17 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
             }
             Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
+                outcomes = item + 1;
                 let failed = failed.get_or_insert_with(|| (error.class(), error.to_string(), 0));
                 failed.2 += 1;
             }
         });
         if let Some((class, reason, count)) = failed {
-            let reason =
-                if count > 1 { format!("{reason} (and {} more items)", count - 1) } else { reason };
+            let reason = if outcomes > 1 {
+                format!("{reason} ({count} of {outcomes} items in the record)")
+            } else {
+                reason
+            };
             result.items.push(Item::Failure(Failure {
                 path: Arc::clone(&record.path),
                 line: Some(record.line),
@@ -308,6 +314,8 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         fold: &'a mut LocalFold<'fold>,
         sink: &'a mut dyn ScanSink,
     ) -> Self {
+        // A kept state may have seen later times than this input begins with.
+        let time_ms = fold.time_ms();
         Merge {
             options,
             fold,
@@ -315,7 +323,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             held: Held::default(),
             released: Vec::new(),
             stats: ScanStats::default(),
-            time_ms: i64::MIN,
+            time_ms,
         }
     }
 
@@ -381,8 +389,8 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         match detection {
             Detection::Finding(finding) => Ok(Some(alert::from_finding(&finding, &origin))),
             Detection::Observation(observation) => {
-                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(i64::MIN));
-                match self.fold.observe(&observation, self.time_ms.max(0))? {
+                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(0));
+                match self.fold.observe(&observation, self.time_ms)? {
                     LocalVerdict::Nothing => Ok(None),
                     LocalVerdict::Learned => {
                         self.stats.learned += 1;

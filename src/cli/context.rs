@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use crate::config::{self, Inputs, Loaded};
+use crate::ingest::envelope::Wrapper;
 
 use super::args::{ConfigArgs, SettingText};
 use super::exit::Exit;
@@ -60,6 +61,7 @@ impl Context {
         match config::load(&inputs) {
             Ok(loaded) => {
                 loaded.notes.iter().for_each(report::note);
+                check_wrapper(&loaded)?;
                 Ok(loaded)
             }
             Err(errors) => {
@@ -73,4 +75,19 @@ impl Context {
             }
         }
     }
+}
+
+/// The configuration does not know the wrappers' names; the reader of records does.
+fn check_wrapper(loaded: &Loaded) -> Result<(), Exit> {
+    let Some(name) = &loaded.config.source.wrapper else { return Ok(()) };
+    if Wrapper::from_name(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = Wrapper::ALL.iter().map(|wrapper| wrapper.as_str()).collect();
+    let hint = format!(
+        "leave it out to have wrappers told apart by content, or use one of {}",
+        names.join(", ")
+    );
+    report::error(format_args!("`source.wrapper`: there is no wrapper {name:?}"), Some(&hint));
+    Err(Exit::Configuration)
 }

@@ -102,12 +102,19 @@ fn perform(args: &DemoArgs, format: AlertFormat, context: &Context) -> Result<Su
         io::stdout().write_all(text.as_bytes())?;
         io::stdout().flush()?;
     }
+    let mut shown = std::collections::HashSet::new();
     let mut show = |alert: &serde_json::Value| -> io::Result<()> {
         let mut out = io::stdout().lock();
         if format == AlertFormat::Text {
             let document: Document =
                 serde_json::from_value(alert.clone()).map_err(io::Error::other)?;
-            out.write_all(terminal::alert(&document, colours).as_bytes())?;
+            let text = if document.kubetell.revision > 1 && shown.contains(&document.event.id) {
+                terminal::revision(&document, colours)
+            } else {
+                terminal::alert(&document, colours)
+            };
+            shown.insert(document.event.id);
+            out.write_all(text.as_bytes())?;
         } else {
             serde_json::to_writer(&mut out, alert)?;
             out.write_all(b"\n")?;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::app::run::{self as service, RunError};
 use crate::clock;
 use crate::config::Loaded;
-use crate::detect::runner::HalfError;
-use crate::ingest::envelope::Wrapper;
+use crate::ingest::kafka::HalfError;
 use crate::rules::compile::RuleSet;
 use crate::topics::{Report, TopicsError};
 
@@ -50,13 +49,6 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
-    if let Some(name) = &config.source.wrapper
-        && Wrapper::from_name(name).is_none()
-    {
-        let hint = "leave `source.wrapper` out to have wrappers told apart by their content";
-        report::error(format_args!("there is no wrapper `{name}`"), Some(hint));
-        return Exit::Configuration;
-    }
     let rules = match RuleSet::builtin() {
         Ok(rules) => Arc::new(rules),
         Err(error) => {
@@ -95,9 +87,7 @@ fn start_and_serve(
 ) -> Result<(), RunError> {
     let topics = service::prepare_topics(config, rules)?;
     let (sources, observations) = partitions(&topics);
-    if let Some(text) = service::learning_text(config, rules, clock::now()) {
-        tracing::info!("{text}");
-    }
+    tracing::info!("{}", service::learning_text(config, rules, clock::now()));
     let ids: Vec<&str> = rules.rules().iter().map(|rule| rule.id()).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

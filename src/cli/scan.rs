@@ -159,7 +159,9 @@ fn scan_inputs(scan: &Scan<'_>, context: &Context) -> Exit {
     let rules = match rules.only(&args.only) {
         Ok(rules) => Arc::new(rules),
         Err(unknown) => {
-            report::error_text(&unknown.to_string());
+            let text = unknown.to_string();
+            let (message, hint) = report::split_hint(&text);
+            report::error(message, Some(hint.unwrap_or("`kubetell rules list` lists the rules")));
             return Exit::Usage;
         }
     };

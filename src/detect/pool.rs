@@ -5,12 +5,13 @@
 //! workers never shows.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::message::{Headers, OwnedHeaders};
 
-use crate::alert::{self, Alert, EncodeError, Origin};
+use crate::alert::{self, EncodeError, Origin, wire};
 use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
@@ -99,7 +100,50 @@ impl Worker {
     }
 
     pub fn process(&self, batch: &Batch) -> Vec<Settled> {
-        batch.candidates.iter().map(|candidate| self.settle(candidate, &batch.bytes)).collect()
+        batch
+            .candidates
+            .iter()
+            .map(|candidate| {
+                // No input is known to panic. Should one, it costs its own record, not the stream.
+                std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(candidate, &batch.bytes)))
+                    .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
+            })
+            .collect()
+    }
+
+    fn panicked(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
+        self.stats.unreadable.add("internal", 1);
+        let reason = Reason {
+            class: "internal",
+            text: "reading the record panicked".to_owned(),
+            item: 0,
+            unreadable_items: 1,
+        };
+        let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
+        Settled {
+            ticket: candidate.ticket,
+            size: candidate.payload.len(),
+            products: vec![self.dead_letter(candidate, payload, &reason)],
+        }
+    }
+
+    fn dead_letter(&self, candidate: &Candidate, payload: &[u8], reason: &Reason) -> Product {
+        let original = dead_letter::Original {
+            topic: &candidate.topic,
+            partition: candidate.partition,
+            key: candidate.key.as_deref(),
+            payload: Some(payload),
+            headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+        };
+        Product {
+            output: dead_letter::output(
+                &self.dead_letters_topic,
+                &original,
+                reason,
+                candidate.ticket,
+            ),
+            alert: None,
+        }
     }
 
     fn settle(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
@@ -166,25 +210,7 @@ impl Worker {
             }
         }
         if let Some(reason) = unreadable {
-            products.push(Product {
-                output: dead_letter::output(
-                    &self.dead_letters_topic,
-                    &dead_letter::Original {
-                        topic: &candidate.topic,
-                        partition: candidate.partition,
-                        key: candidate.key.as_deref(),
-                        payload: Some(payload),
-                        headers: candidate
-                            .headers
-                            .as_ref()
-                            .map(collect_headers)
-                            .unwrap_or_default(),
-                    },
-                    &reason,
-                    candidate.ticket,
-                ),
-                alert: None,
-            });
+            products.push(self.dead_letter(candidate, payload, &reason));
         }
         Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
     }
@@ -206,7 +232,7 @@ impl Worker {
                 event_time_ms: finding.event_time_ms,
                 append_ms: candidate.append_ms,
             }),
-            output: alert_output(&alert, &self.alerts_topic, candidate.ticket)?,
+            output: wire::output(&alert, &self.alerts_topic, candidate.ticket)?,
         })
     }
 
@@ -230,35 +256,6 @@ impl Worker {
             },
         })
     }
-}
-
-/// Alerts over this size carry a smaller form for brokers that refuse them. Kafka's default for
-/// `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
-const REDUCED_ABOVE_BYTES: usize = 900_000;
-
-/// The record of an alert: key, headers, and a smaller form beside a very large one.
-pub fn alert_output(
-    alert: &Alert,
-    topic: &Arc<str>,
-    ticket: Ticket,
-) -> Result<Output, EncodeError> {
-    let payload = alert.to_json()?;
-    let reduced =
-        if payload.len() > REDUCED_ABOVE_BYTES { Some(alert.to_reduced_json()?) } else { None };
-    Ok(Output {
-        kind: OutputKind::Alert,
-        topic: Arc::clone(topic),
-        partition: None,
-        key: Some(alert.key().as_bytes().to_vec()),
-        payload: Some(payload),
-        headers: alert
-            .headers()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), Some(value.into_bytes())))
-            .collect(),
-        reduced,
-        ticket,
-    })
 }
 
 fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {

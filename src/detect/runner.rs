@@ -7,12 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -20,43 +19,24 @@ use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
 use crate::detect::told::{Tell, Told};
-use crate::ingest::kafka::{GroupConsumer, GroupHandler};
+use crate::ingest::kafka::{
+    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake,
+};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
-use crate::output::producer::{Output, OutputKind, OutputProducer, ProducerFatal, Ticket};
+use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// Records polled between two looks at the results.
-const POLLS_A_TURN: usize = 2_000;
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
-/// How often the success of commits is looked up. librdkafka reports an asynchronous commit only
-/// to a callback in C, which rdkafka's consumers do not set.
-pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
-pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// Waits of `poll`: short while results are expected, long when nothing is under way.
-const POLL_BUSY: Duration = Duration::from_millis(1);
-const POLL_IDLE: Duration = Duration::from_millis(50);
 /// How long assigning waits for the group's offsets and the log's bounds.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 const TOLD_MAX_ALERTS: usize = 65_536;
-
-/// Why a half ended before it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum HalfError {
-    #[error(transparent)]
-    Producer(#[from] ProducerFatal),
-    #[error("the consumer failed for good: {0}")]
-    Consumer(KafkaError),
-    #[error("{message}")]
-    Configuration { message: String, hint: String },
-    #[error("{0}")]
-    Internal(String),
-}
 
 struct Track {
     epoch: u64,
@@ -101,6 +81,7 @@ pub struct DetectHandler {
     fatal: Option<HalfError>,
     last_commit: Instant,
     last_confirm: Instant,
+    dead_letter_said: Option<Instant>,
 }
 
 impl DetectHandler {
@@ -133,6 +114,7 @@ impl DetectHandler {
             fatal: None,
             last_commit: clock::monotonic(),
             last_confirm: clock::monotonic(),
+            dead_letter_said: None,
         }
     }
 
@@ -166,65 +148,6 @@ impl DetectHandler {
 
     fn fail(&mut self, error: HalfError) {
         self.fatal.get_or_insert(error);
-    }
-
-    /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
-    pub fn receive(&mut self, message: &BorrowedMessage<'_>) {
-        let number = self.slot(message.topic(), message.partition());
-        let offset = message.offset();
-        let Some(slot) = self.slots.get_mut(number as usize) else { return };
-        let Some(track) = slot.track.as_mut() else { return };
-        if offset < track.mark.next() {
-            // Delivered again after a pause; it is under way or done already.
-            return;
-        }
-        let payload = message.payload();
-        self.stats.under_way.set(1);
-        self.stats.records.add(1);
-        let Some(payload) = payload else {
-            self.stats.tombstones.add(1);
-            let passed = track.mark.pass(offset);
-            self.check_mark(passed);
-            return;
-        };
-        self.stats.bytes.add(payload.len() as u64);
-        if self.prefilter.verdict(payload) == Verdict::Drop {
-            self.stats.prefiltered.add(1);
-            let passed = track.mark.pass(offset);
-            self.check_mark(passed);
-            return;
-        }
-        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
-        let admitted = track.mark.admit(offset);
-        let cluster = match &self.cluster_from {
-            ClusterFrom::Topic => Some(slot.topic.to_string()),
-            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
-                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
-                    let value = String::from_utf8_lossy(header.value?).into_owned();
-                    (!value.is_empty()).then_some(value)
-                })
-            }),
-            ClusterFrom::None | ClusterFrom::Field(_) => None,
-        };
-        let start = self.batch.bytes.len();
-        self.batch.bytes.extend_from_slice(payload);
-        self.batch.candidates.push(Candidate {
-            ticket,
-            topic: Arc::clone(&slot.topic),
-            partition: slot.partition,
-            payload: start..self.batch.bytes.len(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
-            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
-            cluster,
-        });
-        self.in_flight_bytes += payload.len();
-        self.check_mark(admitted);
-        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
-            || self.batch.bytes.len() >= BATCH_MAX_BYTES
-        {
-            self.dispatch();
-        }
     }
 
     fn check_mark(&mut self, result: Result<(), crate::ingest::watermark::WatermarkError>) {
@@ -278,6 +201,9 @@ impl DetectHandler {
                 if let Some(mark) = product.alert {
                     self.marks.insert((settled.ticket, mark.id.clone()), mark);
                 }
+                if product.output.kind == OutputKind::DeadLetter {
+                    self.say_dead_letter(&product.output);
+                }
                 outputs += 1;
                 self.in_flight_bytes += product.output.size();
                 if let Err(error) = self.producer.send(product.output) {
@@ -290,6 +216,31 @@ impl DetectHandler {
                 self.check_mark(result);
             }
         }
+    }
+
+    /// One line in a while: where the latest unreadable record stood and why it was one.
+    fn say_dead_letter(&mut self, output: &Output) {
+        let now = clock::monotonic();
+        if self.dead_letter_said.is_some_and(|said| now - said < DEAD_LETTER_LOG_EVERY) {
+            return;
+        }
+        self.dead_letter_said = Some(now);
+        let header = |name: &str| {
+            let value = output.headers.iter().rev().find(|(key, _)| key == name);
+            value
+                .and_then(|(_, value)| value.as_deref())
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .unwrap_or_default()
+        };
+        tracing::warn!(
+            topic = header("kubetell-topic"),
+            partition = header("kubetell-partition"),
+            offset = header("kubetell-offset"),
+            class = header("kubetell-error-class"),
+            "a record goes to the dead letters: {} (said at most every {} s)",
+            header("kubetell-error"),
+            DEAD_LETTER_LOG_EVERY.as_secs()
+        );
     }
 
     fn pump(&mut self) {
@@ -330,32 +281,6 @@ impl DetectHandler {
         }
     }
 
-    /// Whether results or acknowledgements are still to come.
-    fn busy(&self) -> bool {
-        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
-    }
-
-    /// One look at everything but the source: results, acknowledgements, pauses, commits.
-    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
-        self.collect();
-        self.dispatch();
-        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
-        if full && !self.paused {
-            self.pause(consumer, true);
-        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
-            self.pause(consumer, false);
-        }
-        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
-            self.last_commit = clock::monotonic();
-            self.commit(consumer, None, CommitMode::Async);
-        }
-        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
-            self.confirm(consumer);
-            self.last_confirm = clock::monotonic();
-        }
-        self.stats.under_way.set(u64::from(self.busy()));
-    }
-
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let mut partitions = TopicPartitionList::new();
         for slot in self.slots.iter().filter(|slot| slot.track.is_some()) {
@@ -388,8 +313,7 @@ impl DetectHandler {
                 continue;
             }
             let offset = track.mark.committable();
-            let done = if sync { track.confirmed } else { track.asked };
-            if offset > done {
+            if offset > if sync { track.confirmed } else { track.asked } {
                 let added = offsets.add_partition_offset(
                     &slot.topic,
                     slot.partition,
@@ -408,7 +332,7 @@ impl DetectHandler {
             Ok(()) => {}
             Err(error) => {
                 // What was read will be read again by whoever comes next: repeats, no loss.
-                tracing::warn!(%error, "offsets could not be committed");
+                tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
                 self.ask_again();
             }
         }
@@ -538,10 +462,6 @@ impl DetectHandler {
         }
         Ok(explicit)
     }
-
-    pub fn take_fatal(&mut self) -> Option<HalfError> {
-        self.fatal.take()
-    }
 }
 
 impl GroupHandler for DetectHandler {
@@ -611,82 +531,100 @@ impl GroupHandler for DetectHandler {
                 slot.track = None;
             }
         }
+        // What was sent from these partitions may never be acknowledged. Should they come back
+        // here, their records are read again and their alerts must not count as told.
+        self.told = Told::new(TOLD_MAX_ALERTS);
         tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
         partitions.clone()
     }
-}
 
-/// The detect half's thread: until `stop` is set, then drains, commits and leaves the group.
-pub fn run(consumer: GroupConsumer<DetectHandler>, stop: &AtomicBool) -> Result<(), HalfError> {
-    let mut result = Ok(());
-    while !stop.load(Ordering::Relaxed) {
-        let busy = {
-            let mut handler = consumer.context().handler();
-            handler.turn(&consumer);
-            if let Some(error) = handler.take_fatal() {
-                result = Err(error);
-                break;
-            }
-            handler.busy()
+    /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
+    fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
+        let number = self.slot(message.topic(), message.partition());
+        let offset = message.offset();
+        let Some(slot) = self.slots.get_mut(number as usize) else { return Intake::More };
+        let Some(track) = slot.track.as_mut() else { return Intake::More };
+        if offset < track.mark.next() {
+            // Delivered again after a pause; it is under way or done already.
+            return Intake::More;
+        }
+        let payload = message.payload();
+        self.stats.under_way.set(1);
+        self.stats.records.add(1);
+        let Some(payload) = payload else {
+            self.stats.tombstones.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return Intake::More;
         };
-        if let Err(error) = poll_many(&consumer, busy) {
-            result = Err(error);
-            break;
+        self.stats.bytes.add(payload.len() as u64);
+        if self.prefilter.verdict(payload) == Verdict::Drop {
+            self.stats.prefiltered.add(1);
+            let passed = track.mark.pass(offset);
+            self.check_mark(passed);
+            return Intake::More;
         }
+        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
+        let admitted = track.mark.admit(offset);
+        let cluster = match &self.cluster_from {
+            ClusterFrom::Topic => Some(slot.topic.to_string()),
+            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
+                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
+                    let value = String::from_utf8_lossy(header.value?).into_owned();
+                    (!value.is_empty()).then_some(value)
+                })
+            }),
+            ClusterFrom::None | ClusterFrom::Field(_) => None,
+        };
+        let start = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(payload);
+        self.batch.candidates.push(Candidate {
+            ticket,
+            topic: Arc::clone(&slot.topic),
+            partition: slot.partition,
+            payload: start..self.batch.bytes.len(),
+            key: message.key().map(<[u8]>::to_vec),
+            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
+            cluster,
+        });
+        self.in_flight_bytes += payload.len();
+        self.check_mark(admitted);
+        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
+            || self.batch.bytes.len() >= BATCH_MAX_BYTES
+        {
+            self.dispatch();
+        }
+        if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }
-    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
-    // commits through the handler.
-    drop(consumer);
-    result
-}
 
-/// Polls until the source has nothing at hand or the turn is over.
-fn poll_many(consumer: &GroupConsumer<DetectHandler>, busy: bool) -> Result<(), HalfError> {
-    let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
-    for _ in 0..POLLS_A_TURN {
-        match consumer.poll(wait) {
-            None => return Ok(()),
-            Some(Ok(message)) => {
-                consumer.context().connection.reached();
-                let mut handler = consumer.context().handler();
-                handler.receive(&message);
-                if handler.in_flight_bytes >= handler.max_in_flight_bytes {
-                    return Ok(());
-                }
-            }
-            Some(Err(error)) => consumer_error(&error)?,
+    /// One look at everything but the source: results, acknowledgements, pauses, commits.
+    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
+        self.collect();
+        self.dispatch();
+        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
+        if full && !self.paused {
+            self.pause(consumer, true);
+        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
+            self.pause(consumer, false);
         }
-        wait = Duration::ZERO;
+        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
+            self.last_commit = clock::monotonic();
+            self.commit(consumer, None, CommitMode::Async);
+        }
+        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
+            self.confirm(consumer);
+            self.last_confirm = clock::monotonic();
+        }
+        self.stats.under_way.set(u64::from(self.busy()));
     }
-    Ok(())
-}
 
-/// Errors that `poll` returns: most pass by themselves and are only said.
-pub fn consumer_error(error: &KafkaError) -> Result<(), HalfError> {
-    match error {
-        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed,
-        ) => {
-            tracing::error!(%error, "the source can't be read; trying again");
-            Ok(())
-        }
-        // The client's own error callback says these, and not more often than is of use.
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::OperationTimedOut,
-        ) => {
-            tracing::debug!(%error, "reading the source failed; trying again");
-            Ok(())
-        }
-        _ => {
-            tracing::warn!(%error, "reading the source failed; trying again");
-            Ok(())
-        }
+    /// Whether results or acknowledgements are still to come.
+    fn busy(&self) -> bool {
+        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    fn take_fatal(&mut self) -> Option<HalfError> {
+        self.fatal.take()
     }
 }

@@ -6,7 +6,8 @@
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
@@ -14,6 +15,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
@@ -93,9 +95,77 @@ impl ConnectionLog {
     }
 }
 
-/// One half of the stream, as the group protocol sees it. Both calls happen inside `poll`, on the
-/// thread that polls, and have to be well under `max.poll.interval.ms`.
+/// What a client's background threads ran into, kept for whoever asks why a request failed: the
+/// request itself often only says that it timed out.
+#[derive(Clone, Default)]
+pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
+
+/// Errors kept of one client; the first ones tell the cause.
+const OVERHEARD_MAX: usize = 32;
+
+impl Overheard {
+    pub fn note(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.len() < OVERHEARD_MAX {
+            errors.push((code, reason.to_owned()));
+        }
+    }
+
+    /// The text of the first error with one of these codes.
+    pub fn find(&self, codes: &[RDKafkaErrorCode]) -> Option<String> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
+    }
+}
+
+impl ClientContext for Overheard {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for Overheard {}
+
+/// Why a half ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum HalfError {
+    #[error("the producer failed for good: {0}")]
+    Producer(String),
+    #[error("the consumer failed for good: {0}")]
+    Consumer(KafkaError),
+    /// Missing rights, or a state that does not fit the topics: for the operator to mend.
+    #[error("{message}")]
+    Configuration { message: String, hint: String },
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Whether a handler takes more records before its next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    More,
+    Enough,
+}
+
+/// One half of the stream, as the group protocol sees it. All calls happen on the thread that
+/// polls and have to be well under `max.poll.interval.ms`.
 pub trait GroupHandler: Send + Sized + 'static {
+    /// Looks at one record where librdkafka holds it.
+    fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake;
+    /// One look at everything but the source: results, acknowledgements, pauses, commits.
+    fn turn(&mut self, consumer: &GroupConsumer<Self>);
+    /// Whether something is under way, so that the next turn should come soon.
+    fn busy(&self) -> bool;
+    /// Why the half can't go on, once.
+    fn take_fatal(&mut self) -> Option<HalfError>;
+    /// Records were deleted before they were read, of a partition that is not named. Only a
+    /// handler whose client has `auto.offset.reset=error` hears of it.
+    fn overtaken(&mut self) {}
+
     /// Has to answer by `incremental_assign`, with explicit offsets. It may take fewer partitions
     /// than it was given, or none, and the others later.
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList);
@@ -161,6 +231,104 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
                     tracing::error!(%error, "partitions could not be given back");
                 }
             }
+        }
+    }
+}
+
+/// How often the success of commits is looked up. librdkafka reports an asynchronous commit only
+/// to a callback in C, which rdkafka's consumers do not set.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Records polled between two turns.
+const POLLS_A_TURN: usize = 2_000;
+/// Waits of `poll`: short while something is under way, long when nothing is.
+const POLL_BUSY: Duration = Duration::from_millis(1);
+const POLL_IDLE: Duration = Duration::from_millis(20);
+
+/// A half's thread: until `stop` is set, then drains, commits and leaves the group.
+///
+/// # Errors
+/// What the handler says it can't go on for, and what librdkafka calls fatal.
+pub fn run_member<H: GroupHandler>(
+    consumer: GroupConsumer<H>,
+    stop: &AtomicBool,
+) -> Result<(), HalfError> {
+    let mut result = Ok(());
+    while !stop.load(Ordering::Relaxed) {
+        let busy = {
+            let mut handler = consumer.context().handler();
+            handler.turn(&consumer);
+            if let Some(error) = handler.take_fatal() {
+                result = Err(error);
+                break;
+            }
+            handler.busy()
+        };
+        if let Err(error) = poll_many(&consumer, busy) {
+            result = Err(error);
+            break;
+        }
+    }
+    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
+    // commits through the handler.
+    drop(consumer);
+    result
+}
+
+/// Polls until the source has nothing at hand, the handler has enough, or the turn is over.
+fn poll_many<H: GroupHandler>(consumer: &GroupConsumer<H>, busy: bool) -> Result<(), HalfError> {
+    let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
+    for _ in 0..POLLS_A_TURN {
+        match consumer.poll(wait) {
+            None => return Ok(()),
+            Some(Ok(message)) => {
+                consumer.context().connection.reached();
+                if consumer.context().handler().receive(&message) == Intake::Enough {
+                    return Ok(());
+                }
+            }
+            Some(Err(error)) => poll_failed(consumer, &error)?,
+        }
+        wait = Duration::ZERO;
+    }
+    Ok(())
+}
+
+/// Errors that `poll` returns: most pass by themselves and are only said.
+fn poll_failed<H: GroupHandler>(
+    consumer: &GroupConsumer<H>,
+    error: &KafkaError,
+) -> Result<(), HalfError> {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed,
+        ) => Err(HalfError::Configuration {
+            message: format!("no right to read: {error}"),
+            hint: "grant the principal of `kafka.properties` the operation `Read` on the source \
+                   and observations topics and on both consumer groups"
+                .to_owned(),
+        }),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+        ) => {
+            consumer.context().handler().overtaken();
+            Ok(())
+        }
+        // The client's own error callback says these, and not more often than is of use.
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut,
+        ) => {
+            tracing::debug!(%error, "reading failed; trying again");
+            Ok(())
+        }
+        _ => {
+            tracing::warn!(%error, "reading failed; trying again");
+            Ok(())
         }
     }
 }

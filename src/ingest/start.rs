@@ -6,42 +6,90 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::clock;
 use crate::config::{Config, Start};
-use crate::ingest::kafka::group_config;
-use crate::topics::{Problem, TopicsError};
+use crate::ingest::kafka::{Overheard, group_config};
+use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_credentials};
 
-const REQUEST_MAX: Duration = Duration::from_secs(30);
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// `partitions` are the source topics with their partition counts.
+/// `partitions` are the source topics with their partition counts. A group coordinator that is
+/// moving or loading is waited for.
 pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
-    let group = &config.kafka.group_id;
+    patiently(|| attempt(config, partitions))
+}
+
+/// Whether this principal may use a group. The answer of a moving coordinator is waited for.
+pub fn check_group(config: &Config, group: &str, topic: &str) -> Result<(), TopicsError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, 0);
+    patiently(|| committed(config, group, asked.clone()).map(|_| ()))
+}
+
+fn patiently(mut attempt: impl FnMut() -> Result<(), TopicsError>) -> Result<(), TopicsError> {
+    let deadline = clock::monotonic() + CONNECT_MAX;
+    loop {
+        match attempt() {
+            Err(TopicsError::Unreachable { reason, .. }) if clock::monotonic() < deadline => {
+                tracing::debug!(reason, "the group's coordinator does not answer yet");
+                std::thread::park_timeout(RETRY_AFTER);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A client of the group that has not joined it, and the group's offsets.
+fn committed(
+    config: &Config,
+    group: &str,
+    asked: TopicPartitionList,
+) -> Result<(BaseConsumer<Overheard>, TopicPartitionList), TopicsError> {
     let client = group_config(&config.client_config(), group, "error");
-    let consumer: BaseConsumer<DefaultConsumerContext> =
-        client.create().map_err(TopicsError::Client)?;
+    let overheard = Overheard::default();
+    let consumer: BaseConsumer<Overheard> =
+        client.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
+    let refused = |error: &KafkaError| {
+        error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+    };
+    let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
+        // The look-up of the coordinator is refused in the background; the request times out.
+        while let Some(Err(error)) = consumer.poll(Duration::from_millis(50)) {
+            overheard.note(&error, &error.to_string());
+        }
+        if refused(&error)
+            || overheard.find(&[RDKafkaErrorCode::GroupAuthorizationFailed]).is_some()
+        {
+            no_group_right(group)
+        } else if let Some(problem) = refused_credentials(&overheard) {
+            TopicsError::Problems(vec![problem])
+        } else {
+            unreachable(config, &error)
+        }
+    })?;
+    let unauthorized =
+        |element: &TopicPartitionListElem<'_>| element.error().is_err_and(|error| refused(&error));
+    if committed.elements().iter().any(unauthorized) {
+        return Err(no_group_right(group));
+    }
+    Ok((consumer, committed))
+}
+
+fn attempt(config: &Config, partitions: &[(String, usize)]) -> Result<(), TopicsError> {
+    let group = &config.kafka.group_id;
     let mut asked = TopicPartitionList::new();
     for (topic, count) in partitions {
         for partition in 0..*count {
             asked.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
         }
     }
-    let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            no_group_right(group)
-        } else {
-            unreachable(config, &error)
-        }
-    })?;
-    if committed.elements().iter().any(|element| {
-        element.error().is_err_and(|error| {
-            error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
-        })
-    }) {
-        return Err(no_group_right(group));
-    }
+    let (consumer, committed) = committed(config, group, asked)?;
     if committed.elements().iter().any(|element| matches!(element.offset(), Offset::Offset(_))) {
         return Ok(());
     }
@@ -79,9 +127,7 @@ pub fn commit_start(config: &Config, partitions: &[(String, usize)]) -> Result<(
 fn no_group_right(group: &str) -> TopicsError {
     TopicsError::Problems(vec![Problem {
         message: format!("no right to use the consumer group `{group}`"),
-        hint: format!(
-            "grant the principal of `kafka.properties` the operation `Read` on the groups `{group}` and `{group}-terms`"
-        ),
+        hint: "grant the principal of `kafka.properties` the operation `Read` on it".to_owned(),
     }])
 }
 

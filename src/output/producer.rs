@@ -17,7 +17,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use crate::clock;
-use crate::ingest::kafka::ConnectionLog;
+use crate::ingest::kafka::{ConnectionLog, HalfError};
 
 /// How many messages may stand in librdkafka's queue; as many outputs again may wait in ours.
 const QUEUE_MAX_MESSAGES: usize = 50_000;
@@ -126,8 +126,26 @@ impl ProducerContext for Context {
 
 /// The producer can't go on; the process has to start anew.
 #[derive(Debug, thiserror::Error)]
-#[error("the producer failed for good: {0}")]
-pub struct ProducerFatal(String);
+pub enum ProducerFatal {
+    #[error("the producer failed for good: {0}")]
+    Client(String),
+    #[error("no right to write to the topic `{topic}`")]
+    NoRight { topic: String },
+}
+
+impl From<ProducerFatal> for HalfError {
+    fn from(error: ProducerFatal) -> Self {
+        match error {
+            ProducerFatal::NoRight { topic } => HalfError::Configuration {
+                message: format!("no right to write to the topic `{topic}`"),
+                hint: format!(
+                    "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
+                ),
+            },
+            ProducerFatal::Client(reason) => HalfError::Producer(reason),
+        }
+    }
+}
 
 pub struct OutputProducer {
     producer: ThreadedProducer<Context>,
@@ -233,9 +251,12 @@ impl OutputProducer {
         front: bool,
     ) -> Result<(), ProducerFatal> {
         if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return Err(ProducerFatal(reason));
+            return Err(ProducerFatal::Client(reason));
         }
         let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+            return Err(ProducerFatal::NoRight { topic: output.topic.to_string() });
+        }
         let too_large = code == Some(RDKafkaErrorCode::MessageSizeTooLarge);
         let reduced = reduced || (too_large && output.reduced.is_some());
         if code != Some(RDKafkaErrorCode::QueueFull) {

@@ -69,6 +69,19 @@ pub fn alert(document: &Document, colours: bool) -> String {
     out
 }
 
+/// One line for an alert that was shown before and now tells its outcome.
+pub fn revision(document: &Document, colours: bool) -> String {
+    let paint = Paint { colours };
+    format!(
+        "{}  {}  {}  outcome {} (revision {})\n",
+        paint.with(DIM, "REVISED "),
+        shown(&document.timestamp),
+        shown(&document.event.id),
+        outcome(document),
+        document.kubetell.revision
+    )
+}
+
 /// How the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {

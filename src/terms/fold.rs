@@ -267,3 +267,7 @@ fn is_learning(state: &PartitionState, append_ms: i64, observation: &Observation
         .and_then(|marker| marker.learning_starts.get(&observation.terms_version));
     start.is_none_or(|start| append_ms < start.saturating_add(observation.learning_ms))
 }
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

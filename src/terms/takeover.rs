@@ -73,7 +73,8 @@ pub fn plan(committed: Option<&Committed>, view: Option<&View>, log: &Log, now_m
             gap: 0,
         };
     };
-    let gap = u64::try_from(log.start - committed).unwrap_or(0);
+    // What a view has folded is not lost to the state, whatever became of the records.
+    let gap = u64::try_from(log.start - committed.max(view.unwrap_or(0))).unwrap_or(0);
     let from = view.unwrap_or(log.start).max(log.start);
     Plan {
         keep_view: view.is_some(),
@@ -155,13 +156,14 @@ mod tests {
         check(None, None, log(5, 120, "a"), (false, 5, fresh, None, 0));
         check(None, Some((100, "a")), log(5, 120, "a"), (false, 5, fresh, None, 0));
         check(Some((0, "")), None, log(0, 0, ""), (false, 0, fresh, None, 0));
-        // The offset fell out of the log: a gap, which is counted.
+        // The offset fell out of the log: a gap, as far as no view has folded it.
         check(
             Some((90, "a")),
             Some((95, "a")),
             log(100, 120, "a"),
-            (true, 100, below(100), Some(90), 10),
+            (true, 100, below(100), Some(90), 5),
         );
+        check(Some((90, "a")), None, log(100, 120, "a"), (false, 100, below(100), Some(90), 10));
     }
 
     #[test]

@@ -175,3 +175,25 @@ pub fn masked(text: &str) -> String {
         pattern.replace_all(&text, *name).into_owned()
     })
 }
+
+/// A finished read of a secret by a user of its own, as one bare event.
+pub fn secret_event(audit_id: &str, user: &str) -> Vec<u8> {
+    serde_json::json!({
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": audit_id,
+        "stage": "ResponseComplete",
+        "requestURI": "/api/v1/namespaces/n/secrets/s",
+        "verb": "get",
+        "user": { "username": user, "groups": ["system:authenticated"] },
+        "sourceIPs": ["203.0.113.9"],
+        "userAgent": "curl/8.5.0",
+        "objectRef": { "resource": "secrets", "namespace": "n", "name": "s", "apiVersion": "v1" },
+        "responseStatus": { "code": 200 },
+        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
+        "stageTimestamp": "2026-03-01T08:00:01.000000Z"
+    })
+    .to_string()
+    .into_bytes()
+}

@@ -72,6 +72,7 @@ impl Broker {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("linger.ms", "1")
+            .set("message.max.bytes", "50000000")
             .set("queue.buffering.max.messages", "1000000")
             .create_with_context(failures.clone())
             .unwrap();

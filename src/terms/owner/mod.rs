@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -16,35 +15,29 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::alert::{self, FirstSeen, Origin};
 use crate::clock;
-use crate::detect::pool::alert_output;
-use crate::detect::runner::{CONFIRM_EVERY, CONFIRM_TIMEOUT, HalfError, consumer_error};
-use crate::ingest::kafka::{GroupConsumer, GroupHandler};
+use crate::ingest::kafka::{
+    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake,
+};
 use crate::ingest::watermark::{Watermark, WatermarkError};
-use crate::limits;
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
-use crate::terms::fold::{self, Batch, Decision, OutboxRecord, PartitionState, Verdict};
-use crate::terms::observation::Observation;
-use crate::terms::record::{self, HASH_VERSION, Marker, Record};
+use crate::terms::fold::PartitionState;
+use crate::terms::record::{self, Marker, Record};
 use crate::terms::restore::{Epochs, Request, Restored};
 use crate::terms::store::{Store, StoreError};
-use crate::terms::takeover::has_been_away;
+
+mod marker;
+mod step;
 
 /// Records folded into one write.
 const BATCH_RECORDS: usize = 500;
 /// Alerts under way before reading stops.
 const OUTSTANDING_MAX: usize = 10_000;
-const POLLS_A_TURN: usize = 1_000;
-const POLL_BUSY: Duration = Duration::from_millis(1);
-const POLL_IDLE: Duration = Duration::from_millis(20);
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
 const SWEEP_ENTRIES: usize = 2_000;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long a step waits for a marker's acknowledgement before it is tried again.
-const MARKER_MAX: Duration = Duration::from_secs(10);
 
 struct Pending {
     offset: i64,
@@ -66,6 +59,8 @@ struct Active {
     expected: i64,
     /// The last marker appended by this owner, folded or not.
     appended: Option<Marker>,
+    /// When, by this machine's clock: what paces appending it again.
+    appended_ms: i64,
     /// Clock since boot at the last step, and at the takeover, milliseconds.
     last_step_boot_ms: i64,
     begun_boot_ms: i64,
@@ -211,274 +206,6 @@ impl FirstSeenHandler {
         }
     }
 
-    /// Takes a record in, to be folded with others.
-    fn receive(&mut self, message: &BorrowedMessage<'_>) {
-        let (partition, offset) = (message.partition(), message.offset());
-        let stats = Arc::clone(&self.stats);
-        let Some(active) = self.active(partition) else { return };
-        if offset < active.expected {
-            return;
-        }
-        active.expected = offset + 1;
-        let record = match record::decode(message.key(), message.payload()) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                stats.poison.add(1);
-                tracing::warn!(partition, offset, %error,
-                    "a record of the observations topic was passed over");
-                None
-            }
-        };
-        let append_ms = message.timestamp().to_millis().unwrap_or(0);
-        active.queue.push_back(Pending { offset, append_ms, record });
-        if active.queue.len() >= BATCH_RECORDS {
-            self.step(partition);
-        }
-    }
-
-    /// Folds what a partition has taken in, writes the state, sends what was raised.
-    fn step(&mut self, partition: i32) {
-        let now_boot_ms = clock::since_boot_ms();
-        // Taken out for the step, so that the rest of the half can be called meanwhile.
-        if self.active(partition).is_none() {
-            return;
-        }
-        let Some(Owned::Active(mut active)) = self.owned.remove(&partition) else { return };
-        let catching_up = active.state.next < active.log_end;
-        if has_been_away(active.last_step_boot_ms, now_boot_ms)
-            || catching_up && has_been_away(active.begun_boot_ms, now_boot_ms)
-        {
-            tracing::warn!(
-                partition,
-                "this instance was away for longer than the protocol allows; taking the partition over anew"
-            );
-            self.take_over(partition);
-            return;
-        }
-        active.last_step_boot_ms = now_boot_ms;
-        let mut batch = Batch {
-            state: active.state.clone(),
-            prune_below: Some(active.commit_confirmed),
-            ..Batch::default()
-        };
-        let mut outputs: Vec<(i64, Vec<Output>)> = Vec::new();
-        while let Some(pending) = active.queue.pop_front() {
-            match self.fold_one(partition, &mut active, &mut batch, &pending) {
-                Ok(raised) => outputs.push((pending.offset, raised)),
-                Err(StepError::MarkerLate) => {
-                    active.queue.push_front(pending);
-                    break;
-                }
-                Err(StepError::Store(error)) => {
-                    // What was folded so far is in memory only: it is folded again later.
-                    self.storage(error);
-                    return;
-                }
-                Err(StepError::Encode(error)) => {
-                    self.fail(HalfError::Internal(error));
-                    return;
-                }
-            }
-        }
-        if batch.state.next != active.state.next
-            && let Err(error) = self.store.apply(partition, active.epoch, &batch)
-        {
-            self.storage(error);
-            return;
-        }
-        active.state = batch.state;
-        let epoch = active.epoch;
-        for (offset, raised) in outputs {
-            let result = self.send_all(&mut active.mark, offset, raised);
-            self.check_mark(result);
-        }
-        if active.state.marker.as_ref().is_some_and(|marker| marker.partitions != self.partitions) {
-            self.refuse_partition_count(&active.state);
-        }
-        if active.state.marker_owed
-            && active.appended.as_ref() != active.state.marker.as_ref()
-            && let Some(marker) = active.state.marker.clone()
-        {
-            // Until it is acknowledged nothing behind it is committed; a later step tries again.
-            self.append_marker(partition, epoch, &mut active, marker);
-        }
-        self.owned.insert(partition, Owned::Active(active));
-    }
-
-    fn send_all(
-        &mut self,
-        mark: &mut Watermark,
-        offset: i64,
-        outputs: Vec<Output>,
-    ) -> Result<(), WatermarkError> {
-        if outputs.is_empty() {
-            return mark.pass(offset);
-        }
-        mark.admit(offset)?;
-        mark.settle(offset, u32::try_from(outputs.len()).unwrap_or(u32::MAX))?;
-        for output in outputs {
-            if let Err(error) = self.producer.send(output) {
-                self.fail(error.into());
-            }
-        }
-        Ok(())
-    }
-
-    fn fold_one(
-        &mut self,
-        partition: i32,
-        active: &mut Active,
-        batch: &mut Batch,
-        pending: &Pending,
-    ) -> Result<Vec<Output>, StepError> {
-        let Some(record) = &pending.record else {
-            fold::pass(batch, pending.offset, pending.append_ms);
-            return Ok(Vec::new());
-        };
-        if let Record::Observation { observation, .. } = record
-            && let Some(marker) = self.missing_marker(&batch.state, active, observation, pending)
-            && !self.append_marker(partition, active.epoch, active, marker)
-        {
-            return Err(StepError::MarkerLate);
-        }
-        let store = Arc::clone(&self.store);
-        let decision = fold::fold(batch, pending.offset, pending.append_ms, record, |key| {
-            store.entry(partition, key)
-        })?;
-        let Record::Observation { observation, .. } = record else { return Ok(Vec::new()) };
-        self.stats.terms_folded.add(1);
-        if decision.verdict == Verdict::Silent {
-            self.stats.learned.add(1);
-        }
-        if !decision.raises() {
-            return Ok(Vec::new());
-        }
-        let ticket = Ticket {
-            slot: u32::try_from(partition).unwrap_or(0),
-            epoch: active.epoch,
-            offset: pending.offset,
-        };
-        let output = self.alert(observation, decision, pending.append_ms, ticket)?;
-        batch.outbox.push((pending.offset, outbox_record(&output)));
-        Ok(vec![output])
-    }
-
-    fn alert(
-        &self,
-        observation: &Observation,
-        decision: Decision,
-        append_ms: i64,
-        ticket: Ticket,
-    ) -> Result<Output, StepError> {
-        let created_ms = clock::now_ms();
-        let is_revision = decision.verdict == Verdict::Revision;
-        let first_seen =
-            FirstSeen { first_event_id: decision.first_event_id.unwrap_or_default(), is_revision };
-        let origin = Origin {
-            instance: self.instance.to_string(),
-            created_ms,
-            latency_ms: Some((created_ms - append_ms).max(0)),
-        };
-        let alert = alert::from_observation(observation, &first_seen, &origin);
-        if is_revision {
-            self.stats.revisions.add(1);
-        }
-        self.stats.alerts.add(&alert.rule.id, 1);
-        if let Some(time) = observation.event_time_ms {
-            self.stats.event_to_alert.add(created_ms - time);
-        }
-        self.stats.append_to_alert.add(created_ms - append_ms);
-        alert_output(&alert, &self.alerts_topic, ticket)
-            .map_err(|error| StepError::Encode(error.to_string()))
-    }
-
-    /// The marker that has to stand in the log before this observation is folded.
-    fn missing_marker(
-        &self,
-        state: &PartitionState,
-        active: &Active,
-        observation: &Observation,
-        pending: &Pending,
-    ) -> Option<Marker> {
-        let latest = active.appended.as_ref().or(state.marker.as_ref());
-        let version = &observation.terms_version;
-        let known = latest.is_some_and(|marker| marker.learning_starts.contains_key(version));
-        let stale = state.marker.is_some()
-            && active.appended.is_none()
-            && pending.append_ms - state.marker_append_ms
-                > limits::observation_retention_ms(observation.window_ms) / 2;
-        if known && !stale && !state.lacks_learning_start(observation) {
-            return None;
-        }
-        if known && !stale && active.appended.is_some() {
-            // Appended and acknowledged, not folded yet: it stands at a higher offset.
-            return None;
-        }
-        let mut marker = match (latest, state.marker.as_ref()) {
-            (Some(latest), merged) => {
-                let mut marker = latest.clone();
-                for (version, start) in merged.iter().flat_map(|merged| &merged.learning_starts) {
-                    marker.learning_starts.entry(version.clone()).or_insert(*start);
-                }
-                marker
-            }
-            (None, _) => self.new_marker(),
-        };
-        marker.learning_starts.entry(version.clone()).or_insert(pending.append_ms);
-        Some(marker)
-    }
-
-    fn new_marker(&self) -> Marker {
-        Marker {
-            log_id: uuid::Uuid::new_v4().to_string(),
-            partitions: self.partitions,
-            hash_version: HASH_VERSION,
-            learning_starts: BTreeMap::new(),
-        }
-    }
-
-    /// Appends a marker and waits for its acknowledgement; `false` when it is late.
-    fn append_marker(
-        &mut self,
-        partition: i32,
-        epoch: u64,
-        active: &mut Active,
-        marker: Marker,
-    ) -> bool {
-        let payload = match record::marker_value(&marker) {
-            Ok(payload) => payload,
-            Err(error) => {
-                self.fail(HalfError::Internal(error.to_string()));
-                return false;
-            }
-        };
-        let slot = u32::try_from(partition).unwrap_or(0);
-        let output = Output {
-            kind: OutputKind::Marker,
-            topic: Arc::clone(&self.topic),
-            partition: Some(partition),
-            key: Some(record::marker_key().to_vec()),
-            payload: Some(payload),
-            headers: Vec::new(),
-            reduced: None,
-            ticket: Ticket { slot, epoch, offset: -1 },
-        };
-        self.markers_acknowledged.retain(|other| *other != partition);
-        if let Err(error) = self.producer.send(output) {
-            self.fail(error.into());
-            return false;
-        }
-        let deadline = clock::monotonic() + MARKER_MAX;
-        while clock::monotonic() < deadline && self.fatal.is_none() {
-            self.pump(Duration::from_millis(10), Some((partition, active)));
-            if self.markers_acknowledged.contains(&partition) {
-                active.appended = Some(marker);
-                return true;
-            }
-        }
-        false
-    }
-
     /// Collects acknowledgements. `apart` is a partition that is out of the map for a step.
     fn pump(&mut self, wait: Duration, mut apart: Option<(i32, &mut Active)>) {
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
@@ -543,6 +270,7 @@ impl FirstSeenHandler {
             queue: VecDeque::new(),
             expected: next,
             appended: None,
+            appended_ms: 0,
             last_step_boot_ms: clock::since_boot_ms(),
             begun_boot_ms,
             log_end,
@@ -574,7 +302,7 @@ impl FirstSeenHandler {
         for (offset, record) in resend {
             let slot = u32::try_from(partition).unwrap_or(0);
             let ticket = Ticket { slot, epoch, offset };
-            by_offset.entry(offset).or_default().push(to_output(
+            by_offset.entry(offset).or_default().push(step::to_output(
                 record,
                 &self.alerts_topic,
                 ticket,
@@ -590,33 +318,6 @@ impl FirstSeenHandler {
         }
         tracing::info!(partition, next, resent, "observations partition taken over");
         self.owned.insert(partition, Owned::Active(active));
-    }
-
-    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
-        self.send_requests();
-        self.give_up_reading(consumer);
-        while let Ok(restored) = self.restored.try_recv() {
-            self.activate(consumer, restored);
-        }
-        self.step_all();
-        self.pump(Duration::ZERO, None);
-        let full = self.producer.outstanding() >= OUTSTANDING_MAX;
-        if full != self.paused && (full || self.producer.outstanding() <= OUTSTANDING_MAX / 2) {
-            self.pause(consumer, full);
-        }
-        let now = clock::monotonic();
-        if now - self.last_commit >= COMMIT_EVERY {
-            self.last_commit = now;
-            self.commit(consumer, None, CommitMode::Async);
-        }
-        if now - self.last_confirm >= CONFIRM_EVERY {
-            self.confirm(consumer);
-            self.last_confirm = clock::monotonic();
-        }
-        if now - self.last_sweep >= SWEEP_EVERY {
-            self.last_sweep = now;
-            self.sweep();
-        }
     }
 
     /// Stops reading what is not active any more, before it can be taken over anew.
@@ -772,11 +473,6 @@ impl FirstSeenHandler {
         }
     }
 
-    fn busy(&self) -> bool {
-        self.producer.outstanding() > 0
-            || self.owned.values().any(|owned| matches!(owned, Owned::Restoring(_)))
-    }
-
     fn drain(&mut self, partitions: &TopicPartitionList) {
         let deadline = clock::monotonic() + DRAIN_MAX;
         self.step_all();
@@ -801,44 +497,6 @@ impl FirstSeenHandler {
             }
             self.pump(Duration::from_millis(20), None);
         }
-    }
-}
-
-enum StepError {
-    MarkerLate,
-    Store(StoreError),
-    Encode(String),
-}
-
-impl From<StoreError> for StepError {
-    fn from(error: StoreError) -> Self {
-        StepError::Store(error)
-    }
-}
-
-fn outbox_record(output: &Output) -> OutboxRecord {
-    OutboxRecord {
-        key: output.key.clone().unwrap_or_default(),
-        payload: output.payload.clone().unwrap_or_default(),
-        reduced: output.reduced.clone(),
-        headers: output
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().unwrap_or_default()))
-            .collect(),
-    }
-}
-
-fn to_output(record: OutboxRecord, topic: &Arc<str>, ticket: Ticket) -> Output {
-    Output {
-        kind: OutputKind::Alert,
-        topic: Arc::clone(topic),
-        partition: None,
-        key: Some(record.key),
-        payload: Some(record.payload),
-        headers: record.headers.into_iter().map(|(name, value)| (name, Some(value))).collect(),
-        reduced: record.reduced,
-        ticket,
     }
 }
 
@@ -880,43 +538,82 @@ impl GroupHandler for FirstSeenHandler {
             given.into_iter().filter(|partition| self.reading.remove(partition)).collect();
         self.list(taken)
     }
-}
 
-/// The first-seen half's thread: until `stop` is set, then drains, commits and leaves the group.
-pub fn run(consumer: GroupConsumer<FirstSeenHandler>, stop: &AtomicBool) -> Result<(), HalfError> {
-    let mut result = Ok(());
-    while !stop.load(Ordering::Relaxed) {
-        let busy = {
-            let mut handler = consumer.context().handler();
-            handler.turn(&consumer);
-            if let Some(error) = handler.fatal.take() {
-                result = Err(error);
-                break;
+    /// Takes a record in, to be folded with others.
+    fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
+        let (partition, offset) = (message.partition(), message.offset());
+        let stats = Arc::clone(&self.stats);
+        let Some(active) = self.active(partition) else { return Intake::More };
+        if offset < active.expected {
+            return Intake::More;
+        }
+        active.expected = offset + 1;
+        let record = match record::decode(message.key(), message.payload()) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                stats.poison.add(1);
+                tracing::warn!(partition, offset, %error,
+                    "a record of the observations topic was passed over");
+                None
             }
-            handler.busy()
         };
-        if let Err(error) = poll_many(&consumer, busy) {
-            result = Err(error);
-            break;
+        let append_ms = message.timestamp().to_millis().unwrap_or(0);
+        active.queue.push_back(Pending { offset, append_ms, record });
+        if active.queue.len() >= BATCH_RECORDS {
+            self.step(partition);
         }
+        Intake::More
     }
-    // Dropping the consumer leaves the group, which revokes through the handler.
-    drop(consumer);
-    result
-}
 
-fn poll_many(consumer: &GroupConsumer<FirstSeenHandler>, busy: bool) -> Result<(), HalfError> {
-    let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
-    for _ in 0..POLLS_A_TURN {
-        match consumer.poll(wait) {
-            None => return Ok(()),
-            Some(Ok(message)) => {
-                consumer.context().connection.reached();
-                consumer.context().handler().receive(&message);
-            }
-            Some(Err(error)) => consumer_error(&error)?,
+    fn turn(&mut self, consumer: &GroupConsumer<Self>) {
+        self.send_requests();
+        self.give_up_reading(consumer);
+        while let Ok(restored) = self.restored.try_recv() {
+            self.activate(consumer, restored);
         }
-        wait = Duration::ZERO;
+        self.step_all();
+        self.pump(Duration::ZERO, None);
+        let full = self.producer.outstanding() >= OUTSTANDING_MAX;
+        if full != self.paused && (full || self.producer.outstanding() <= OUTSTANDING_MAX / 2) {
+            self.pause(consumer, full);
+        }
+        let now = clock::monotonic();
+        if now - self.last_commit >= COMMIT_EVERY {
+            self.last_commit = now;
+            self.commit(consumer, None, CommitMode::Async);
+        }
+        if now - self.last_confirm >= CONFIRM_EVERY {
+            self.confirm(consumer);
+            self.last_confirm = clock::monotonic();
+        }
+        if now - self.last_sweep >= SWEEP_EVERY {
+            self.last_sweep = now;
+            self.sweep();
+            self.repeat_markers();
+        }
     }
-    Ok(())
+
+    fn busy(&self) -> bool {
+        self.producer.outstanding() > 0
+            || self.owned.values().any(|owned| matches!(owned, Owned::Restoring(_)))
+    }
+
+    fn overtaken(&mut self) {
+        tracing::warn!(
+            "records were deleted before they were read; taking all partitions over anew"
+        );
+        let active: Vec<i32> = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| matches!(owned, Owned::Active(_)))
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in active {
+            self.take_over(partition);
+        }
+    }
+
+    fn take_fatal(&mut self) -> Option<HalfError> {
+        self.fatal.take()
+    }
 }
