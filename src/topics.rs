@@ -500,8 +500,7 @@ mod tests {
         let mut add = |problem: Problem| {
             text.push_str(&format!("{}\n  hint: {}\n", problem.message, problem.hint));
         };
-        for ours in [false, true] {
-            let role = if ours { "alerts" } else { "source" };
+        for (role, ours) in [("source", false), ("alerts", true), ("observations", true)] {
             add(absent(role, "t", UnknownTopicOrPartition, ours));
             add(absent(role, "t", TopicAuthorizationFailed, ours));
         }

@@ -316,6 +316,16 @@ fn poll_failed<H: GroupHandler>(
             consumer.context().handler().overtaken();
             Ok(())
         }
+        // The client's own error callback says these, and not more often than is of use.
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut,
+        ) => {
+            tracing::debug!(%error, "reading failed; trying again");
+            Ok(())
+        }
         _ => {
             tracing::warn!(%error, "reading failed; trying again");
             Ok(())

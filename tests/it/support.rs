@@ -102,28 +102,6 @@ pub fn gzip_bomb() -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A finished read of a secret by a user of its own, as one bare event.
-pub fn secret_event(audit_id: &str, user: &str) -> Vec<u8> {
-    serde_json::json!({
-        "kind": "Event",
-        "apiVersion": "audit.k8s.io/v1",
-        "level": "Metadata",
-        "auditID": audit_id,
-        "stage": "ResponseComplete",
-        "requestURI": "/api/v1/namespaces/n/secrets/s",
-        "verb": "get",
-        "user": { "username": user, "groups": ["system:authenticated"] },
-        "sourceIPs": ["203.0.113.9"],
-        "userAgent": "curl/8.5.0",
-        "objectRef": { "resource": "secrets", "namespace": "n", "name": "s", "apiVersion": "v1" },
-        "responseStatus": { "code": 200 },
-        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
-        "stageTimestamp": "2026-03-01T08:00:01.000000Z"
-    })
-    .to_string()
-    .into_bytes()
-}
-
 /// What the rules found: audit ids of the execs, and the new terms.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -196,4 +174,26 @@ pub fn masked(text: &str) -> String {
     patterns.iter().fold(text.to_owned(), |text, (pattern, name)| {
         pattern.replace_all(&text, *name).into_owned()
     })
+}
+
+/// A finished read of a secret by a user of its own, as one bare event.
+pub fn secret_event(audit_id: &str, user: &str) -> Vec<u8> {
+    serde_json::json!({
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": audit_id,
+        "stage": "ResponseComplete",
+        "requestURI": "/api/v1/namespaces/n/secrets/s",
+        "verb": "get",
+        "user": { "username": user, "groups": ["system:authenticated"] },
+        "sourceIPs": ["203.0.113.9"],
+        "userAgent": "curl/8.5.0",
+        "objectRef": { "resource": "secrets", "namespace": "n", "name": "s", "apiVersion": "v1" },
+        "responseStatus": { "code": 200 },
+        "requestReceivedTimestamp": "2026-03-01T08:00:00.000000Z",
+        "stageTimestamp": "2026-03-01T08:00:01.000000Z"
+    })
+    .to_string()
+    .into_bytes()
 }
