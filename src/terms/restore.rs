@@ -5,7 +5,8 @@
 //! owner. Every write to the view carries the assignment's epoch, so a takeover that was
 //! cancelled by the next rebalance can't write any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -121,30 +122,58 @@ impl Restorer {
     /// Until the channel of requests closes.
     pub fn run(&self, requests: &Receiver<Request>, restored: &Sender<Restored>) {
         let mut reader = None;
-        for request in requests {
-            while !self.cancelled(request) {
-                match self.attempt(request, &mut reader) {
-                    Ok(done) => {
-                        if restored.send(done).is_err() {
-                            return;
-                        }
-                        break;
+        let mut queue = VecDeque::new();
+        loop {
+            if queue.is_empty() {
+                match requests.recv() {
+                    Ok(request) => queue.push_back(request),
+                    Err(_) => return,
+                }
+            }
+            queue.extend(requests.try_iter());
+            let Some(request) = queue.pop_front() else { continue };
+            if self.cancelled(request) {
+                continue;
+            }
+            match self.guarded(request, &mut reader) {
+                Ok(done) => {
+                    if restored.send(done).is_err() {
+                        return;
                     }
-                    Err(RestoreError::Cancelled) => break,
-                    Err(error) => {
-                        tracing::warn!(
-                            partition = request.partition, %error,
-                            "taking over a partition failed; trying again"
-                        );
-                        if let Some(reader) = &reader {
-                            let _ = Reader::poll(reader, RETRY_AFTER);
-                        } else {
-                            std::thread::park_timeout(RETRY_AFTER);
-                        }
+                }
+                Err(RestoreError::Cancelled) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        partition = request.partition, %error,
+                        "taking over a partition failed; trying again"
+                    );
+                    // The others first: one partition without a leader must not hold them up.
+                    queue.push_back(request);
+                    if let Some(reader) = &reader {
+                        let _ = Reader::poll(reader, RETRY_AFTER);
+                    } else {
+                        std::thread::park_timeout(RETRY_AFTER);
                     }
                 }
             }
         }
+    }
+
+    /// One attempt. A view that can't be read or that panics the database is cleared, so that the
+    /// next attempt folds it anew from the log.
+    fn guarded(
+        &self,
+        request: Request,
+        reader: &mut Option<Reader>,
+    ) -> Result<Restored, RestoreError> {
+        let attempt = AssertUnwindSafe(|| self.attempt(request, reader));
+        let result = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+            Err(StoreError::Storage("the database panicked".to_owned()).into())
+        });
+        if let Err(RestoreError::Store(StoreError::Corrupt(_) | StoreError::Storage(_))) = &result {
+            self.store.clear(request.partition, request.epoch)?;
+        }
+        result
     }
 
     fn cancelled(&self, request: Request) -> bool {
@@ -206,6 +235,8 @@ impl Restorer {
         tracing::debug!(partition, ?plan, ?log, "taking over");
         self.fold_silently(request, reader, &plan, end, &mut state)?;
         let acknowledged = match plan.committed {
+            // The outbox of a kept view covers also what the log has lost meanwhile.
+            Some(committed) if plan.keep_view => committed,
             Some(committed) => committed.max(start),
             None => state.next,
         };

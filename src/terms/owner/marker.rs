@@ -15,7 +15,7 @@ use crate::terms::observation::Observation;
 use crate::terms::record::{self, HASH_VERSION, Marker};
 
 /// How long a step waits for a marker's acknowledgement before it is tried again.
-const MARKER_MAX: Duration = Duration::from_secs(10);
+const MARKER_MAX: Duration = Duration::from_secs(2);
 
 impl FirstSeenHandler {
     /// The marker that has to stand in the log before this observation is folded.
@@ -87,7 +87,8 @@ impl FirstSeenHandler {
         }
     }
 
-    /// Appends a marker and waits for its acknowledgement; `false` when it is late.
+    /// Appends a marker and waits for its acknowledgement; `false` when it is late. One that was
+    /// late before is waited for again, not sent again.
     pub(super) fn append_marker(
         &mut self,
         partition: i32,
@@ -95,13 +96,42 @@ impl FirstSeenHandler {
         active: &mut Active,
         marker: Marker,
     ) -> bool {
-        let payload = match record::marker_value(&marker) {
+        let serial = match &active.unacknowledged {
+            Some((serial, sent)) if *sent == marker => *serial,
+            _ => {
+                let Some(serial) = self.send_marker(partition, epoch, &marker) else {
+                    return false;
+                };
+                active.unacknowledged = Some((serial, marker.clone()));
+                serial
+            }
+        };
+        let deadline = clock::monotonic() + MARKER_MAX;
+        loop {
+            if self.markers_acknowledged.remove(&serial) {
+                active.unacknowledged = None;
+                active.appended = Some(marker);
+                active.appended_ms = clock::now_ms();
+                return true;
+            }
+            if clock::monotonic() >= deadline || self.fatal.is_some() {
+                return false;
+            }
+            self.pump(Duration::from_millis(10), Some((partition, active)));
+        }
+    }
+
+    /// Sends a marker; the number by which its acknowledgement is known.
+    fn send_marker(&mut self, partition: i32, epoch: u64, marker: &Marker) -> Option<i64> {
+        let payload = match record::marker_value(marker) {
             Ok(payload) => payload,
             Err(error) => {
                 self.fail(HalfError::Internal(error.to_string()));
-                return false;
+                return None;
             }
         };
+        self.markers_sent += 1;
+        let serial = self.markers_sent;
         let slot = u32::try_from(partition).unwrap_or(0);
         let output = Output {
             kind: OutputKind::Marker,
@@ -111,22 +141,12 @@ impl FirstSeenHandler {
             payload: Some(payload),
             headers: Vec::new(),
             reduced: None,
-            ticket: Ticket { slot, epoch, offset: -1 },
+            ticket: Ticket { slot, epoch, offset: serial },
         };
-        self.markers_acknowledged.retain(|other| *other != partition);
         if let Err(error) = self.producer.send(output) {
             self.fail(error.into());
-            return false;
+            return None;
         }
-        let deadline = clock::monotonic() + MARKER_MAX;
-        while clock::monotonic() < deadline && self.fatal.is_none() {
-            self.pump(Duration::from_millis(10), Some((partition, active)));
-            if self.markers_acknowledged.contains(&partition) {
-                active.appended = Some(marker);
-                active.appended_ms = clock::now_ms();
-                return true;
-            }
-        }
-        false
+        Some(serial)
     }
 }

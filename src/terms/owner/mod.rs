@@ -23,7 +23,7 @@ use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 use crate::terms::fold::PartitionState;
-use crate::terms::record::{self, Marker, Record};
+use crate::terms::record::{self, HASH_VERSION, Marker, Record};
 use crate::terms::restore::{Epochs, Request, Restored};
 use crate::terms::store::{Store, StoreError};
 
@@ -33,6 +33,7 @@ mod step;
 /// Records folded into one write.
 const BATCH_RECORDS: usize = 500;
 /// Alerts under way before reading stops.
+const MARKERS_KEPT: usize = 10_000;
 const OUTSTANDING_MAX: usize = 10_000;
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
@@ -59,6 +60,8 @@ struct Active {
     expected: i64,
     /// The last marker appended by this owner, folded or not.
     appended: Option<Marker>,
+    /// A marker that was sent and not acknowledged in time, with its number.
+    unacknowledged: Option<(i64, Marker)>,
     /// When, by this machine's clock: what paces appending it again.
     appended_ms: i64,
     /// Clock since boot at the last step, and at the takeover, milliseconds.
@@ -93,8 +96,11 @@ pub struct FirstSeenHandler {
     reading: BTreeSet<i32>,
     epoch: u64,
     acknowledged: Vec<Arc<Output>>,
-    /// Markers acknowledged, by partition.
-    markers_acknowledged: Vec<i32>,
+    /// Numbers of the markers that were acknowledged and that nobody has asked for yet.
+    markers_acknowledged: BTreeSet<i64>,
+    markers_sent: i64,
+    /// The half has failed: what is left is to leave the group, without another step.
+    ended: bool,
     fatal: Option<HalfError>,
     last_commit: Instant,
     last_confirm: Instant,
@@ -134,7 +140,9 @@ impl FirstSeenHandler {
             reading: BTreeSet::new(),
             epoch: 0,
             acknowledged: Vec::new(),
-            markers_acknowledged: Vec::new(),
+            markers_acknowledged: BTreeSet::new(),
+            markers_sent: 0,
+            ended: false,
             fatal: None,
             last_commit: clock::monotonic(),
             last_confirm: clock::monotonic(),
@@ -220,7 +228,11 @@ impl FirstSeenHandler {
         for output in acknowledged.drain(..) {
             let partition = i32::try_from(output.ticket.slot).unwrap_or(-1);
             if output.kind == OutputKind::Marker {
-                self.markers_acknowledged.push(partition);
+                self.markers_acknowledged.insert(output.ticket.offset);
+                // Those of past assignments are never asked for.
+                while self.markers_acknowledged.len() > MARKERS_KEPT {
+                    self.markers_acknowledged.pop_first();
+                }
                 continue;
             }
             let active = match &mut apart {
@@ -236,17 +248,32 @@ impl FirstSeenHandler {
         self.acknowledged = acknowledged;
     }
 
-    fn refuse_partition_count(&mut self, state: &PartitionState) {
-        let (began, now) = (state.marker.as_ref().map_or(0, |m| m.partitions), self.partitions);
+    /// The partition count and the hash are part of the state: with others, users would be looked
+    /// for where they are not.
+    fn check_topology(&mut self, state: &PartitionState) -> bool {
+        let Some(marker) = &state.marker else { return true };
+        if marker.partitions == self.partitions && marker.hash_version == HASH_VERSION {
+            return true;
+        }
         let topic = Arc::clone(&self.topic);
+        let message = if marker.partitions == self.partitions {
+            format!(
+                "the log of `{topic}` was sharded by version {} of the hash, and this program has version {HASH_VERSION}",
+                marker.hash_version
+            )
+        } else {
+            format!(
+                "the observations topic `{topic}` has {} partitions, but its log began with {}: users have moved to other partitions and lost their history",
+                self.partitions, marker.partitions
+            )
+        };
         self.fail(HalfError::Configuration {
-            message: format!(
-                "the observations topic `{topic}` has {now} partitions, but its log began with {began}: users have moved to other partitions and lost their history"
-            ),
+            message,
             hint: format!(
                 "stop every instance, delete the topic `{topic}` and let it be made anew; its terms are then learned anew"
             ),
         });
+        false
     }
 
     /// Takes over what the restorer has finished.
@@ -257,8 +284,7 @@ impl FirstSeenHandler {
             Some(Owned::Restoring(current)) if *current == epoch => {}
             _ => return,
         }
-        if state.marker.as_ref().is_some_and(|marker| marker.partitions != self.partitions) {
-            self.refuse_partition_count(&state);
+        if !self.check_topology(&state) {
             return;
         }
         let next = state.next;
@@ -270,8 +296,10 @@ impl FirstSeenHandler {
             queue: VecDeque::new(),
             expected: next,
             appended: None,
+            unacknowledged: None,
             appended_ms: 0,
-            last_step_boot_ms: clock::since_boot_ms(),
+            // Since then others may have owned the partition.
+            last_step_boot_ms: begun_boot_ms,
             begun_boot_ms,
             log_end,
             sweep_cursor: None,
@@ -475,7 +503,9 @@ impl FirstSeenHandler {
 
     fn drain(&mut self, partitions: &TopicPartitionList) {
         let deadline = clock::monotonic() + DRAIN_MAX;
-        self.step_all();
+        for element in partitions.elements() {
+            self.step(element.partition());
+        }
         loop {
             let under_way: usize = partitions
                 .elements()
@@ -520,7 +550,7 @@ impl GroupHandler for FirstSeenHandler {
         partitions: &TopicPartitionList,
         lost: bool,
     ) -> TopicPartitionList {
-        if !lost {
+        if !lost && !self.ended {
             self.drain(partitions);
             self.commit(consumer, Some(partitions), CommitMode::Sync);
         }
@@ -614,6 +644,7 @@ impl GroupHandler for FirstSeenHandler {
     }
 
     fn take_fatal(&mut self) -> Option<HalfError> {
+        self.ended = self.ended || self.fatal.is_some();
         self.fatal.take()
     }
 }

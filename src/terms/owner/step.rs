@@ -86,6 +86,14 @@ impl FirstSeenHandler {
                     active.queue.push_front(pending);
                     break;
                 }
+                Err(StepError::Store(StoreError::Corrupt(what))) => {
+                    tracing::warn!(partition, what, "the view can't be read; folding it anew");
+                    if let Err(error) = self.store.clear(partition, active.epoch) {
+                        self.storage(error);
+                    }
+                    self.take_over(partition);
+                    return;
+                }
                 Err(StepError::Store(error)) => {
                     // What was folded so far is in memory only: it is folded again later.
                     self.storage(error);
@@ -109,9 +117,7 @@ impl FirstSeenHandler {
             let result = self.send_all(&mut active.mark, offset, raised);
             self.check_mark(result);
         }
-        if active.state.marker.as_ref().is_some_and(|marker| marker.partitions != self.partitions) {
-            self.refuse_partition_count(&active.state);
-        }
+        self.check_topology(&active.state);
         if active.state.marker_owed
             && active.appended.as_ref() != active.state.marker.as_ref()
             && let Some(marker) = active.state.marker.clone()
@@ -162,7 +168,15 @@ impl FirstSeenHandler {
         let decision = fold::fold(batch, pending.offset, pending.append_ms, record, |key| {
             store.entry(partition, key)
         })?;
-        let Record::Observation { observation, .. } = record else { return Ok(Vec::new()) };
+        let Record::Observation { observation, .. } = record else {
+            if let Record::Marker(marker) = record
+                && active.appended.as_ref() == Some(marker)
+            {
+                // Folded: from here on the state knows it, and what comes behind it may lack it.
+                active.appended = None;
+            }
+            return Ok(Vec::new());
+        };
         self.stats.terms_folded.add(1);
         if decision.verdict == Verdict::Silent {
             self.stats.learned.add(1);
