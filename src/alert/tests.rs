@@ -207,6 +207,9 @@ fn keys_that_an_index_refuses_are_renamed() {
     );
     // A value and an object at once.
     check(r#"{"a":["1"],"a.b":["2"],"a.b.c":["3"]}"#, r#"{"a":["1"],"a_b":["2"],"a_b_c":["3"]}"#);
+    // An object in an object, deeper than an index allows.
+    check(r#"{"a.b.c.d.e.f.g.h.i.j.k.l":["1"]}"#, r#"{"a.b.c.d.e.f.g.h.i.j.k.l":["1"]}"#);
+    check(r#"{"a.b.c.d.e.f.g.h.i.j.k.l.m":["1"]}"#, r#"{"a_b_c_d_e_f_g_h_i_j_k_l_m":["1"]}"#);
     check(r#"{"a":[{"b\u0000":{" ":1}}]}"#, r#"{"a":[{"b_":{"_":1}}]}"#);
 }
 
