@@ -570,3 +570,24 @@ fn a_reduced_alert_is_small_and_says_so() {
     assert_eq!(reduced["kubetell"]["reduced"], Value::Bool(true));
     assert_eq!(reduced["event"]["id"], Value::String(alert.id.clone()));
 }
+
+#[test]
+fn no_part_of_an_event_makes_a_reduced_alert_large() {
+    let large = "\u{1}".repeat(400_000);
+    let mut finding = fixtures::shell_exec();
+    finding.exec.argv = vec![large[..8_192].to_owned(); 64];
+    finding.exec.text = finding.exec.argv.join(" ");
+    finding.exec.container = Some(large.clone());
+    finding.exec.pod = Some(large.clone());
+    finding.event.verb = Some(large.clone().into());
+    let mut observation = fixtures::secret_read("ResponseComplete");
+    observation.terms = vec![large; 3];
+    for alert in [
+        from_finding(&finding, &origin()),
+        from_observation(&observation, &fixtures::first_seen(false), &origin()),
+    ] {
+        let reduced = alert.to_reduced_json().unwrap();
+        schema::assert_valid(&reduced);
+        assert!(reduced.len() <= crate::alert::shrink::REDUCED_MAX_BYTES);
+    }
+}

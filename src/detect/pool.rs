@@ -242,6 +242,12 @@ impl Worker {
         observation: &Observation,
     ) -> Result<Product, serde_json::Error> {
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
+        let payload = record::value(observation)?;
+        let reduced = if payload.len() > REDUCED_ABOVE_BYTES {
+            Some(record::reduced_value(observation)?)
+        } else {
+            None
+        };
         Ok(Product {
             alert: None,
             output: Output {
@@ -249,16 +255,16 @@ impl Worker {
                 topic: Arc::clone(&self.observations_topic),
                 partition: Some(i32::try_from(partition).unwrap_or(0)),
                 key: Some(record::key(observation)),
-                payload: Some(record::value(observation)?),
+                payload: Some(payload),
                 headers: Vec::new(),
-                reduced: None,
+                reduced,
                 ticket: candidate.ticket,
             },
         })
     }
 }
 
-/// Alerts over this size carry a smaller form for brokers that refuse them. Kafka's default for
+/// Alerts and observations over this size carry a smaller form for brokers that refuse them. Kafka's default for
 /// `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
 const REDUCED_ABOVE_BYTES: usize = 900_000;
 

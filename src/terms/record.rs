@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::alert::shrink;
 use crate::terms::observation::Observation;
 
 /// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
@@ -79,6 +80,17 @@ pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(observation)
 }
 
+/// The value with the event cut, for brokers that refuse the whole. What decides (the terms, the
+/// identity) stays whole, so that it means the same.
+pub fn reduced_value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
+    let event = shrink::shrunk(serde_json::to_value(&observation.event)?);
+    let mut value = serde_json::to_value(observation)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("event".to_owned(), event);
+    }
+    serde_json::to_vec(&value)
+}
+
 pub fn marker_value(marker: &Marker) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(marker)
 }
@@ -107,4 +119,29 @@ pub fn partition_for(shard_key: &str, partitions: u32) -> u32 {
     first.copy_from_slice(&digest[..8]);
     let partitions = u64::from(partitions.max(1));
     u32::try_from(u64::from_be_bytes(first) % partitions).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::fixtures;
+    use crate::audit::event::Text;
+
+    #[test]
+    fn a_reduced_observation_is_small_and_means_the_same() {
+        let mut observation = fixtures::secret_read("ResponseComplete");
+        observation.event.source_ips = Some(vec![Text::from("10.0.0.1"); 200_000]);
+        observation.event.request_uri = Some("\u{1}".repeat(300_000).into());
+        let reduced = reduced_value(&observation).unwrap();
+        assert!(reduced.len() < 600_000, "{}", reduced.len());
+        let Ok(Record::Observation { observation: read, .. }) =
+            decode(Some(&key(&observation)), Some(&reduced))
+        else {
+            panic!("no observation")
+        };
+        assert_eq!(read.terms, observation.terms);
+        assert_eq!(read.event_id, observation.event_id);
+        assert_eq!(read.event.verb, observation.event.verb);
+        assert_eq!(read.event.stage, observation.event.stage);
+    }
 }
