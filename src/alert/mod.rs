@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod id;
 mod message;
 pub mod schema;
+pub mod shrink;
 #[cfg(test)]
 mod tests;
 pub mod visible;
@@ -121,7 +122,8 @@ impl Alert {
     /// # Errors
     /// As [`to_json`](Self::to_json).
     pub fn to_reduced_json(&self) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_vec(&self.document.reduced())
+        serde_json::to_value(self.document.reduced())
+            .and_then(|document| serde_json::to_vec(&shrink::shrunk(document)))
             .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
     }
 

@@ -207,6 +207,9 @@ fn keys_that_an_index_refuses_are_renamed() {
     );
     // A value and an object at once.
     check(r#"{"a":["1"],"a.b":["2"],"a.b.c":["3"]}"#, r#"{"a":["1"],"a_b":["2"],"a_b_c":["3"]}"#);
+    // An object in an object, deeper than an index allows.
+    check(r#"{"a.b.c.d.e.f.g.h.i.j.k.l":["1"]}"#, r#"{"a.b.c.d.e.f.g.h.i.j.k.l":["1"]}"#);
+    check(r#"{"a.b.c.d.e.f.g.h.i.j.k.l.m":["1"]}"#, r#"{"a_b_c_d_e_f_g_h_i_j_k_l_m":["1"]}"#);
     check(r#"{"a":[{"b\u0000":{" ":1}}]}"#, r#"{"a":[{"b_":{"_":1}}]}"#);
 }
 
@@ -566,4 +569,25 @@ fn a_reduced_alert_is_small_and_says_so() {
     let reduced: Value = serde_json::from_slice(&reduced).unwrap();
     assert_eq!(reduced["kubetell"]["reduced"], Value::Bool(true));
     assert_eq!(reduced["event"]["id"], Value::String(alert.id.clone()));
+}
+
+#[test]
+fn no_part_of_an_event_makes_a_reduced_alert_large() {
+    let large = "\u{1}".repeat(400_000);
+    let mut finding = fixtures::shell_exec();
+    finding.exec.argv = vec![large[..8_192].to_owned(); 64];
+    finding.exec.text = finding.exec.argv.join(" ");
+    finding.exec.container = Some(large.clone());
+    finding.exec.pod = Some(large.clone());
+    finding.event.verb = Some(large.clone().into());
+    let mut observation = fixtures::secret_read("ResponseComplete");
+    observation.terms = vec![large; 3];
+    for alert in [
+        from_finding(&finding, &origin()),
+        from_observation(&observation, &fixtures::first_seen(false), &origin()),
+    ] {
+        let reduced = alert.to_reduced_json().unwrap();
+        schema::assert_valid(&reduced);
+        assert!(reduced.len() <= crate::alert::shrink::REDUCED_MAX_BYTES);
+    }
 }

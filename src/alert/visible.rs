@@ -21,26 +21,35 @@ pub fn quoted(text: &str, max_chars: usize) -> String {
 }
 
 /// The beginning of a long text and the surroundings of the byte range `focus`, so that a match
-/// is not hidden behind padding. The result is raw: pass it on to [`visible`] or [`quoted`]
-/// with the same bound.
+/// is not hidden behind padding, not even padding that grows when it is escaped. The result is
+/// raw: pass it on to [`visible`] or [`quoted`] with the same bound.
 pub fn excerpt(text: &str, focus: Option<std::ops::Range<usize>>, max_chars: usize) -> String {
-    let short = text.char_indices().nth(max_chars).is_none();
+    let short = text_that_fits(text.chars(), max_chars) == text.len();
     let Some(focus) = focus.filter(|_| !short) else { return text.to_owned() };
     let Some(before) = text.get(..focus.start) else { return text.to_owned() };
-    let head_chars = max_chars / 4;
-    let lead_chars = max_chars / 4;
-    let skipped_from = byte_of_char(text, head_chars);
-    // The last `lead_chars` characters before the match, found from its end.
-    let window_from =
-        before.char_indices().rev().nth(lead_chars.saturating_sub(1)).map_or(0, |(at, _)| at);
+    let skipped_from = text_that_fits(text.chars(), max_chars / 4);
+    // What stands before the match, found from its end.
+    let window_from = before.len() - text_that_fits(before.chars().rev(), max_chars / 4);
     if window_from <= skipped_from {
         return text.to_owned();
     }
     format!("{} … {}", &text[..skipped_from], &text[window_from..])
 }
 
-fn byte_of_char(text: &str, index: usize) -> usize {
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+/// How many bytes of raw text take up at most `max_chars` characters once they are escaped
+/// between quotes.
+fn text_that_fits(text: impl Iterator<Item = char>, max_chars: usize) -> usize {
+    let mut shown = 0_usize;
+    text.take_while(|c| {
+        shown += match c {
+            '\n' | '\r' | '\t' | '"' | '\\' => 2,
+            c if is_invisible(*c) => "\\u{10ffff}".len(),
+            _ => 1,
+        };
+        shown <= max_chars
+    })
+    .map(char::len_utf8)
+    .sum()
 }
 
 fn escape(text: &str, max_chars: usize, quoted: bool) -> String {
@@ -133,6 +142,13 @@ mod tests {
         assert!(got.chars().count() <= 64);
 
         assert_eq!(excerpt("cat /etc/shadow", Some(4..15), 64), "cat /etc/shadow");
+        // Padding that becomes longer when it is escaped hides no more.
+        for padding in ["\"", "\\", "\n", "\u{202e}", "\u{e0041}"] {
+            let text = format!("{} cat /etc/shadow", padding.repeat(300));
+            let start = text.find("/etc/shadow").unwrap();
+            let got = quoted(&excerpt(&text, Some(start..start + 11), 100), 100);
+            assert!(got.contains("cat /etc/shadow\""), "{got}");
+        }
         // A span that is none of this text's is ignored.
         let wide = "ä".repeat(100);
         assert_eq!(excerpt(&wide, Some(3..900), 64), wide);

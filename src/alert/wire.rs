@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use super::{Alert, EncodeError};
+use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::producer::{Output, OutputKind, Ticket};
-
-/// Alerts over this size carry a smaller form for brokers that refuse them. Kafka's default for
-/// `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
-const REDUCED_ABOVE_BYTES: usize = 900_000;
 
 /// The record of an alert: key, headers, and a smaller form beside a very large one.
 pub fn output(alert: &Alert, topic: &Arc<str>, ticket: Ticket) -> Result<Output, EncodeError> {

@@ -240,12 +240,14 @@ impl Event<'_> {
     }
 
     /// When the request was received: `requestReceivedTimestamp`, else `timestamp` (v1beta1),
-    /// else `stageTimestamp`; the first one that is a valid time.
+    /// else `stageTimestamp`; the first one that is a valid time. Before 1970 none is: Go's zero
+    /// time, of the year 1, stands for a missing one.
     pub fn time(&self) -> Option<jiff::Timestamp> {
         [&self.request_received_timestamp, &self.timestamp, &self.stage_timestamp]
             .into_iter()
             .filter_map(|text| text.as_deref())
-            .find_map(|text| text.parse().ok())
+            .filter_map(|text| text.parse().ok())
+            .find(|time| *time >= jiff::Timestamp::UNIX_EPOCH)
     }
 
     pub fn into_owned(self) -> Event<'static> {

@@ -68,6 +68,23 @@ fn an_exec_that_matches_becomes_a_finding_with_all_that_is_known() {
 }
 
 #[test]
+fn a_time_that_stands_for_none_gives_way_to_the_next() {
+    let check = |received: &str, stage: &str, expected: Option<&str>| {
+        let event = Event {
+            request_received_timestamp: Some(received.to_owned().into()),
+            stage_timestamp: Some(stage.to_owned().into()),
+            ..exec_event()
+        };
+        assert_eq!(event.time(), expected.map(|time| time.parse().unwrap()), "{received}");
+    };
+    let (zero, some) = ("0001-01-01T00:00:00Z", "2025-07-13T08:38:39Z");
+    check(zero, some, Some(some));
+    check("yesterday", some, Some(some));
+    check(some, zero, Some(some));
+    check(zero, zero, None);
+}
+
+#[test]
 fn a_run_without_a_command_is_a_finding_of_low_severity() {
     let mut event = exec_event();
     event.request_uri = Some("/api/v1/nodes/n/proxy/run/ns/p/c".into());

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
+use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -242,6 +243,12 @@ impl Worker {
         observation: &Observation,
     ) -> Result<Product, serde_json::Error> {
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
+        let payload = record::value(observation)?;
+        let reduced = if payload.len() > REDUCED_ABOVE_BYTES {
+            Some(record::reduced_value(observation)?)
+        } else {
+            None
+        };
         Ok(Product {
             alert: None,
             output: Output {
@@ -249,9 +256,9 @@ impl Worker {
                 topic: Arc::clone(&self.observations_topic),
                 partition: Some(i32::try_from(partition).unwrap_or(0)),
                 key: Some(record::key(observation)),
-                payload: Some(record::value(observation)?),
+                payload: Some(payload),
                 headers: Vec::new(),
-                reduced: None,
+                reduced,
                 ticket: candidate.ticket,
             },
         })

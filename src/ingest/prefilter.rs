@@ -141,3 +141,6 @@ fn is_balanced(record: &[u8]) -> bool {
 #[cfg(test)]
 #[path = "prefilter_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "prefilter_wrapper_tests.rs"]
+mod wrapper_tests;

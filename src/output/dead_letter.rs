@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::producer::{Output, OutputKind, Ticket};
 
 /// Why a record is a dead letter.
@@ -28,7 +29,6 @@ pub struct Original<'a> {
 
 /// What is kept of a record that the dead-letter topic refuses as too large.
 const REDUCED_BYTES: usize = 256 * 1024;
-const REDUCED_ABOVE_BYTES: usize = 900_000;
 
 /// Key, value and headers as they were, and ours behind them: `kubetell-error-class`,
 /// `kubetell-error`, `kubetell-topic`, `kubetell-partition`, `kubetell-offset`, `kubetell-item`,

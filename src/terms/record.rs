@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::alert::shrink;
 use crate::terms::observation::Observation;
 
 /// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
@@ -77,6 +78,17 @@ pub fn key(observation: &Observation) -> Vec<u8> {
 
 pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(observation)
+}
+
+/// The value with the event cut, for brokers that refuse the whole. What decides (the terms, the
+/// identity) stays whole, so that it means the same.
+pub fn reduced_value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
+    let event = shrink::shrunk(serde_json::to_value(&observation.event)?);
+    let mut value = serde_json::to_value(observation)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("event".to_owned(), event);
+    }
+    serde_json::to_vec(&value)
 }
 
 pub fn marker_value(marker: &Marker) -> Result<Vec<u8>, serde_json::Error> {

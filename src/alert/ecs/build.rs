@@ -395,9 +395,18 @@ fn safe_values(value: Value) -> Value {
     }
 }
 
+/// Most levels that the dots of a key may make. Elasticsearch refuses a document of more than 20
+/// by default; the key itself stands five deep.
+const KEY_LEVELS_MAX: usize = 12;
+
 fn safe_key(key: &str, siblings: &Map<String, Value>) -> String {
-    let bad_segment = key.contains('\0') || key.split('.').any(|part| part.trim().is_empty());
+    let bad_segment = key.contains('\0')
+        || key.split('.').any(|part| part.trim().is_empty())
+        || key.split('.').count() > KEY_LEVELS_MAX;
+    if bad_segment {
+        return flat_key(key);
+    }
     // `a` beside `a.b` would be a value and an object at once.
     let clash = key.match_indices('.').any(|(at, _)| siblings.contains_key(&key[..at]));
-    if bad_segment || clash { flat_key(key) } else { key.to_owned() }
+    if clash { flat_key(key) } else { key.to_owned() }
 }

@@ -4,7 +4,7 @@
 //! they come, because which of them a document is shows only at its end. Unknown keys and the
 //! bodies of requests and responses are skipped unread. Does not decide what a document is.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -45,6 +45,21 @@ impl Budget {
                 Err(E::custom("too many items"))
             }
         }
+    }
+}
+
+/// What was read of a text before it broke off: the lists on the way to the break, each with
+/// the elements that are whole.
+#[derive(Debug, Default)]
+pub(super) struct Salvage<'a>(RefCell<Option<Node<'a>>>);
+
+impl<'a> Salvage<'a> {
+    pub(super) fn take(&self) -> Option<Node<'a>> {
+        self.0.borrow_mut().take()
+    }
+
+    fn keep(&self, node: Node<'a>) {
+        *self.0.borrow_mut() = Some(node);
     }
 }
 
@@ -172,7 +187,29 @@ pub(super) struct Fields<'a> {
     pub(super) observed_time_unix_nano: Option<Scalar<'a>>,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    /// The field of that key where it is one that can hold an event.
+    fn node_field(&mut self, key: Key) -> Option<&mut Node<'a>> {
+        let wrapper = &mut self.wrapper;
+        Some(match key {
+            Key::Log => &mut wrapper.log,
+            Key::Message => &mut wrapper.message,
+            Key::Items => &mut wrapper.items,
+            Key::Kubernetes => &mut wrapper.kubernetes,
+            Key::Audit => &mut wrapper.audit,
+            Key::AwsLogs => &mut wrapper.awslogs,
+            Key::LogEvents => &mut wrapper.log_events,
+            Key::Records => &mut wrapper.records,
+            Key::Properties => &mut wrapper.properties,
+            Key::ReceivedMessages => &mut wrapper.received_messages,
+            Key::ResourceLogs => &mut wrapper.resource_logs,
+            Key::ScopeLogs => &mut wrapper.scope_logs,
+            Key::LogRecords => &mut wrapper.log_records,
+            Key::Body => &mut wrapper.body,
+            _ => return None,
+        })
+    }
+
     fn mark(&mut self, field: Strict, bad: bool) {
         let bit = 1_u16 << field as u16;
         if bad {
@@ -219,14 +256,15 @@ impl Document<'_> {
 
 /// Reads one value as a [`Node`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NodeSeed<'b> {
+pub(super) struct NodeSeed<'b, 'a> {
     budget: &'b Budget,
+    salvage: &'b Salvage<'a>,
     depth: usize,
 }
 
-impl<'b> NodeSeed<'b> {
-    pub(super) fn new(budget: &'b Budget) -> Self {
-        NodeSeed { budget, depth: 0 }
+impl<'b, 'a> NodeSeed<'b, 'a> {
+    pub(super) fn new(budget: &'b Budget, salvage: &'b Salvage<'a>) -> Self {
+        NodeSeed { budget, salvage, depth: 0 }
     }
 
     fn below(self) -> Option<Self> {
@@ -234,14 +272,14 @@ impl<'b> NodeSeed<'b> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_, 'de> {
     type Value = Node<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for NodeSeed<'_> {
+impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
     type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -274,11 +312,26 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
             return Ok(Node::TooDeep);
         };
         let mut nodes = Vec::new();
-        while let Some(node) = list.next_element_seed(below)? {
-            self.budget.take()?;
-            nodes.push(node);
+        loop {
+            let next = list.next_element_seed(below).and_then(|node| {
+                if node.is_some() {
+                    self.budget.take()?;
+                }
+                Ok(node)
+            });
+            match next {
+                Ok(Some(node)) => nodes.push(node),
+                Ok(None) => return Ok(Node::List(nodes)),
+                Err(error) => {
+                    // Of the element that broke off, only a list within it is of use.
+                    nodes.extend(self.salvage.take());
+                    if !nodes.is_empty() {
+                        self.salvage.keep(Node::List(nodes));
+                    }
+                    return Err(error);
+                }
+            }
         }
-        Ok(Node::List(nodes))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Node<'de>, A::Error> {
         let Some(below) = self.below() else {
@@ -347,20 +400,53 @@ keys!(Key {
 /// Boxed from the start: a document is large, and as many may be on the stack as they nest.
 fn read_document<'de, A: MapAccess<'de>>(
     map: &mut A,
-    seed: NodeSeed<'_>,
+    seed: NodeSeed<'_, 'de>,
 ) -> Result<Box<Document<'de>>, A::Error> {
     let mut document = Box::<Document<'de>>::default();
-    while let Some(key) = map.next_key::<Key>()? {
-        read_field(&mut document, key, map, seed)?;
+    loop {
+        let key = match map.next_key::<Key>() {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(document),
+            Err(error) => {
+                salvage(document, seed);
+                return Err(error);
+            }
+        };
+        if let Err(error) = read_field(&mut document, key, map, seed) {
+            if let Some(node) = seed.salvage.take()
+                && let Some(field) = document.node_field(key)
+            {
+                *field = node;
+            }
+            salvage(document, seed);
+            return Err(error);
+        }
     }
-    Ok(document)
+}
+
+/// A document that broke off is kept for the list in it: it says what the elements are. An event
+/// that broke off is none.
+fn salvage<'a>(document: Box<Document<'a>>, seed: NodeSeed<'_, 'a>) {
+    let fields = &document.wrapper;
+    let holds = [
+        &fields.items,
+        &fields.log_events,
+        &fields.records,
+        &fields.received_messages,
+        &fields.resource_logs,
+        &fields.scope_logs,
+        &fields.log_records,
+    ];
+    if holds.into_iter().any(Node::is_list) && !document.is_event() {
+        seed.salvage.keep(Node::Object(document));
+    }
 }
 
 fn read_field<'de, A: MapAccess<'de>>(
     document: &mut Document<'de>,
     key: Key,
     map: &mut A,
-    seed: NodeSeed<'_>,
+    seed: NodeSeed<'_, 'de>,
 ) -> Result<(), A::Error> {
     /// A field of the event that must have its type.
     macro_rules! strict {
@@ -368,6 +454,10 @@ fn read_field<'de, A: MapAccess<'de>>(
             let bad = value(map)?.store(&mut document.event.$target);
             document.mark(Strict::$field, bad);
         }};
+    }
+    if let Some(field) = document.node_field(key) {
+        *field = map.next_value_seed(seed)?;
+        return Ok(());
     }
     let wrapper = &mut document.wrapper;
     match key {
@@ -397,27 +487,17 @@ fn read_field<'de, A: MapAccess<'de>>(
                 other => (None, other.ok()),
             }
         }
-        Key::Log => wrapper.log = map.next_value_seed(seed)?,
-        Key::Message => wrapper.message = map.next_value_seed(seed)?,
         Key::AtTimestamp => wrapper.at_timestamp = optional(map)?,
-        Key::Items => wrapper.items = map.next_value_seed(seed)?,
-        Key::Kubernetes => wrapper.kubernetes = map.next_value_seed(seed)?,
-        Key::Audit => wrapper.audit = map.next_value_seed(seed)?,
         Key::SourceType => wrapper.source_type = optional(map)?,
         Key::Shipper => wrapper.shipper |= optional::<Present, A>(map)?.is_some(),
         Key::LogType => wrapper.log_type = optional(map)?,
         Key::AuditLevel => wrapper.audit_level = optional(map)?,
-        Key::AwsLogs => wrapper.awslogs = map.next_value_seed(seed)?,
         Key::MessageType => wrapper.message_type = optional(map)?,
         Key::LogStream => wrapper.log_stream = optional(map)?,
-        Key::LogEvents => wrapper.log_events = map.next_value_seed(seed)?,
         Key::Id => wrapper.id = optional(map)?,
-        Key::Records => wrapper.records = map.next_value_seed(seed)?,
         Key::Category => wrapper.category = optional(map)?,
         Key::OperationName => wrapper.operation_name = optional(map)?,
-        Key::Properties => wrapper.properties = map.next_value_seed(seed)?,
         Key::Time => wrapper.time = optional(map)?,
-        Key::ReceivedMessages => wrapper.received_messages = map.next_value_seed(seed)?,
         Key::Data => wrapper.data = optional(map)?,
         Key::MessageId => wrapper.message_id = optional(map)?,
         Key::PublishTime => wrapper.publish_time = optional(map)?,
@@ -425,14 +505,11 @@ fn read_field<'de, A: MapAccess<'de>>(
         Key::Operation => wrapper.operation = optional(map)?,
         Key::Labels => wrapper.labels = optional(map)?,
         Key::InsertId => wrapper.insert_id = optional(map)?,
-        Key::ResourceLogs => wrapper.resource_logs = map.next_value_seed(seed)?,
-        Key::ScopeLogs => wrapper.scope_logs = map.next_value_seed(seed)?,
-        Key::LogRecords => wrapper.log_records = map.next_value_seed(seed)?,
-        Key::Body => wrapper.body = map.next_value_seed(seed)?,
         Key::StringValue => wrapper.string_value = optional(map)?,
         Key::TimeUnixNano => wrapper.time_unix_nano = optional(map)?,
         Key::ObservedTimeUnixNano => wrapper.observed_time_unix_nano = optional(map)?,
-        Key::Other => {
+        // The keys of `node_field` went above.
+        _ => {
             map.next_value::<IgnoredAny>()?;
         }
     }

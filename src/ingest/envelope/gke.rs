@@ -141,7 +141,7 @@ impl<'de> Lenient<'de> for Authorizations<'de> {
 pub(super) enum Entry<'a> {
     Event {
         event: Box<Event<'a>>,
-        /// `insertId`, else the id of the operation.
+        /// `insertId`, or the id of the operation that the entry is one part of.
         id: Option<Text<'a>>,
     },
     Skipped(SkipReason),
@@ -217,7 +217,11 @@ pub(super) fn convert<'a>(
         annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
         ..Event::default()
     };
-    let id = named(fields.insert_id.take()).or(operation.id);
+    // The entries of one operation that spans several have its id in common, as the stages of
+    // one request have the audit ID; `insertId` tells them apart.
+    let (insert_id, operation_id) = (named(fields.insert_id.take()), named(operation.id));
+    let spans_entries = operation.first != operation.last;
+    let id = if spans_entries { operation_id.or(insert_id) } else { insert_id.or(operation_id) };
     Entry::Event { event: Box::new(event), id }
 }
 

@@ -26,7 +26,7 @@ pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
 
 use self::compressed::{Expansion, is_gzip};
-use self::document::{Budget, Node, NodeSeed};
+use self::document::{Budget, Node, NodeSeed, Salvage};
 use crate::audit::event::Event;
 use crate::limits;
 
@@ -210,7 +210,7 @@ impl Reader<'_> {
     }
 
     /// Reads the documents of a text, one after the other. A bad one costs the rest of the line
-    /// that it begins on.
+    /// that it begins on; of a list that breaks off, the elements before the break are read.
     fn stream(&mut self, text: &[u8], context: Context<'_>) {
         let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let mut seen = false;
@@ -226,8 +226,10 @@ impl Reader<'_> {
             seen = true;
             let budget = Budget::new();
             let mut deserializer = serde_json::Deserializer::from_slice(rest);
-            let result = NodeSeed::new(&budget).deserialize(&mut deserializer);
+            let salvage = Salvage::default();
+            let result = NodeSeed::new(&budget, &salvage).deserialize(&mut deserializer);
             let used = deserializer.into_iter::<IgnoredAny>().byte_offset();
+            let mut skip = 0;
             match result {
                 // A line of plain text may begin with a number; what follows is no document.
                 Ok(Node::Scalar | Node::Absent) => self.lacks(Lack::Scalar),
@@ -237,6 +239,11 @@ impl Reader<'_> {
                     continue;
                 }
                 Err(error) => {
+                    if let Some(node) = salvage.take() {
+                        self.node(node, context);
+                        // The lines up to the break are read.
+                        skip = used;
+                    }
                     self.unreadable(classify(&error, rest, used, budget.is_exhausted()));
                     if budget.is_exhausted() {
                         self.stopped = true;
@@ -247,8 +254,8 @@ impl Reader<'_> {
             if wasted_bytes / 4 > text.len() {
                 break;
             }
-            match memchr::memchr(b'\n', rest) {
-                Some(newline) => at += newline + 1,
+            match memchr::memchr(b'\n', rest.get(skip..).unwrap_or_default()) {
+                Some(newline) => at += skip + newline + 1,
                 None => break,
             }
         }

@@ -288,7 +288,7 @@ fn each_fixture_yields_exactly_its_events() {
             "create",
             "judy@example.org",
             None,
-            Some("gke-insert-11"),
+            Some("op-11"),
             Some("2026-02-03T04:05:11.000001Z"),
         ),
         (
@@ -298,7 +298,7 @@ fn each_fixture_yields_exactly_its_events() {
             "create",
             "judy@example.org",
             None,
-            Some("gke-insert-11"),
+            Some("op-11"),
             Some("2026-02-03T04:05:11.000001Z"),
         ),
         (
@@ -428,7 +428,7 @@ fn published_samples_are_read_or_reported() {
         assert_eq!(count(path.to_str().unwrap()), expected, "{name}");
     }
 }
-const FALCO_EVENTS: usize = 0;
+const FALCO_EVENTS: usize = 55;
 const PANTHER: (usize, usize) = (0, 0);
 const WEBHOOK_EVENTS: usize = 0;
 
@@ -683,6 +683,21 @@ fn gke_outcomes_become_http_codes_stages_and_decisions() {
     assert_eq!(stage(r#""first":true"#), "ResponseStarted");
     assert_eq!(stage(r#""first":true,"last":true"#), "ResponseComplete");
     assert_eq!(stage(r#""last":true"#), "ResponseComplete");
+    // The first and the last entry of one exec are one event in two stages: one id.
+    for (operation, expected) in [
+        (r#""id":"o","first":true"#, "o"),
+        (r#""id":"o","last":true"#, "o"),
+        (r#""id":"o","first":true,"last":true"#, "i"),
+        (r#""id":"o""#, "i"),
+        (r#""first":true"#, "i"),
+    ] {
+        let entry = format!(
+            r#"{{"insertId":"i","operation":{{{operation}}},"protoPayload":{{"serviceName":"k8s.io","methodName":"io.k8s.core.v1.pods.exec.create","resourceName":"core/v1/namespaces/n/pods/p/exec"}}}}"#
+        );
+        let all = seen(&entry);
+        let Seen::Event { id, .. } = &all[0] else { panic!("{entry}: {all:?}") };
+        assert_eq!(id.as_deref(), Some(expected), "{entry}");
+    }
     assert_eq!(event(fixture("11_gke_logentry.json")).audit_id, None);
     assert_eq!(
         event(fixture("11_gke_pubsub_push.json")).annotation("command.gke.io/command"),
@@ -747,10 +762,57 @@ fn bounds_hold() {
     assert_eq!(shape(" \n"), ["empty"]);
 
     let many = format!("[{}0]", "0,".repeat(limits::RECORD_MAX_ITEMS));
-    assert_eq!(shape(many), ["too-many-items"]);
-    let lines = shape("{}\n".repeat(limits::RECORD_MAX_ITEMS + 5));
-    assert_eq!(lines.len(), limits::RECORD_MAX_ITEMS + 1);
-    assert_eq!(lines.last(), Some(&"too-many-items"));
+    for many in [many, "{}\n".repeat(limits::RECORD_MAX_ITEMS + 5)] {
+        let all = shape(many);
+        assert_eq!(all.len(), limits::RECORD_MAX_ITEMS + 1);
+        assert!(all[..limits::RECORD_MAX_ITEMS].iter().all(|one| *one == "not-an-audit-event"));
+        assert_eq!(all.last(), Some(&"too-many-items"));
+    }
+}
+
+#[test]
+fn of_a_list_that_breaks_off_the_whole_elements_are_read() {
+    let list = format!(r#"{{"kind":"EventList","items":[{EVENT},{EVENT},{EVENT}]}}"#);
+    let message = |id: u8| {
+        format!(r#"{{"id":"i{id}","timestamp":1767225600123,"message":{}}}"#, quoted(EVENT))
+    };
+    let logs = format!(
+        r#"{{"messageType":"DATA_MESSAGE","logStream":"kube-apiserver-audit-1","logEvents":[{},{},{}]}}"#,
+        message(0),
+        message(1),
+        message(2)
+    );
+    let body = format!(r#"{{"body":{{"stringValue":{}}}}}"#, quoted(EVENT));
+    let otlp = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{body},{body},{body}]}}]}}]}}"#
+    );
+    let array = format!("[{EVENT},{EVENT},{EVENT}]");
+    let aks = format!(
+        r#"{{"records":[{0},{0},{0}]}}"#,
+        format_args!(r#"{{"category":"kube-audit","properties":{{"log":{EVENT}}}}}"#)
+    );
+    for record in [&list, &logs, &otlp, &array, &aks] {
+        assert_eq!(shape(record), ["+", "+", "+"], "{record}");
+        let cut = &record[..record.len() - 40];
+        assert_eq!(shape(cut), ["+", "+", "truncated"], "{cut}");
+        // Within a line of a shipper, too.
+        let log = format!("{{\"log\":{}}}", quoted(cut));
+        assert_eq!(shape(log), ["+", "+", "truncated"], "{cut}");
+        assert_eq!(shape(&record[..record.len() - 1]), ["+", "+", "+", "truncated"], "{record}");
+    }
+    let cut = seen(&logs[..logs.len() - 40]);
+    let Seen::Event { wrapper, id, time, .. } = &cut[1] else { panic!("{cut:?}") };
+    assert_eq!(*wrapper, Wrapper::CloudWatch);
+    assert_eq!(id.as_deref(), Some("i1"));
+    assert_eq!(time.unwrap().as_millisecond(), 1_767_225_600_123);
+
+    // A line that is no JSON in the middle costs itself and what follows on its line.
+    let broken = format!("[{EVENT},\n!,\n{EVENT}]\n{EVENT}");
+    assert_eq!(shape(broken), ["+", "not-json", "+", "not-json", "+"]);
+    // Lists that lead to no event, and events that break off, save nothing.
+    let sources = r#"{"auditID":"a","verb":"get","sourceIPs":["10.0.0.1","#;
+    assert_eq!(shape(sources), ["truncated"]);
+    assert_eq!(shape(&EVENT[..EVENT.len() - 1]), ["truncated"]);
 }
 
 #[test]

@@ -175,3 +175,21 @@ proptest! {
         prop_assert!(partition_for(&key, partitions) < partitions);
     }
 }
+
+#[test]
+fn a_reduced_observation_is_small_and_means_the_same() {
+    let mut observation = crate::alert::fixtures::secret_read("ResponseComplete");
+    observation.event.source_ips = Some(vec![crate::audit::event::Text::from("10.0.0.1"); 200_000]);
+    observation.event.request_uri = Some("\u{1}".repeat(300_000).into());
+    let reduced = reduced_value(&observation).unwrap();
+    assert!(reduced.len() < 600_000, "{}", reduced.len());
+    let Ok(Record::Observation { observation: read, .. }) =
+        decode(Some(&key(&observation)), Some(&reduced))
+    else {
+        panic!("no observation")
+    };
+    assert_eq!(read.terms, observation.terms);
+    assert_eq!(read.event_id, observation.event_id);
+    assert_eq!(read.event.verb, observation.event.verb);
+    assert_eq!(read.event.stage, observation.event.stage);
+}
