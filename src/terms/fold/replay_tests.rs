@@ -325,6 +325,16 @@ fn arbitrary_lives() -> impl Strategy<Value = Vec<Life>> {
     prop::collection::vec(life, 0..8)
 }
 
+fn sweep_all(store: &dyn Store, last_append_ms: i64) {
+    let mut cursor = None;
+    loop {
+        cursor = store.sweep(PARTITION, 1, last_append_ms, cursor, 2).unwrap();
+        if cursor.is_none() {
+            return;
+        }
+    }
+}
+
 /// Folds in batches through the store, sweeping in between where told to; what was raised.
 fn through(
     store: &dyn Store,
@@ -347,12 +357,8 @@ fn through(
         state = store.load(PARTITION).unwrap().unwrap();
         assert_eq!(state, batch.state);
         raised.extend(batch.outbox);
-        let mut cursor = None;
-        while *sweep {
-            cursor = store.sweep(PARTITION, 1, state.last_append_ms, cursor, 2).unwrap();
-            if cursor.is_none() {
-                break;
-            }
+        if *sweep {
+            sweep_all(store, state.last_append_ms);
         }
     }
     (state, raised)

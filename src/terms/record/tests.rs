@@ -70,8 +70,8 @@ fn refuses_what_is_not_ours() {
     let mut other = observation.clone();
     other.terms = vec!["somebody else".to_owned(), "t".to_owned()];
     let respaced = String::from_utf8(good_key.clone()).unwrap().replace(",", ", ");
-    type IsExpected = fn(&DecodeError) -> bool;
-    let cases: [(Option<&[u8]>, &[u8], IsExpected); 8] = [
+    type Case<'a> = (Option<&'a [u8]>, &'a [u8], fn(&DecodeError) -> bool);
+    let cases: [Case<'_>; 8] = [
         (None, &good_value, |error| matches!(error, DecodeError::NoKey)),
         (Some(b""), &good_value, |error| matches!(error, DecodeError::Key)),
         (Some(b"[\"other\",1]"), &good_value, |error| matches!(error, DecodeError::Key)),
