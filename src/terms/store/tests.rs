@@ -32,7 +32,8 @@ fn entry(last_seen_ms: i64) -> Entry {
 fn outbox_record(number: i64) -> OutboxRecord {
     OutboxRecord {
         key: number.to_be_bytes().to_vec(),
-        payload: vec![0xff, 0, b'"'],
+        // Long enough for some hundred of them to fill several of sled's segments.
+        payload: [0xff, 0, b'"'].repeat(1_000),
         reduced: None,
         headers: vec![("h".to_owned(), vec![0xfe])],
     }
@@ -335,8 +336,13 @@ fn only_holds_what_was_written(store: &SledStore, name: &str) {
         Err(error) => panic!("{name}: {error}"),
     }
     if let Ok(records) = store.outbox(0, 0, i64::MAX) {
-        for (offset, record) in records {
-            assert_eq!(record, outbox_record(offset), "{name}");
+        for (offset, record) in &records {
+            assert_eq!(*record, outbox_record(*offset), "{name}");
+        }
+        if let Ok(Some(state)) = store.load(0) {
+            let offsets: Vec<i64> = records.iter().map(|(offset, _)| *offset).collect();
+            let expected: Vec<i64> = (0..state.next).collect();
+            assert_eq!(offsets, expected, "{name}: a state without all of its outbox");
         }
     }
 }
@@ -361,11 +367,25 @@ fn damage(name: &str, change: impl Fn(&Path)) {
 
 #[test]
 fn truncated_files_open_or_are_set_aside() {
-    damage("half of", |file| {
-        let bytes = std::fs::read(file).unwrap();
-        std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
-    });
+    for eighths in 1..8 {
+        damage(&format!("{eighths} eighths of"), |file| {
+            let bytes = std::fs::read(file).unwrap();
+            std::fs::write(file, &bytes[..bytes.len() * eighths / 8]).unwrap();
+        });
+    }
     damage("nothing of", |file| std::fs::write(file, b"").unwrap());
+}
+
+#[test]
+fn files_with_a_hole_open_or_are_set_aside() {
+    for eighth in 0..8 {
+        damage(&format!("a hole at eighth {eighth} of"), |file| {
+            let mut bytes = std::fs::read(file).unwrap();
+            let (from, until) = (bytes.len() * eighth / 8, bytes.len() * (eighth + 1) / 8);
+            bytes[from..until].fill(0);
+            std::fs::write(file, bytes).unwrap();
+        });
+    }
 }
 
 #[test]
