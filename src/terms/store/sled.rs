@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, keys, read_outbox, read_state, writes};
+use crate::clock;
 use crate::limits::STATE_CACHE_BYTES;
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
@@ -20,6 +22,8 @@ const FORMAT: u32 = 1;
 /// How many damaged or foreign states are kept beside the good one.
 const ASIDE_MAX: u32 = 2;
 const FLUSH_EVERY_MS: u64 = 1_000;
+const LOCK_MAX: Duration = Duration::from_secs(2);
+const LOCK_RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// What the state has to belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +90,7 @@ impl SledStore {
         tempfile::tempfile_in(directory).map_err(|error| unusable(&error))?;
         let path = directory.join("terms");
         let meta = Meta { format: FORMAT, belongs_to: expectation.clone() };
-        let reason = match attempt(&path) {
+        let reason = match attempt_patiently(&path) {
             Attempt::Locked => return Err(OpenError::Locked(directory.to_owned())),
             Attempt::Opened(db) => match belongs(&db, &meta) {
                 Ok(()) => return Ok(Opened { store: SledStore::new(*db), set_aside: None }),
@@ -98,7 +102,7 @@ impl SledStore {
             Attempt::Damaged(reason) => reason,
         };
         set_aside(directory, &path).map_err(|error| unusable(&error))?;
-        match attempt(&path) {
+        match attempt_patiently(&path) {
             Attempt::Opened(db) => {
                 belongs(&db, &meta).map_err(|reason| unusable(&reason))?;
                 Ok(Opened { store: SledStore::new(*db), set_aside: Some(reason) })
@@ -123,6 +127,20 @@ impl SledStore {
             Ok(epochs)
         } else {
             Err(StoreError::PastEpoch)
+        }
+    }
+}
+
+/// sled gives its lock up a moment after the database is dropped, and a process that is being
+/// replaced may be about to end: a lock is waited for, shortly.
+fn attempt_patiently(path: &Path) -> Attempt {
+    let deadline = clock::monotonic() + LOCK_MAX;
+    loop {
+        match attempt(path) {
+            Attempt::Locked if clock::monotonic() < deadline => {
+                std::thread::park_timeout(LOCK_RETRY_AFTER);
+            }
+            result => return result,
         }
     }
 }
