@@ -12,6 +12,7 @@ use crate::audit::exec;
 use crate::detect::command::{self, CommandVerdict};
 use crate::detect::finding::{ExecCommand, Finding};
 use crate::detect::tuples::{self, Absent, Tuple};
+use crate::limits;
 use crate::position::Position;
 use crate::rules::compile::{NewTermsRule, Rule, RuleKind, RuleSet};
 use crate::terms::observation::Observation;
@@ -137,7 +138,7 @@ impl Seen {
                 .time()
                 .map(jiff::Timestamp::as_millisecond)
                 .or(context.wrapper_time_ms),
-            event: event.into_owned(),
+            event: with_few_sources(event).into_owned(),
             cluster: context.cluster.to_owned(),
             position: context.position,
         }
@@ -180,6 +181,19 @@ impl Seen {
             })),
         }
     }
+}
+
+/// A forged `X-Forwarded-For` may hold any number of addresses: the first ones stay, and the last
+/// one, which is the peer.
+fn with_few_sources(mut event: Event<'_>) -> Event<'_> {
+    if let Some(sources) = &mut event.source_ips
+        && sources.len() > limits::EVENT_SOURCES_MAX
+    {
+        let peer = sources.pop();
+        sources.truncate(limits::EVENT_SOURCES_MAX - 1);
+        sources.extend(peer);
+    }
+    event
 }
 
 /// `auditID`, else the wrapper's id, else `sha256:` and the hash of the event's JSON as this

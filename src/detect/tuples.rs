@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use sha2::{Digest, Sha256};
+
 use crate::audit::event::Event;
 use crate::limits;
 use crate::rules::compile::NewTermsRule;
@@ -101,7 +103,26 @@ pub fn of(rule: &NewTermsRule, event: &Event<'_>) -> Tuples {
 }
 
 fn one(value: Option<&str>) -> Vec<String> {
-    value.map(str::to_owned).into_iter().collect()
+    value.map(bounded).into_iter().collect()
+}
+
+/// A term is part of a record's key, which no smaller form can spare: a longer value stands as
+/// its beginning and the SHA-256 of the whole. (An API server cuts user agents at 1,024 bytes.)
+fn bounded(value: &str) -> String {
+    if value.len() <= limits::TERM_MAX_BYTES {
+        return value.to_owned();
+    }
+    let mut end = limits::TERM_MAX_BYTES;
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    let digest = Sha256::digest(value.as_bytes());
+    let mut term = value[..end].to_owned();
+    term.push_str("… sha256:");
+    for byte in digest {
+        term.push_str(&format!("{byte:02x}"));
+    }
+    term
 }
 
 /// The value of the rule's shard field; for a rule without one, all values, told apart by a

@@ -127,3 +127,18 @@ fn a_rule_without_a_shard_field_is_sharded_by_the_whole_term() {
         assert_eq!(found.tuples[0].shard_key, "10.0.0.1\njane\nkubectl");
     });
 }
+
+#[test]
+fn a_value_too_long_for_a_key_is_cut_and_stays_itself() {
+    let long = "ü".repeat(limits::TERM_MAX_BYTES);
+    let longer = format!("{long}x");
+    let term = |agent: &str| {
+        let found = with_rule(|rule| of(rule, &secret_read(&["10.0.0.1"], "jane", agent)));
+        found.tuples[0].terms[2].clone()
+    };
+    assert!(term(&long).len() < limits::TERM_MAX_BYTES + 100);
+    assert_eq!(term(&long), term(&long));
+    assert_ne!(term(&long), term(&longer), "what differs behind the cut differs still");
+    let whole = "a".repeat(limits::TERM_MAX_BYTES);
+    assert_eq!(term(&whole), whole);
+}

@@ -406,7 +406,9 @@ fn garbage_in_place_of_files_opens_or_is_set_aside() {
         let bytes: Vec<u8> = (0..length).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
         std::fs::write(file, bytes).unwrap();
     });
-    damage(Damage::Overwritten, "text for", |file| std::fs::write(file, b"not a database\n").unwrap());
+    damage(Damage::Overwritten, "text for", |file| {
+        std::fs::write(file, b"not a database\n").unwrap()
+    });
 }
 
 #[test]
