@@ -72,7 +72,7 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     // default ends the process.
     match start_and_serve(config, &rules, role, &runtime) {
         Ok(()) => {
-            tracing::info!("stopped: everything read was drained and committed");
+            tracing::info!("stopped: what was read is drained");
             Exit::Done
         }
         Err(error) => failed(&error),

@@ -20,7 +20,7 @@ use crate::config::ClusterFrom;
 use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
 use crate::detect::told::{Tell, Told};
 use crate::ingest::kafka::{
-    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake,
+    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake, group_moved_on,
 };
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
@@ -304,7 +304,7 @@ impl DetectHandler {
         consumer: &GroupConsumer<Self>,
         only: Option<&TopicPartitionList>,
         mode: CommitMode,
-    ) {
+    ) -> bool {
         let sync = matches!(mode, CommitMode::Sync);
         let mut offsets = TopicPartitionList::new();
         for slot in &mut self.slots {
@@ -325,15 +325,20 @@ impl DetectHandler {
             }
         }
         if offsets.count() == 0 {
-            return;
+            return true;
         }
         match consumer.commit(&offsets, mode) {
-            Ok(()) if sync => self.committed(&offsets),
-            Ok(()) => {}
+            Ok(()) => {
+                if sync {
+                    self.committed(&offsets);
+                }
+                true
+            }
             Err(error) => {
                 // What was read will be read again by whoever comes next: repeats, no loss.
                 tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
                 self.ask_again();
+                group_moved_on(&error)
             }
         }
     }
@@ -375,8 +380,8 @@ impl DetectHandler {
         self.ask_again();
     }
 
-    /// Waits until nothing of the given partitions is under way, or the deadline.
-    fn drain(&mut self, partitions: &TopicPartitionList) {
+    /// Waits until nothing of the given partitions is under way, or the deadline; whether it is so.
+    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
         let deadline = clock::monotonic() + DRAIN_MAX;
         loop {
             self.collect();
@@ -389,14 +394,14 @@ impl DetectHandler {
                 .map(|track| track.mark.under_way())
                 .sum();
             if under_way == 0 || self.fatal.is_some() {
-                return;
+                return under_way == 0;
             }
             if clock::monotonic() >= deadline {
                 tracing::warn!(
                     under_way,
                     "gave up waiting for acknowledgements; the records will be read again"
                 );
-                return;
+                return false;
             }
             if self.in_pool > 0 {
                 if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
@@ -522,8 +527,11 @@ impl GroupHandler for DetectHandler {
         lost: bool,
     ) -> TopicPartitionList {
         if !lost {
-            self.drain(partitions);
-            self.commit(consumer, Some(partitions), CommitMode::Sync);
+            let drained = self.drain(partitions);
+            let committed = self.commit(consumer, Some(partitions), CommitMode::Sync);
+            if !drained || !committed {
+                consumer.context().note_undrained();
+            }
         }
         for element in partitions.elements() {
             let number = self.slot(element.topic(), element.partition());

@@ -137,6 +137,9 @@ pub enum HalfError {
     Producer(String),
     #[error("the consumer failed for good: {0}")]
     Consumer(KafkaError),
+    /// Asked to end while the brokers were away.
+    #[error("not everything was acknowledged and committed; what was not will be read again")]
+    Undrained,
     /// Missing rights, or a state that does not fit the topics: for the operator to mend.
     #[error("{message}")]
     Configuration { message: String, hint: String },
@@ -184,12 +187,22 @@ pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
 
 pub struct GroupContext<H> {
     handler: Mutex<H>,
+    undrained: Arc<AtomicBool>,
     pub connection: ConnectionLog,
 }
 
 impl<H> GroupContext<H> {
     pub fn new(handler: H, name: &'static str) -> Self {
-        GroupContext { handler: Mutex::new(handler), connection: ConnectionLog::new(name) }
+        GroupContext {
+            handler: Mutex::new(handler),
+            undrained: Arc::default(),
+            connection: ConnectionLog::new(name),
+        }
+    }
+
+    /// A revoke left something unacknowledged or uncommitted.
+    pub fn note_undrained(&self) {
+        self.undrained.store(true, Ordering::Relaxed);
     }
 
     /// Never hold this across `poll`: the rebalance callback takes it.
@@ -272,7 +285,12 @@ pub fn run_member<H: GroupHandler>(
     }
     // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
     // commits through the handler.
+    let undrained = Arc::clone(&consumer.context().undrained);
+    undrained.store(false, Ordering::Relaxed);
     drop(consumer);
+    if result.is_ok() && undrained.load(Ordering::Relaxed) {
+        return Err(HalfError::Undrained);
+    }
     result
 }
 
@@ -331,6 +349,19 @@ fn poll_failed<H: GroupHandler>(
             Ok(())
         }
     }
+}
+
+/// Whether a commit failed because the group moved on meanwhile: another member reads on from the
+/// last commit, and nothing is wrong with the brokers.
+pub fn group_moved_on(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+        )
+    )
 }
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults

@@ -613,3 +613,31 @@ fn a_suspended_instance_is_replaced_and_a_zombie_invents_nothing() {
     assert_eq!((raised.execs.len(), raised.terms.len()), (400, 400));
     assert_offsets_at_the_end(kafka, &stream);
 }
+
+#[test]
+fn a_stop_without_brokers_says_that_it_did_not_drain_and_loses_nothing() {
+    let mut kafka = Broker::start(Options::default());
+    let stream = Stream::new(&kafka, "stop");
+    let run = stream.run("one", &[]);
+    produce(&kafka, &stream.source(), &single_acts(0, 100));
+    stream.wait_until_read(&kafka);
+    produce(&kafka, &stream.source(), &single_acts(1, 100));
+    kafka.kill();
+    run.wait_for_stderr(DEADLINE, |line| line.contains("no broker can be reached"));
+    let finished = run.terminate(DEADLINE);
+    // Whether all of the second batch was through before the kill is a race; both ends are honest.
+    let drained = finished.stderr.contains("what was read is drained");
+    let undrained = finished.stderr.contains("will be read again");
+    let code = finished.code();
+    assert!(
+        code == Some(0) && drained || code == Some(70) && undrained && !drained,
+        "{code:?} {}",
+        finished.stderr
+    );
+    kafka.restart();
+    let again = stream.run("one", &[]);
+    stream.wait_until_read(&kafka);
+    assert_eq!(again.terminate(DEADLINE).code(), Some(0));
+    let raised = raised_on(&kafka.consume_all(&stream.alerts()));
+    assert_eq!((raised.execs.len(), raised.terms.len()), (100, 100));
+}

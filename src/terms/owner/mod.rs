@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::ingest::kafka::{
-    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake,
+    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake, group_moved_on,
 };
 use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
@@ -401,7 +401,7 @@ impl FirstSeenHandler {
         consumer: &GroupConsumer<Self>,
         only: Option<&TopicPartitionList>,
         mode: CommitMode,
-    ) {
+    ) -> bool {
         let topic = Arc::clone(&self.topic);
         let sync = matches!(mode, CommitMode::Sync);
         let mut offsets = TopicPartitionList::new();
@@ -426,14 +426,19 @@ impl FirstSeenHandler {
             }
         }
         if offsets.count() == 0 {
-            return;
+            return true;
         }
         match consumer.commit(&offsets, mode) {
-            Ok(()) if sync => self.committed(&offsets),
-            Ok(()) => {}
+            Ok(()) => {
+                if sync {
+                    self.committed(&offsets);
+                }
+                true
+            }
             Err(error) => {
                 tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
                 self.ask_again();
+                group_moved_on(&error)
             }
         }
     }
@@ -501,7 +506,9 @@ impl FirstSeenHandler {
         }
     }
 
-    fn drain(&mut self, partitions: &TopicPartitionList) {
+    /// Folds what the partitions have taken in and waits for its acknowledgement, or the deadline;
+    /// whether all is acknowledged.
+    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
         let deadline = clock::monotonic() + DRAIN_MAX;
         for element in partitions.elements() {
             self.step(element.partition());
@@ -516,14 +523,14 @@ impl FirstSeenHandler {
                 })
                 .sum();
             if under_way == 0 || self.fatal.is_some() {
-                return;
+                return under_way == 0;
             }
             if clock::monotonic() >= deadline {
                 tracing::warn!(
                     under_way,
                     "gave up waiting for acknowledgements; the alerts will be sent again"
                 );
-                return;
+                return false;
             }
             self.pump(Duration::from_millis(20), None);
         }
@@ -551,8 +558,11 @@ impl GroupHandler for FirstSeenHandler {
         lost: bool,
     ) -> TopicPartitionList {
         if !lost && !self.ended {
-            self.drain(partitions);
-            self.commit(consumer, Some(partitions), CommitMode::Sync);
+            let drained = self.drain(partitions);
+            let committed = self.commit(consumer, Some(partitions), CommitMode::Sync);
+            if !drained || !committed {
+                consumer.context().note_undrained();
+            }
         }
         for element in partitions.elements() {
             // A new epoch without an owner: whatever still writes under the old one is refused.
