@@ -54,6 +54,8 @@ pub(crate) mod keys {
     pub const STATE: u8 = 0;
     pub const ENTRY: u8 = 1;
     pub const OUTBOX: u8 = 2;
+    /// How many entries and outbox records there are: sled does not notice every page it lost.
+    pub const COUNTS: u8 = 3;
 
     pub fn prefix(partition: i32, kind: u8) -> Vec<u8> {
         let mut key = partition.to_be_bytes().to_vec();

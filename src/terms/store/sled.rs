@@ -4,7 +4,7 @@
 //! opened, or that belongs to another topic, is set aside and a new one begun, since the log holds
 //! everything. Nothing is synced to disk on the way: a lost tail is folded again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -116,6 +116,14 @@ impl SledStore {
         SledStore { db, epochs: Mutex::new(HashMap::new()) }
     }
 
+    /// Nothing was counted of a partition that was never written.
+    fn counts(&self, partition: i32) -> Result<Counts, StoreError> {
+        match self.db.get(keys::prefix(partition, keys::COUNTS)).map_err(storage)? {
+            None => Ok(Counts::default()),
+            Some(bytes) => Counts::decode(&bytes).ok_or(StoreError::Corrupt("the counts")),
+        }
+    }
+
     /// Holds the lock for as long as a write lasts, so that `begin` waits for it.
     fn writing(
         &self,
@@ -214,6 +222,26 @@ fn remove(path: &Path) -> std::io::Result<()> {
     if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
 }
 
+/// How many records a partition's view holds beside its state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    entries: u64,
+    outbox: u64,
+}
+
+impl Counts {
+    /// Two big-endian `u64`.
+    fn encode(self) -> Vec<u8> {
+        [self.entries.to_be_bytes(), self.outbox.to_be_bytes()].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Counts> {
+        let (entries, rest) = bytes.split_first_chunk::<8>()?;
+        let outbox: [u8; 8] = rest.try_into().ok()?;
+        Some(Counts { entries: u64::from_be_bytes(*entries), outbox: u64::from_be_bytes(outbox) })
+    }
+}
+
 fn storage(error: sled::Error) -> StoreError {
     StoreError::Storage(error.to_string())
 }
@@ -223,9 +251,26 @@ impl Store for SledStore {
         self.epochs.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, epoch);
     }
 
+    /// Counts the partition's records, so it takes time by their number. A view that lacks some
+    /// is corrupt.
     fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError> {
         let bytes = self.db.get(keys::prefix(partition, keys::STATE)).map_err(storage)?;
-        bytes.map(|bytes| read_state(&bytes)).transpose()
+        let Some(bytes) = bytes else { return Ok(None) };
+        let state = read_state(&bytes)?;
+        let count = |kind: u8| -> Result<u64, StoreError> {
+            let mut count = 0;
+            for key in self.db.scan_prefix(keys::prefix(partition, kind)).keys() {
+                key.map_err(storage)?;
+                count += 1;
+            }
+            Ok(count)
+        };
+        let found = Counts { entries: count(keys::ENTRY)?, outbox: count(keys::OUTBOX)? };
+        if self.counts(partition)? == found {
+            Ok(Some(state))
+        } else {
+            Err(StoreError::Corrupt("a view that lost records"))
+        }
     }
 
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {
@@ -255,17 +300,31 @@ impl Store for SledStore {
     }
 
     fn apply(&self, partition: i32, epoch: u64, batch: &Batch) -> Result<(), StoreError> {
+        let writes = writes(partition, batch)?;
+        let _writing = self.writing(partition, epoch)?;
+        let mut counts = self.counts(partition)?;
         let mut sled_batch = sled::Batch::default();
+        let mut pruned = HashSet::new();
         if let Some(below) = batch.prune_below {
             let range = keys::outbox(partition, 0, 0)..keys::outbox(partition, below, 0);
             for key in self.db.range(range).keys() {
-                sled_batch.remove(key.map_err(storage)?);
+                let key = key.map_err(storage)?;
+                counts.outbox = counts.outbox.saturating_sub(1);
+                sled_batch.remove(key.clone());
+                pruned.insert(key);
             }
         }
-        for (key, value) in writes(partition, batch)? {
+        for (key, value) in writes {
+            let is_new =
+                pruned.contains(key.as_slice()) || !self.db.contains_key(&key).map_err(storage)?;
+            match key.get(4) {
+                Some(&keys::ENTRY) if is_new => counts.entries += 1,
+                Some(&keys::OUTBOX) if is_new => counts.outbox += 1,
+                _ => {}
+            }
             sled_batch.insert(key, value);
         }
-        let _writing = self.writing(partition, epoch)?;
+        sled_batch.insert(keys::prefix(partition, keys::COUNTS), counts.encode());
         self.db.apply_batch(sled_batch).map_err(storage)
     }
 
@@ -300,6 +359,8 @@ impl Store for SledStore {
         let start = cursor.unwrap_or_else(|| keys::prefix(partition, keys::ENTRY));
         let end = keys::prefix(partition, keys::OUTBOX);
         let _writing = self.writing(partition, epoch)?;
+        let mut counts = self.counts(partition)?;
+        let mut removed = false;
         let mut batch = sled::Batch::default();
         let mut next = None;
         for (count, item) in self.db.range(start..end).enumerate() {
@@ -310,9 +371,14 @@ impl Store for SledStore {
             }
             if Entry::decode(&value).is_none_or(|entry| entry.is_expired(last_append_ms)) {
                 batch.remove(key);
+                counts.entries = counts.entries.saturating_sub(1);
+                removed = true;
             }
         }
-        self.db.apply_batch(batch).map_err(storage)?;
+        if removed {
+            batch.insert(keys::prefix(partition, keys::COUNTS), counts.encode());
+            self.db.apply_batch(batch).map_err(storage)?;
+        }
         Ok(next)
     }
 }
