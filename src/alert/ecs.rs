@@ -247,31 +247,11 @@ pub struct Kubetell {
     pub reduced: bool,
 }
 
-/// Longest text, and most elements of a list, in a reduced alert.
-const REDUCED_TEXT_CHARS: usize = 8_192;
-const REDUCED_LIST_ITEMS: usize = 64;
-
 impl Document {
-    /// A copy small enough for brokers that refuse the whole: see [`Kubetell::reduced`].
-    pub fn reduced(&self) -> Document {
-        fn cut(text: &mut String) {
-            if let Some((at, _)) = text.char_indices().nth(REDUCED_TEXT_CHARS) {
-                text.truncate(at);
-            }
-        }
-        fn cut_all(texts: &mut Vec<String>) {
-            texts.truncate(REDUCED_LIST_ITEMS);
-            texts.iter_mut().for_each(cut);
-        }
-        fn cut_user(user: &mut User) {
-            user.name.iter_mut().for_each(cut);
-            user.id.iter_mut().for_each(cut);
-            cut_all(&mut user.roles);
-            user.effective.iter_mut().for_each(|user| cut_user(user));
-        }
-        let mut document = self.clone();
-        let event = std::mem::take(&mut document.kubernetes.audit);
-        document.kubernetes.audit = Event {
+    /// The document with of the event only its identity: see [`Kubetell::reduced`].
+    pub fn reduced(mut self) -> Document {
+        let event = std::mem::take(&mut self.kubernetes.audit);
+        self.kubernetes.audit = Event {
             kind: event.kind,
             api_version: event.api_version,
             level: event.level,
@@ -280,23 +260,7 @@ impl Document {
             verb: event.verb,
             ..Event::default()
         };
-        if let Some(process) = &mut document.process {
-            process.command_line.iter_mut().for_each(cut);
-            cut_all(&mut process.args);
-        }
-        document.user.iter_mut().for_each(cut_user);
-        if let Some(agent) = &mut document.user_agent {
-            cut(&mut agent.original);
-        }
-        if let Some(source) = &mut document.source {
-            source.ip.truncate(REDUCED_LIST_ITEMS);
-        }
-        if let Some(related) = &mut document.related {
-            cut_all(&mut related.user);
-            cut_all(&mut related.ip);
-        }
-        document.kubetell.matches.truncate(REDUCED_LIST_ITEMS);
-        document.kubetell.reduced = true;
-        document
+        self.kubetell.reduced = true;
+        self
     }
 }

@@ -122,8 +122,8 @@ impl Alert {
     /// # Errors
     /// As [`to_json`](Self::to_json).
     pub fn to_reduced_json(&self) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_value(self.document.reduced())
-            .and_then(|document| serde_json::to_vec(&shrink::shrunk(document)))
+        serde_json::to_value(self.document.clone().reduced())
+            .and_then(|document| serde_json::to_vec(&shrink::cut_and_shrunk(document)))
             .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
     }
 

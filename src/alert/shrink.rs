@@ -24,6 +24,13 @@ pub fn shrunk(mut document: Value) -> Value {
     document
 }
 
+/// As [`shrunk`], with the first cut made in any case.
+pub fn cut_and_shrunk(mut document: Value) -> Value {
+    let (chars, items) = STEPS[0];
+    cut(&mut document, chars, items);
+    shrunk(document)
+}
+
 /// Depth is that of a document of ours: a few levels and the bounded ones of a user's `extra`.
 fn cut(value: &mut Value, chars: usize, items: usize) {
     match value {

@@ -176,7 +176,7 @@ impl DetectHandler {
         while let Ok(settled) = self.pool.settled.try_recv() {
             self.settle(settled);
         }
-        self.pump();
+        self.pump(Duration::ZERO);
     }
 
     fn settle(&mut self, results: Vec<Settled>) {
@@ -243,9 +243,9 @@ impl DetectHandler {
         );
     }
 
-    fn pump(&mut self) {
+    fn pump(&mut self, wait: Duration) {
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
-        if let Err(error) = self.producer.pump(&mut acknowledged) {
+        if let Err(error) = self.producer.pump(wait, &mut acknowledged) {
             self.fail(error.into());
         }
         self.acknowledge(&mut acknowledged);
@@ -408,14 +408,7 @@ impl DetectHandler {
                     self.settle(settled);
                 }
             } else {
-                let mut acknowledged = std::mem::take(&mut self.acknowledged);
-                let result =
-                    self.producer.pump_waiting(Duration::from_millis(20), &mut acknowledged);
-                if let Err(error) = result {
-                    self.fail(error.into());
-                }
-                self.acknowledge(&mut acknowledged);
-                self.acknowledged = acknowledged;
+                self.pump(Duration::from_millis(20));
             }
         }
     }

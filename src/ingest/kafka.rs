@@ -45,7 +45,17 @@ impl ConnectionLog {
         due
     }
 
-    pub fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    /// Something came back from a broker.
+    pub fn reached(&self) {
+        if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
+            self.said_at_ms.store(0, Ordering::Relaxed);
+            tracing::info!(client = self.name, "the brokers can be reached again");
+        }
+    }
+}
+
+impl ClientContext for ConnectionLog {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.name;
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -56,7 +66,7 @@ impl ConnectionLog {
         }
     }
 
-    pub fn error(&self, error: &KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
         let client = self.name;
         match error.rdkafka_error_code() {
             Some(
@@ -85,15 +95,9 @@ impl ConnectionLog {
             _ => tracing::debug!(client, %error, "{reason}"),
         }
     }
-
-    /// Something came back from a broker.
-    pub fn reached(&self) {
-        if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
-            self.said_at_ms.store(0, Ordering::Relaxed);
-            tracing::info!(client = self.name, "the brokers can be reached again");
-        }
-    }
 }
+
+impl ConsumerContext for ConnectionLog {}
 
 /// What a client's background threads ran into, kept for whoever asks why a request failed: the
 /// request itself often only says that it timed out.
@@ -216,7 +220,7 @@ impl<H: GroupHandler> ClientContext for GroupContext<H> {
         self.connection.log(level, facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        self.connection.error(&error, reason);
+        self.connection.error(error, reason);
     }
 }
 

@@ -96,7 +96,7 @@ impl ClientContext for Context {
         self.log.log(level, facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(&error, reason);
+        self.log.error(error, reason);
     }
 }
 
@@ -282,24 +282,22 @@ impl OutputProducer {
         Ok(())
     }
 
-    /// Collects acknowledgements into `acknowledged` and sends what waits. Never blocks.
-    pub fn pump(&mut self, acknowledged: &mut Vec<Arc<Output>>) -> Result<(), ProducerFatal> {
+    /// Collects acknowledgements into `acknowledged` and sends what waits. Waits up to `wait` for
+    /// the first acknowledgement; not at all when it is zero.
+    pub fn pump(
+        &mut self,
+        wait: Duration,
+        acknowledged: &mut Vec<Arc<Output>>,
+    ) -> Result<(), ProducerFatal> {
+        if !wait.is_zero()
+            && let Ok(delivery) = self.deliveries.recv_timeout(wait)
+        {
+            self.delivered(delivery, acknowledged)?;
+        }
         while let Ok(delivery) = self.deliveries.try_recv() {
             self.delivered(delivery, acknowledged)?;
         }
         self.send_backlog()
-    }
-
-    /// As [`pump`](Self::pump), but waits up to `timeout` for the first acknowledgement.
-    pub fn pump_waiting(
-        &mut self,
-        timeout: Duration,
-        acknowledged: &mut Vec<Arc<Output>>,
-    ) -> Result<(), ProducerFatal> {
-        if let Ok(delivery) = self.deliveries.recv_timeout(timeout) {
-            self.delivered(delivery, acknowledged)?;
-        }
-        self.pump(acknowledged)
     }
 
     fn delivered(

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -83,19 +81,7 @@ enum RestoreError {
     Store(#[from] StoreError),
 }
 
-struct Quiet(ConnectionLog);
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(&error, reason);
-    }
-}
-impl ConsumerContext for Quiet {}
-
-type Reader = BaseConsumer<Quiet>;
+type Reader = BaseConsumer<ConnectionLog>;
 
 pub struct Restorer {
     client: ClientConfig,
@@ -187,9 +173,8 @@ impl Restorer {
     ) -> Result<Restored, RestoreError> {
         let reader = match reader {
             Some(reader) => reader,
-            None => reader.insert(
-                self.client.create_with_context(Quiet(ConnectionLog::new("takeover reader")))?,
-            ),
+            None => reader
+                .insert(self.client.create_with_context(ConnectionLog::new("takeover reader"))?),
         };
         let result = self.take_over(request, reader);
         reader.unassign()?;
@@ -324,7 +309,14 @@ impl Restorer {
             {
                 return Ok(false);
             }
-            fold_message(&mut batch, message, append_ms, self.store.as_ref(), &self.stats)?;
+            match read_record(message, &self.stats) {
+                Some(record) => {
+                    fold::fold(&mut batch, message.offset(), append_ms, &record, |key| {
+                        self.store.entry(request.partition, key)
+                    })?;
+                }
+                None => fold::pass(&mut batch, message.offset(), append_ms),
+            }
             folded += 1;
             if batch.entries.len() >= BATCH_RECORDS {
                 self.store.apply(request.partition, request.epoch, &batch)?;
@@ -389,24 +381,17 @@ impl Restorer {
     }
 }
 
-/// Folds one message into a batch; a record that is none of ours is counted and passed over.
-pub fn fold_message(
-    batch: &mut Batch,
-    message: &impl Message,
-    append_ms: i64,
-    store: &dyn Store,
-    stats: &Stats,
-) -> Result<(), StoreError> {
-    let (partition, offset) = (message.partition(), message.offset());
-    match record::decode(message.key(), message.payload()) {
-        Ok(record) => {
-            fold::fold(batch, offset, append_ms, &record, |key| store.entry(partition, key))?;
-        }
-        Err(error) => {
+/// The record of a message; one that is none of ours is counted, said, and to be passed over.
+pub fn read_record(message: &impl Message, stats: &Stats) -> Option<Record> {
+    record::decode(message.key(), message.payload())
+        .inspect_err(|error| {
             stats.poison.add(1);
-            tracing::warn!(partition, offset, %error, "a record of the observations topic was passed over");
-            fold::pass(batch, offset, append_ms);
-        }
-    }
-    Ok(())
+            tracing::warn!(
+                partition = message.partition(),
+                offset = message.offset(),
+                %error,
+                "a record of the observations topic was passed over"
+            );
+        })
+        .ok()
 }

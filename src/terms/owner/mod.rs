@@ -23,8 +23,8 @@ use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 use crate::terms::fold::PartitionState;
-use crate::terms::record::{self, HASH_VERSION, Marker, Record};
-use crate::terms::restore::{Epochs, Request, Restored};
+use crate::terms::record::{HASH_VERSION, Marker, Record};
+use crate::terms::restore::{Epochs, Request, Restored, read_record};
 use crate::terms::store::{Store, StoreError};
 
 mod marker;
@@ -217,12 +217,7 @@ impl FirstSeenHandler {
     /// Collects acknowledgements. `apart` is a partition that is out of the map for a step.
     fn pump(&mut self, wait: Duration, mut apart: Option<(i32, &mut Active)>) {
         let mut acknowledged = std::mem::take(&mut self.acknowledged);
-        let result = if wait.is_zero() {
-            self.producer.pump(&mut acknowledged)
-        } else {
-            self.producer.pump_waiting(wait, &mut acknowledged)
-        };
-        if let Err(error) = result {
+        if let Err(error) = self.producer.pump(wait, &mut acknowledged) {
             self.fail(error.into());
         }
         for output in acknowledged.drain(..) {
@@ -588,15 +583,7 @@ impl GroupHandler for FirstSeenHandler {
             return Intake::More;
         }
         active.expected = offset + 1;
-        let record = match record::decode(message.key(), message.payload()) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                stats.poison.add(1);
-                tracing::warn!(partition, offset, %error,
-                    "a record of the observations topic was passed over");
-                None
-            }
-        };
+        let record = read_record(message, &stats);
         let append_ms = message.timestamp().to_millis().unwrap_or(0);
         active.queue.push_back(Pending { offset, append_ms, record });
         if active.queue.len() >= BATCH_RECORDS {

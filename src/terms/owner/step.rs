@@ -73,6 +73,23 @@ impl FirstSeenHandler {
             return;
         }
         active.last_step_boot_ms = now_boot_ms;
+        if !active.queue.is_empty() && !self.fold_queue(partition, &mut active) {
+            return;
+        }
+        let epoch = active.epoch;
+        if active.state.marker_owed
+            && active.appended.as_ref() != active.state.marker.as_ref()
+            && let Some(marker) = active.state.marker.clone()
+        {
+            // Until it is acknowledged nothing behind it is committed; a later step tries again.
+            self.append_marker(partition, epoch, &mut active, marker);
+        }
+        self.owned.insert(partition, Owned::Active(active));
+    }
+
+    /// Folds what a partition has taken in, writes the state, and sends what was raised. `false`
+    /// when the partition is no longer to be owned as it is.
+    fn fold_queue(&mut self, partition: i32, active: &mut Active) -> bool {
         let mut batch = Batch {
             state: active.state.clone(),
             prune_below: Some(active.commit_confirmed),
@@ -80,7 +97,7 @@ impl FirstSeenHandler {
         };
         let mut outputs: Vec<(i64, Vec<Output>)> = Vec::new();
         while let Some(pending) = active.queue.pop_front() {
-            match self.fold_one(partition, &mut active, &mut batch, &pending) {
+            match self.fold_one(partition, active, &mut batch, &pending) {
                 Ok(raised) => outputs.push((pending.offset, raised)),
                 Err(StepError::MarkerLate) => {
                     active.queue.push_front(pending);
@@ -92,16 +109,16 @@ impl FirstSeenHandler {
                         self.storage(error);
                     }
                     self.take_over(partition);
-                    return;
+                    return false;
                 }
                 Err(StepError::Store(error)) => {
                     // What was folded so far is in memory only: it is folded again later.
                     self.storage(error);
-                    return;
+                    return false;
                 }
                 Err(StepError::Encode(error)) => {
                     self.fail(HalfError::Internal(error));
-                    return;
+                    return false;
                 }
             }
         }
@@ -109,23 +126,15 @@ impl FirstSeenHandler {
             && let Err(error) = self.store.apply(partition, active.epoch, &batch)
         {
             self.storage(error);
-            return;
+            return false;
         }
         active.state = batch.state;
-        let epoch = active.epoch;
         for (offset, raised) in outputs {
             let result = self.send_all(&mut active.mark, offset, raised);
             self.check_mark(result);
         }
         self.check_topology(&active.state);
-        if active.state.marker_owed
-            && active.appended.as_ref() != active.state.marker.as_ref()
-            && let Some(marker) = active.state.marker.clone()
-        {
-            // Until it is acknowledged nothing behind it is committed; a later step tries again.
-            self.append_marker(partition, epoch, &mut active, marker);
-        }
-        self.owned.insert(partition, Owned::Active(active));
+        true
     }
 
     pub(super) fn send_all(
