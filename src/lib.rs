@@ -38,6 +38,7 @@ pub mod config;
 pub mod demo;
 pub mod detect;
 pub mod duration;
+pub mod faults;
 pub mod ingest;
 pub mod limits;
 pub mod output;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
@@ -19,9 +19,8 @@ use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
 use crate::detect::told::{Tell, Told};
-use crate::ingest::kafka::{
-    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake, group_moved_on,
-};
+use crate::ingest::commit::{Commits, Committable};
+use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
@@ -30,7 +29,6 @@ use crate::stats::Stats;
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long assigning waits for the group's offsets and the log's bounds.
@@ -41,10 +39,7 @@ const TOLD_MAX_ALERTS: usize = 65_536;
 struct Track {
     epoch: u64,
     mark: Watermark,
-    /// The offset of the last commit that was asked for, and of the last that is known to have
-    /// succeeded.
-    asked: i64,
-    confirmed: i64,
+    commits: Commits,
 }
 
 struct Slot {
@@ -79,8 +74,6 @@ pub struct DetectHandler {
     paused: bool,
     acknowledged: Vec<Arc<Output>>,
     fatal: Option<HalfError>,
-    last_commit: Instant,
-    last_confirm: Instant,
     dead_letter_said: Option<Instant>,
 }
 
@@ -112,8 +105,6 @@ impl DetectHandler {
             paused: false,
             acknowledged: Vec::new(),
             fatal: None,
-            last_commit: clock::monotonic(),
-            last_confirm: clock::monotonic(),
             dead_letter_said: None,
         }
     }
@@ -298,121 +289,6 @@ impl DetectHandler {
         }
     }
 
-    /// Commits what is done, of the given partitions or of all.
-    fn commit(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        only: Option<&TopicPartitionList>,
-        mode: CommitMode,
-    ) -> bool {
-        let sync = matches!(mode, CommitMode::Sync);
-        let mut offsets = TopicPartitionList::new();
-        for slot in &mut self.slots {
-            let Some(track) = slot.track.as_mut() else { continue };
-            if only.is_some_and(|only| only.find_partition(&slot.topic, slot.partition).is_none()) {
-                continue;
-            }
-            let offset = track.mark.committable();
-            if offset > if sync { track.confirmed } else { track.asked } {
-                let added = offsets.add_partition_offset(
-                    &slot.topic,
-                    slot.partition,
-                    Offset::Offset(offset),
-                );
-                if added.is_ok() {
-                    track.asked = offset;
-                }
-            }
-        }
-        if offsets.count() == 0 {
-            return true;
-        }
-        match consumer.commit(&offsets, mode) {
-            Ok(()) => {
-                if sync {
-                    self.committed(&offsets);
-                }
-                true
-            }
-            Err(error) => {
-                // What was read will be read again by whoever comes next: repeats, no loss.
-                tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
-                self.ask_again();
-                group_moved_on(&error)
-            }
-        }
-    }
-
-    /// What is not known to be committed is committed again.
-    fn ask_again(&mut self) {
-        for track in self.slots.iter_mut().filter_map(|slot| slot.track.as_mut()) {
-            track.asked = track.confirmed;
-        }
-    }
-
-    fn committed(&mut self, offsets: &TopicPartitionList) {
-        for element in offsets.elements() {
-            let Offset::Offset(offset) = element.offset() else { continue };
-            let number = self.slot(element.topic(), element.partition());
-            let track = self.slots.get_mut(number as usize).and_then(|slot| slot.track.as_mut());
-            if let Some(track) = track.filter(|track| offset <= track.asked) {
-                track.confirmed = track.confirmed.max(offset);
-            }
-        }
-    }
-
-    /// Looks up which commits have succeeded: nobody reports that of an asynchronous one (see
-    /// [`CONFIRM_EVERY`]). What was refused, as in the middle of a rebalance, is asked for again.
-    fn confirm(&mut self, consumer: &GroupConsumer<Self>) {
-        let mut open = TopicPartitionList::new();
-        for slot in &self.slots {
-            if slot.track.as_ref().is_some_and(|track| track.asked > track.confirmed) {
-                open.add_partition(&slot.topic, slot.partition);
-            }
-        }
-        if open.count() == 0 {
-            return;
-        }
-        match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
-            Ok(offsets) => self.committed(&offsets),
-            Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
-        }
-        self.ask_again();
-    }
-
-    /// Waits until nothing of the given partitions is under way, or the deadline; whether it is so.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
-        let deadline = clock::monotonic() + DRAIN_MAX;
-        loop {
-            self.collect();
-            self.dispatch();
-            let under_way: usize = self
-                .slots
-                .iter()
-                .filter(|slot| partitions.find_partition(&slot.topic, slot.partition).is_some())
-                .filter_map(|slot| slot.track.as_ref())
-                .map(|track| track.mark.under_way())
-                .sum();
-            if under_way == 0 || self.fatal.is_some() {
-                return under_way == 0;
-            }
-            if clock::monotonic() >= deadline {
-                tracing::warn!(
-                    under_way,
-                    "gave up waiting for acknowledgements; the records will be read again"
-                );
-                return false;
-            }
-            if self.in_pool > 0 {
-                if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
-                    self.settle(settled);
-                }
-            } else {
-                self.pump(Duration::from_millis(20));
-            }
-        }
-    }
-
     /// Where to begin reading each partition: the group's offset, else the log's start. A
     /// committed offset that the log no longer holds is a gap, which is counted and said.
     fn starting_offsets(
@@ -502,8 +378,7 @@ impl GroupHandler for DetectHandler {
                 slot.track = Some(Track {
                     epoch,
                     mark: Watermark::new(start),
-                    asked: start,
-                    confirmed: start,
+                    commits: Commits::new(start),
                 });
             }
         }
@@ -513,19 +388,54 @@ impl GroupHandler for DetectHandler {
         tracing::info!(partitions = explicit.count(), "source partitions assigned");
     }
 
-    fn revoked(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-        lost: bool,
-    ) -> TopicPartitionList {
-        if !lost {
-            let drained = self.drain(partitions);
-            let committed = self.commit(consumer, Some(partitions), CommitMode::Sync);
-            if !drained || !committed {
-                consumer.context().note_undrained();
+    fn committable(&mut self) -> Vec<Committable<'_>> {
+        let owned = self.slots.iter_mut().filter_map(|slot| {
+            let track = slot.track.as_mut()?;
+            Some(Committable {
+                topic: &slot.topic,
+                partition: slot.partition,
+                offset: track.mark.committable(),
+                metadata: None,
+                commits: &mut track.commits,
+            })
+        });
+        owned.collect()
+    }
+
+    /// Waits until nothing of the given partitions is under way, or the deadline; whether it is so.
+    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
+        let deadline = clock::monotonic() + DRAIN_MAX;
+        loop {
+            self.collect();
+            self.dispatch();
+            let under_way: usize = self
+                .slots
+                .iter()
+                .filter(|slot| partitions.find_partition(&slot.topic, slot.partition).is_some())
+                .filter_map(|slot| slot.track.as_ref())
+                .map(|track| track.mark.under_way())
+                .sum();
+            if under_way == 0 || self.fatal.is_some() {
+                return under_way == 0;
+            }
+            if clock::monotonic() >= deadline {
+                tracing::warn!(
+                    under_way,
+                    "gave up waiting for acknowledgements; the records will be read again"
+                );
+                return false;
+            }
+            if self.in_pool > 0 {
+                if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
+                    self.settle(settled);
+                }
+            } else {
+                self.pump(Duration::from_millis(20));
             }
         }
+    }
+
+    fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList {
         for element in partitions.elements() {
             let number = self.slot(element.topic(), element.partition());
             if let Some(slot) = self.slots.get_mut(number as usize) {
@@ -599,7 +509,6 @@ impl GroupHandler for DetectHandler {
         if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }
 
-    /// One look at everything but the source: results, acknowledgements, pauses, commits.
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
@@ -608,14 +517,6 @@ impl GroupHandler for DetectHandler {
             self.pause(consumer, true);
         } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
             self.pause(consumer, false);
-        }
-        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
-            self.last_commit = clock::monotonic();
-            self.commit(consumer, None, CommitMode::Async);
-        }
-        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
-            self.confirm(consumer);
-            self.last_confirm = clock::monotonic();
         }
         self.stats.under_way.set(u64::from(self.busy()));
     }

@@ -13,12 +13,13 @@ use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
+use crate::ingest::commit::{CommitClock, Committable, commit};
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
 /// once and again every minute, and so is its return.
@@ -163,7 +164,7 @@ pub enum Intake {
 pub trait GroupHandler: Send + Sized + 'static {
     /// Looks at one record where librdkafka holds it.
     fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake;
-    /// One look at everything but the source: results, acknowledgements, pauses, commits.
+    /// One look at everything but the source: results, acknowledgements, pauses.
     fn turn(&mut self, consumer: &GroupConsumer<Self>);
     /// Whether something is under way, so that the next turn should come soon.
     fn busy(&self) -> bool;
@@ -176,15 +177,18 @@ pub trait GroupHandler: Send + Sized + 'static {
     /// Has to answer by `incremental_assign`, with explicit offsets. It may take fewer partitions
     /// than it was given, or none, and the others later.
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList);
-    /// Has to finish or drop what is under way, and returns those of the partitions that it had
-    /// taken: they are given back by the caller of this, right after. `lost`: another member may
-    /// own them already, so nothing is committed.
-    fn revoked(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-        lost: bool,
-    ) -> TopicPartitionList;
+    /// The partitions that are owned, with what may be committed of each.
+    fn committable(&mut self) -> Vec<Committable<'_>>;
+    /// Finishes what is under way of these partitions, within a bound; whether all of it is
+    /// acknowledged.
+    fn drain(&mut self, partitions: &TopicPartitionList) -> bool;
+    /// Drops what is left of these partitions and returns those of them that it had taken: they
+    /// are given back right after. `lost`: another member may own them already.
+    fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList;
+    /// The half has failed in a way that forbids another step: nothing is drained or committed.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
@@ -204,14 +208,30 @@ impl<H> GroupContext<H> {
         }
     }
 
-    /// A revoke left something unacknowledged or uncommitted.
-    pub fn note_undrained(&self) {
-        self.undrained.store(true, Ordering::Relaxed);
-    }
-
     /// Never hold this across `poll`: the rebalance callback takes it.
     pub fn handler(&self) -> MutexGuard<'_, H> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: GroupHandler> GroupContext<H> {
+    /// Drains and commits synchronously what is not lost; the partitions to give back.
+    fn revoke(
+        &self,
+        consumer: &GroupConsumer<H>,
+        partitions: &TopicPartitionList,
+        lost: bool,
+    ) -> TopicPartitionList {
+        let mut handler = self.handler();
+        if !lost && !handler.has_ended() {
+            let drained = handler.drain(partitions);
+            let mode = CommitMode::Sync;
+            let committed = commit(consumer, &mut handler.committable(), Some(partitions), mode);
+            if !drained || !committed {
+                self.undrained.store(true, Ordering::Relaxed);
+            }
+        }
+        handler.release(partitions, lost)
     }
 }
 
@@ -237,7 +257,7 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let lost = consumer.assignment_lost();
-                let taken = self.handler().revoked(consumer, partitions, lost);
+                let taken = self.revoke(consumer, partitions, lost);
                 if let Err(error) = consumer.incremental_unassign(&taken) {
                     tracing::error!(%error, "partitions could not be given back");
                 }
@@ -251,11 +271,6 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
         }
     }
 }
-
-/// How often the success of commits is looked up. librdkafka reports an asynchronous commit only
-/// to a callback in C, which rdkafka's consumers do not set.
-pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
-pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Records polled between two turns.
 const POLLS_A_TURN: usize = 2_000;
@@ -272,10 +287,14 @@ pub fn run_member<H: GroupHandler>(
     stop: &AtomicBool,
 ) -> Result<(), HalfError> {
     let mut result = Ok(());
+    let mut commits = CommitClock::start();
     while !stop.load(Ordering::Relaxed) {
         let busy = {
             let mut handler = consumer.context().handler();
             handler.turn(&consumer);
+            if commits.is_due() {
+                commits.tick(&consumer, &mut handler.committable());
+            }
             if let Some(error) = handler.take_fatal() {
                 result = Err(error);
                 break;
@@ -353,19 +372,6 @@ fn poll_failed<H: GroupHandler>(
             Ok(())
         }
     }
-}
-
-/// Whether a commit failed because the group moved on meanwhile: another member reads on from the
-/// last commit, and nothing is wrong with the brokers.
-pub fn group_moved_on(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::RebalanceInProgress
-                | RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
-        )
-    )
 }
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults

@@ -1,6 +1,7 @@
 //! From bytes to audit events: records of Kafka and of files, their wrappers, the prefilter and
 //! the watermark.
 
+pub mod commit;
 pub mod envelope;
 pub mod file;
 pub mod kafka;

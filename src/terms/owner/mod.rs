@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
-use crate::ingest::kafka::{
-    CONFIRM_EVERY, CONFIRM_TIMEOUT, GroupConsumer, GroupHandler, HalfError, Intake, group_moved_on,
-};
+use crate::ingest::commit::{Commits, Committable};
+use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
@@ -35,7 +34,6 @@ const BATCH_RECORDS: usize = 500;
 /// Alerts under way before reading stops.
 const MARKERS_KEPT: usize = 10_000;
 const OUTSTANDING_MAX: usize = 10_000;
-const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
 const SWEEP_ENTRIES: usize = 2_000;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
@@ -52,9 +50,7 @@ struct Active {
     epoch: u64,
     state: PartitionState,
     mark: Watermark,
-    /// The offset of the last commit that was asked for, and of the last that succeeded.
-    committed: i64,
-    commit_confirmed: i64,
+    commits: Commits,
     queue: VecDeque<Pending>,
     /// One past the last record taken in.
     expected: i64,
@@ -70,6 +66,13 @@ struct Active {
     /// Where the log ended at the takeover.
     log_end: i64,
     sweep_cursor: Option<Vec<u8>>,
+}
+
+impl Active {
+    /// The last marker lacks a part of the merge, and the whole is not appended yet.
+    fn owes_marker(&self) -> bool {
+        self.state.marker_owed && self.appended != self.state.marker
+    }
 }
 
 enum Owned {
@@ -102,8 +105,6 @@ pub struct FirstSeenHandler {
     /// The half has failed: what is left is to leave the group, without another step.
     ended: bool,
     fatal: Option<HalfError>,
-    last_commit: Instant,
-    last_confirm: Instant,
     last_sweep: Instant,
     paused: bool,
 }
@@ -144,8 +145,6 @@ impl FirstSeenHandler {
             markers_sent: 0,
             ended: false,
             fatal: None,
-            last_commit: clock::monotonic(),
-            last_confirm: clock::monotonic(),
             last_sweep: clock::monotonic(),
             paused: false,
         }
@@ -286,8 +285,7 @@ impl FirstSeenHandler {
         let mut active = Box::new(Active {
             epoch,
             mark: Watermark::new(acknowledged),
-            committed: acknowledged,
-            commit_confirmed: acknowledged,
+            commits: Commits::new(acknowledged),
             queue: VecDeque::new(),
             expected: next,
             appended: None,
@@ -391,94 +389,6 @@ impl FirstSeenHandler {
         }
     }
 
-    fn commit(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        only: Option<&TopicPartitionList>,
-        mode: CommitMode,
-    ) -> bool {
-        let topic = Arc::clone(&self.topic);
-        let sync = matches!(mode, CommitMode::Sync);
-        let mut offsets = TopicPartitionList::new();
-        for (partition, owned) in &mut self.owned {
-            let Owned::Active(active) = owned else { continue };
-            if only.is_some_and(|only| only.find_partition(&topic, *partition).is_none()) {
-                continue;
-            }
-            let Some(log_id) = active.state.log_id() else { continue };
-            let mut offset = active.mark.committable();
-            if active.state.marker_owed && active.appended.as_ref() != active.state.marker.as_ref()
-            {
-                offset = offset.min(active.state.marker_offset);
-            }
-            if offset <= if sync { active.commit_confirmed } else { active.committed } {
-                continue;
-            }
-            let mut element = offsets.add_partition(&topic, *partition);
-            if element.set_offset(Offset::Offset(offset)).is_ok() {
-                element.set_metadata(log_id);
-                active.committed = offset;
-            }
-        }
-        if offsets.count() == 0 {
-            return true;
-        }
-        match consumer.commit(&offsets, mode) {
-            Ok(()) => {
-                if sync {
-                    self.committed(&offsets);
-                }
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
-                self.ask_again();
-                group_moved_on(&error)
-            }
-        }
-    }
-
-    /// What is not known to be committed is committed again.
-    fn ask_again(&mut self) {
-        for owned in self.owned.values_mut() {
-            if let Owned::Active(active) = owned {
-                active.committed = active.commit_confirmed;
-            }
-        }
-    }
-
-    fn committed(&mut self, offsets: &TopicPartitionList) {
-        for element in offsets.elements() {
-            let Offset::Offset(offset) = element.offset() else { continue };
-            if element.error().is_ok()
-                && let Some(active) = self.active(element.partition())
-                && active.state.log_id() == Some(element.metadata())
-                && offset <= active.committed
-            {
-                active.commit_confirmed = active.commit_confirmed.max(offset);
-            }
-        }
-    }
-
-    /// Looks up which commits have succeeded, as nobody reports that of an asynchronous one (see
-    /// [`CONFIRM_EVERY`]): without it no outbox would ever be pruned. What was refused, as in the
-    /// middle of a rebalance, is asked for again.
-    fn confirm(&mut self, consumer: &GroupConsumer<Self>) {
-        let open = self.owned.iter().filter_map(|(partition, owned)| match owned {
-            Owned::Active(active) if active.committed > active.commit_confirmed => Some(*partition),
-            _ => None,
-        });
-        let open = self.list(open);
-        if open.count() == 0 {
-            return;
-        }
-        match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
-            Ok(offsets) => self.committed(&offsets),
-            Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
-        }
-        self.ask_again();
-    }
-
     fn sweep(&mut self) {
         let store = Arc::clone(&self.store);
         let mut failure = None;
@@ -499,6 +409,38 @@ impl FirstSeenHandler {
         if let Some(error) = failure {
             self.storage(error);
         }
+    }
+}
+
+impl GroupHandler for FirstSeenHandler {
+    fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
+        // Nothing is read yet: reading begins, at an explicit offset, when a takeover is done.
+        // (Assigning at a logical offset and seeking later races with the offset's look-up.)
+        if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+            self.fail(HalfError::Consumer(error));
+            return;
+        }
+        tracing::info!(partitions = partitions.count(), "observations partitions assigned");
+        for element in partitions.elements() {
+            self.take_over(element.partition());
+        }
+    }
+
+    /// A partition whose log has no id yet has nothing to commit, and what stands behind a marker
+    /// that lacks something waits for the whole one.
+    fn committable(&mut self) -> Vec<Committable<'_>> {
+        let topic = &*self.topic;
+        let owned = self.owned.iter_mut().filter_map(|(partition, owned)| {
+            let Owned::Active(active) = owned else { return None };
+            let mut offset = active.mark.committable();
+            if active.owes_marker() {
+                offset = offset.min(active.state.marker_offset);
+            }
+            let metadata = Some(active.state.log_id()?);
+            let commits = &mut active.commits;
+            Some(Committable { topic, partition: *partition, offset, metadata, commits })
+        });
+        owned.collect()
     }
 
     /// Folds what the partitions have taken in and waits for its acknowledgement, or the deadline;
@@ -530,35 +472,8 @@ impl FirstSeenHandler {
             self.pump(Duration::from_millis(20), None);
         }
     }
-}
 
-impl GroupHandler for FirstSeenHandler {
-    fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
-        // Nothing is read yet: reading begins, at an explicit offset, when a takeover is done.
-        // (Assigning at a logical offset and seeking later races with the offset's look-up.)
-        if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
-            self.fail(HalfError::Consumer(error));
-            return;
-        }
-        tracing::info!(partitions = partitions.count(), "observations partitions assigned");
-        for element in partitions.elements() {
-            self.take_over(element.partition());
-        }
-    }
-
-    fn revoked(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-        lost: bool,
-    ) -> TopicPartitionList {
-        if !lost && !self.ended {
-            let drained = self.drain(partitions);
-            let committed = self.commit(consumer, Some(partitions), CommitMode::Sync);
-            if !drained || !committed {
-                consumer.context().note_undrained();
-            }
-        }
+    fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList {
         for element in partitions.elements() {
             // A new epoch without an owner: whatever still writes under the old one is refused.
             self.epoch += 1;
@@ -572,6 +487,10 @@ impl GroupHandler for FirstSeenHandler {
         let taken: Vec<i32> =
             given.into_iter().filter(|partition| self.reading.remove(partition)).collect();
         self.list(taken)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Takes a record in, to be folded with others.
@@ -605,14 +524,6 @@ impl GroupHandler for FirstSeenHandler {
             self.pause(consumer, full);
         }
         let now = clock::monotonic();
-        if now - self.last_commit >= COMMIT_EVERY {
-            self.last_commit = now;
-            self.commit(consumer, None, CommitMode::Async);
-        }
-        if now - self.last_confirm >= CONFIRM_EVERY {
-            self.confirm(consumer);
-            self.last_confirm = clock::monotonic();
-        }
         if now - self.last_sweep >= SWEEP_EVERY {
             self.last_sweep = now;
             self.sweep();

@@ -77,8 +77,7 @@ impl FirstSeenHandler {
             return;
         }
         let epoch = active.epoch;
-        if active.state.marker_owed
-            && active.appended.as_ref() != active.state.marker.as_ref()
+        if active.owes_marker()
             && let Some(marker) = active.state.marker.clone()
         {
             // Until it is acknowledged nothing behind it is committed; a later step tries again.
@@ -92,7 +91,7 @@ impl FirstSeenHandler {
     fn fold_queue(&mut self, partition: i32, active: &mut Active) -> bool {
         let mut batch = Batch {
             state: active.state.clone(),
-            prune_below: Some(active.commit_confirmed),
+            prune_below: Some(active.commits.confirmed()),
             ..Batch::default()
         };
         let mut outputs: Vec<(i64, Vec<Output>)> = Vec::new();

@@ -1,0 +1,183 @@
+//! Committing the offsets of a group's partitions, and knowing which commits succeeded.
+//!
+//! Owns what was asked for and what is known to have succeeded. librdkafka reports an asynchronous
+//! commit only to a callback in C, which rdkafka's consumers do not set, so the group's offsets
+//! are looked up from time to time; what was refused, as in the middle of a rebalance, is asked
+//! for again.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::clock;
+
+const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
+/// How often the success of commits is looked up.
+const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The commits of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commits {
+    /// The offset of the last commit that was asked for.
+    asked: i64,
+    /// The offset of the last commit that is known to have succeeded.
+    confirmed: i64,
+}
+
+impl Commits {
+    /// `start` is where the group stands.
+    pub fn new(start: i64) -> Self {
+        Commits { asked: start, confirmed: start }
+    }
+
+    pub fn confirmed(&self) -> i64 {
+        self.confirmed
+    }
+
+    /// A commit of `offset` is wanted: one that waits for its answer is also worth it where an
+    /// earlier one may have failed unheard.
+    fn wanted(&self, offset: i64, mode: CommitMode) -> bool {
+        offset
+            > match mode {
+                CommitMode::Sync => self.confirmed,
+                CommitMode::Async => self.asked,
+            }
+    }
+}
+
+/// A partition with what may be committed of it.
+pub struct Committable<'p> {
+    pub topic: &'p str,
+    pub partition: i32,
+    /// Everything below it is done.
+    pub offset: i64,
+    /// Committed beside the offset; only offsets with the same count as ours.
+    pub metadata: Option<&'p str>,
+    pub commits: &'p mut Commits,
+}
+
+/// Commits what is wanted, of the partitions in `only` or of all. `false` when the brokers could
+/// not be asked; a group that moved on has another member read from the last commit.
+pub fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &mut [Committable<'_>],
+    only: Option<&TopicPartitionList>,
+    mode: CommitMode,
+) -> bool {
+    let mut offsets = TopicPartitionList::new();
+    for one in partitions.iter_mut() {
+        if only.is_some_and(|only| only.find_partition(one.topic, one.partition).is_none())
+            || !one.commits.wanted(one.offset, mode)
+        {
+            continue;
+        }
+        let mut element = offsets.add_partition(one.topic, one.partition);
+        if element.set_offset(Offset::Offset(one.offset)).is_ok() {
+            if let Some(metadata) = one.metadata {
+                element.set_metadata(metadata);
+            }
+            one.commits.asked = one.offset;
+        }
+    }
+    if offsets.count() == 0 {
+        return true;
+    }
+    match consumer.commit(&offsets, mode) {
+        Ok(()) => {
+            if matches!(mode, CommitMode::Sync) {
+                succeeded(partitions, &offsets);
+            }
+            true
+        }
+        Err(error) => {
+            // What was read will be read again by whoever comes next: repeats, no loss.
+            tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
+            ask_again(partitions);
+            group_moved_on(&error)
+        }
+    }
+}
+
+/// Looks up which commits have succeeded, while any is open.
+fn confirm<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitions: &mut [Committable<'_>]) {
+    let mut open = TopicPartitionList::new();
+    for one in partitions.iter().filter(|one| one.commits.asked > one.commits.confirmed) {
+        open.add_partition(one.topic, one.partition);
+    }
+    if open.count() == 0 {
+        return;
+    }
+    match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
+        Ok(offsets) => succeeded(partitions, &offsets),
+        Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
+    }
+    ask_again(partitions);
+}
+
+fn succeeded(partitions: &mut [Committable<'_>], offsets: &TopicPartitionList) {
+    for one in partitions {
+        let Some(element) = offsets.find_partition(one.topic, one.partition) else { continue };
+        let Offset::Offset(offset) = element.offset() else { continue };
+        let ours = one.metadata.is_none_or(|metadata| metadata == element.metadata());
+        if element.error().is_ok() && ours && offset <= one.commits.asked {
+            one.commits.confirmed = one.commits.confirmed.max(offset);
+        }
+    }
+}
+
+/// What is not known to be committed is committed again.
+fn ask_again(partitions: &mut [Committable<'_>]) {
+    for one in partitions {
+        one.commits.asked = one.commits.confirmed;
+    }
+}
+
+/// Whether a commit failed because the group moved on meanwhile: another member reads on from the
+/// last commit, and nothing is wrong with the brokers.
+fn group_moved_on(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+        )
+    )
+}
+
+/// When to commit and when to look commits up.
+pub struct CommitClock {
+    last_commit: Instant,
+    last_confirm: Instant,
+}
+
+impl CommitClock {
+    pub fn start() -> Self {
+        let now = clock::monotonic();
+        CommitClock { last_commit: now, last_confirm: now }
+    }
+
+    pub fn is_due(&self) -> bool {
+        let now = clock::monotonic();
+        now - self.last_commit >= COMMIT_EVERY || now - self.last_confirm >= CONFIRM_EVERY
+    }
+
+    /// Commits, and looks commits up, each when its time has come.
+    pub fn tick<C: ConsumerContext>(
+        &mut self,
+        consumer: &BaseConsumer<C>,
+        partitions: &mut [Committable<'_>],
+    ) {
+        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
+            self.last_commit = clock::monotonic();
+            commit(consumer, partitions, None, CommitMode::Async);
+        }
+        if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
+            confirm(consumer, partitions);
+            self.last_confirm = clock::monotonic();
+        }
+    }
+}
