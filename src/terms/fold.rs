@@ -96,9 +96,7 @@ impl PartitionState {
 
     /// Whether a marker has to be appended and acknowledged before this observation is folded.
     pub fn lacks_learning_start(&self, observation: &Observation) -> bool {
-        self.marker
-            .as_ref()
-            .is_none_or(|marker| !marker.learning_starts.contains_key(&observation.terms_version))
+        self.marker.as_ref().is_none_or(|marker| !marker.starts(&observation.terms_version))
     }
 }
 

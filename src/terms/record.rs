@@ -28,6 +28,13 @@ pub struct Marker {
     pub learning_starts: BTreeMap<String, i64>,
 }
 
+impl Marker {
+    /// Whether it says when the version began to learn.
+    pub fn starts(&self, terms_version: &str) -> bool {
+        self.learning_starts.contains_key(terms_version)
+    }
+}
+
 /// A record of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
