@@ -19,19 +19,18 @@ use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent, TopologyError};
-use crate::terms::fold::{Decision, OutboxRecord, Verdict};
-use crate::terms::observation::Observation;
-use crate::terms::partition::{Env, Outgoing, PartitionError};
+use crate::terms::fold::{OutboxRecord, Verdict};
+use crate::terms::partition::{Env, Outgoing, PartitionError, Raised};
 use crate::terms::record;
-use crate::terms::restore::{Epochs, read_record};
+use crate::terms::restore::{Epochs, passed_over, read_record};
 use crate::terms::store::Store;
 use crate::terms::takeover::{Request, Restored};
 
 /// Alerts under way, and bytes of records taken in and not folded, before reading stops.
 const OUTSTANDING_MAX: usize = 10_000;
 const QUEUED_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// What a decoded observation takes beside its text.
-const PENDING_BYTES: usize = 1_024;
+/// What a record that was taken in takes beside its bytes.
+const PENDING_BYTES: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -81,12 +80,15 @@ struct Alerts {
 }
 
 impl Alerts {
-    fn encode(
-        &self,
-        observation: &Observation,
-        decision: &Decision,
-        append_ms: i64,
-    ) -> Result<OutboxRecord, String> {
+    fn encode(&self, raised: &Raised<'_>) -> Result<Option<OutboxRecord>, String> {
+        let Raised { append_ms, decision, .. } = raised;
+        let observation = match record::observation(raised.key, raised.value) {
+            Ok(observation) => observation,
+            Err(error) => {
+                passed_over(&self.stats, raised.offset, &error);
+                return Ok(None);
+            }
+        };
         let created_ms = clock::now_ms();
         let is_revision = decision.verdict == Verdict::Revision;
         let first_event_id = decision.first_event_id.clone().unwrap_or_default();
@@ -96,7 +98,7 @@ impl Alerts {
             created_ms,
             latency_ms: Some((created_ms - append_ms).max(0)),
         };
-        let alert = alert::from_observation(observation, &first_seen, &origin);
+        let alert = alert::from_observation(&observation, &first_seen, &origin);
         if is_revision {
             self.stats.revisions.add(1);
         }
@@ -108,7 +110,7 @@ impl Alerts {
         let nowhere = Ticket { slot: 0, epoch: 0, offset: 0 };
         let output =
             wire::output(&alert, &self.topic, nowhere).map_err(|error| error.to_string())?;
-        Ok(OutboxRecord {
+        Ok(Some(OutboxRecord {
             key: output.key.unwrap_or_default(),
             payload: output.payload.unwrap_or_default(),
             reduced: output.reduced,
@@ -117,7 +119,7 @@ impl Alerts {
                 .into_iter()
                 .map(|(name, value)| (name, value.unwrap_or_default()))
                 .collect(),
-        })
+        }))
     }
 
     fn to_output(&self, record: OutboxRecord, ticket: Ticket) -> Output {
@@ -268,9 +270,7 @@ impl FirstSeenHandler {
         let alerts = &self.alerts;
         let env = Env {
             times: clock::times(),
-            encode: &|observation, decision, append_ms| {
-                alerts.encode(observation, decision, append_ms)
-            },
+            encode: &|raised| alerts.encode(raised),
             new_log_id: &|| uuid::Uuid::new_v4().to_string(),
         };
         let anew = match only {

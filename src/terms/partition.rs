@@ -17,7 +17,7 @@ use crate::ingest::commit::Commits;
 use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::limits;
 use crate::terms::fold::{self, Batch, Decision, OutboxRecord, PartitionState, Verdict};
-use crate::terms::observation::Observation;
+use crate::terms::observation::Sighting;
 use crate::terms::record::{HASH_VERSION, Marker, Record};
 use crate::terms::store::{Store, StoreError};
 use crate::terms::takeover::{Restored, has_been_away};
@@ -29,9 +29,21 @@ const SWEEP_ENTRIES: usize = 2_000;
 /// What a step needs of the world.
 pub struct Env<'e> {
     pub times: Times,
-    /// The alert of an observation that raises one; the number is its append time, milliseconds.
-    pub encode: &'e dyn Fn(&Observation, &Decision, i64) -> Result<OutboxRecord, String>,
+    /// Makes an alert. `None`: the observation turns out to be none of ours, which was counted.
+    pub encode: &'e dyn Fn(&Raised<'_>) -> Result<Option<OutboxRecord>, String>,
     pub new_log_id: &'e dyn Fn() -> String,
+}
+
+/// An observation that raises an alert.
+pub struct Raised<'r> {
+    pub offset: i64,
+    /// Milliseconds.
+    pub append_ms: i64,
+    pub key: &'r [u8],
+    pub sighting: &'r Sighting,
+    /// The observation's JSON.
+    pub value: &'r [u8],
+    pub decision: Decision,
 }
 
 /// What has to be sent.
@@ -234,7 +246,7 @@ impl Partition {
         {
             let Pending { offset, append_ms, record, bytes } = &pending;
             let observed = match record {
-                Some(Record::Observation { observation, .. }) => Some((&**observation, *append_ms)),
+                Some(Record::Observation { sighting, .. }) => Some((sighting, *append_ms)),
                 _ => None,
             };
             if self.need_marker(&batch.state, observed, env, out) {
@@ -258,14 +270,20 @@ impl Partition {
                 self.appended = None;
             }
             counts.learned += u64::from(decision.verdict == Verdict::Silent);
-            let (true, Some((observation, _))) = (decision.raises(), observed) else {
+            let alert = match record {
+                Record::Observation { key, sighting, value } if decision.raises() => {
+                    let (offset, append_ms) = (*offset, *append_ms);
+                    (env.encode)(&Raised { offset, append_ms, key, sighting, value, decision })
+                        .map_err(PartitionError::Encode)?
+                        .map(|alert| (key, alert))
+                }
+                _ => None,
+            };
+            let Some((key, alert)) = alert else {
                 raised.push((*offset, None));
                 continue;
             };
-            let alert =
-                (env.encode)(observation, &decision, *append_ms).map_err(PartitionError::Encode)?;
             if self.faults.has(Fault::FirstOffsetInsteadOfOutbox)
-                && let Record::Observation { key, .. } = record
                 && let Some(earlier) = opened.insert(key.clone(), *offset)
             {
                 batch.outbox.retain(|(offset, _)| *offset != earlier);
@@ -308,7 +326,7 @@ impl Partition {
     fn need_marker(
         &mut self,
         state: &PartitionState,
-        observed: Option<(&Observation, i64)>,
+        observed: Option<(&Sighting, i64)>,
         env: &Env<'_>,
         out: &mut Vec<Outgoing>,
     ) -> bool {
@@ -318,9 +336,9 @@ impl Partition {
             wanted = Some(self.whole_marker(state, env));
             blocks = true;
         }
-        if let Some((observation, append_ms)) = observed {
-            let version = &observation.terms_version;
-            let stands = !state.lacks_learning_start(observation)
+        if let Some((sighting, append_ms)) = observed {
+            let version = &sighting.terms_version;
+            let stands = !state.lacks_learning_start(sighting)
                 || self.appended.as_ref().is_some_and(|marker| marker.starts(version));
             if !stands {
                 let marker = wanted.get_or_insert_with(|| self.whole_marker(state, env));

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::faults::Faults;
 use crate::ingest::kafka::ConnectionLog;
 use crate::stats::Stats;
-use crate::terms::record::{self, Record};
+use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
 use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover, Wants};
 
@@ -261,14 +261,12 @@ impl Restorer {
 /// The record of a message; one that is none of ours is counted, said, and to be passed over.
 pub fn read_record(message: &impl Message, stats: &Stats) -> Option<Record> {
     record::decode(message.key(), message.payload())
-        .inspect_err(|error| {
-            stats.poison.add(1);
-            tracing::warn!(
-                partition = message.partition(),
-                offset = message.offset(),
-                %error,
-                "a record of the observations topic was passed over"
-            );
-        })
+        .inspect_err(|error| passed_over(stats, message.offset(), error))
         .ok()
+}
+
+/// Counts and says that a record of the observations topic is none of ours.
+pub fn passed_over(stats: &Stats, offset: i64, error: &DecodeError) {
+    stats.poison.add(1);
+    tracing::warn!(offset, %error, "a record of the observations topic was passed over");
 }

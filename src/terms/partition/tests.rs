@@ -41,13 +41,13 @@ impl World {
     fn step(&mut self) -> StepEnd {
         let env = Env {
             times: self.times,
-            encode: &|observation, decision, _| {
-                Ok(OutboxRecord {
-                    key: observation.event_id.clone().into_bytes(),
-                    payload: format!("{:?}", decision.verdict).into_bytes(),
+            encode: &|raised| {
+                Ok(Some(OutboxRecord {
+                    key: raised.key.to_vec(),
+                    payload: format!("{:?}", raised.decision.verdict).into_bytes(),
                     reduced: None,
                     headers: Vec::new(),
-                })
+                }))
             },
             new_log_id: &|| "new".to_owned(),
         };
