@@ -142,6 +142,7 @@ impl FirstSeenHandler {
             headers: Vec::new(),
             reduced: None,
             ticket: Ticket { slot, epoch, offset: serial },
+            serial: 0,
         };
         if let Err(error) = self.producer.send(output) {
             self.fail(error.into());

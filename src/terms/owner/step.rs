@@ -49,6 +49,7 @@ pub(super) fn to_output(record: OutboxRecord, topic: &Arc<str>, ticket: Ticket) 
         headers: record.headers.into_iter().map(|(name, value)| (name, Some(value))).collect(),
         reduced: record.reduced,
         ticket,
+        serial: 0,
     }
 }
 
