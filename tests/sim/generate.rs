@@ -1,0 +1,581 @@
+//! What happens: the actions of a schedule. Random actions alone hardly reach compaction and
+//! retention, so some of them are small stories.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kubetell::limits::{DAY_MS, HOUR_MS, OUTAGE_MAX_MS};
+use kubetell::terms::record::{HASH_VERSION, Marker};
+
+use crate::coverage::Reached;
+use crate::group::GroupOffset;
+use crate::instance::{Instance, Power, View};
+use crate::log::Content;
+use crate::setup::{MINUTE_MS, Observed};
+use crate::sim::{Sim, rebalance};
+use crate::world::{DETECT, FIRST_SEEN, Item, say};
+
+/// Acts whose later stages may still come.
+const OPEN_ACTS_MAX: usize = 6;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Produce,
+    Run,
+    Settle,
+    Crash,
+    Doom,
+    Stop,
+    Start,
+    Suspend,
+    Resume,
+    SessionExpires,
+    Rebalance,
+    Minutes,
+    Hours,
+    BrokerClock,
+    Clean,
+    OffsetsGone,
+    Snapshot,
+    AddVersion,
+    Foreign,
+    HistoryImport,
+    TopicRemade,
+    HandOver,
+    LongSuspension,
+    WindowTwice,
+    Outage,
+    SlowTakeover,
+    MarkerRace,
+}
+
+impl Sim {
+    /// One action, at random.
+    pub fn act(&mut self) {
+        let on = self.numbers(Instance::is_on).len();
+        let off = self.numbers(|one| one.power == Power::Off).len();
+        let suspended = self.numbers(|one| one.power == Power::Suspended).len();
+        let if_any = |weight: usize, count: usize| if count > 0 { weight } else { 0 };
+        let more_versions = self.world.versions < self.world.setup.versions.len();
+        let choices = [
+            (20, Action::Produce),
+            (22, Action::Run),
+            (4, Action::Settle),
+            (if_any(5, on), Action::Crash),
+            (if_any(4, on), Action::Doom),
+            (if_any(2, on), Action::Stop),
+            (if_any(16, off), Action::Start),
+            (if_any(2, on), Action::Suspend),
+            (if_any(6, suspended), Action::Resume),
+            (if_any(3, on), Action::SessionExpires),
+            (if_any(5, on), Action::Rebalance),
+            (6, Action::Minutes),
+            (5, Action::Hours),
+            (1, Action::BrokerClock),
+            (3, Action::Clean),
+            (1, Action::OffsetsGone),
+            (3, Action::Snapshot),
+            (if more_versions { 3 } else { 0 }, Action::AddVersion),
+            (1, Action::Foreign),
+            (1, Action::HistoryImport),
+            (1, Action::TopicRemade),
+            (4, Action::HandOver),
+            (if_any(1, on), Action::LongSuspension),
+            (3, Action::WindowTwice),
+            (if self.world.setup.exceeds_outage { 6 } else { 0 }, Action::Outage),
+            (1, Action::SlowTakeover),
+            (if_any(2, on), Action::MarkerRace),
+        ];
+        let Some(action) = self.world.rng.weighted(&choices) else { return };
+        say!(self.world, "— {action:?}");
+        self.perform(action);
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Produce => {
+                for _ in 0..=self.world.rng.below(4) {
+                    self.produce();
+                }
+            }
+            Action::Run => {
+                let steps = 5 + self.world.rng.below(60);
+                self.run(steps);
+            }
+            Action::Settle => self.settle(false),
+            Action::Crash => {
+                if let Some(number) = self.some(Instance::is_on) {
+                    self.instances[number].die(&mut self.world);
+                }
+            }
+            Action::Doom => {
+                if let Some(number) = self.some(|one| one.is_on() && one.roles.first_seen) {
+                    let writes = 1 + self.world.rng.below(4) as u32;
+                    self.instances[number].doom(writes);
+                }
+            }
+            Action::Stop => {
+                if let Some(number) = self.some(Instance::is_on) {
+                    self.instances[number].stop(&mut self.world);
+                }
+            }
+            Action::Start => {
+                if let Some(number) = self.some(|one| one.power == Power::Off) {
+                    let view = self.random_view();
+                    self.instances[number].start(view, &mut self.world);
+                }
+            }
+            Action::Suspend => self.suspend(),
+            Action::Resume => {
+                if let Some(number) = self.some(|one| one.power == Power::Suspended) {
+                    self.resume(number);
+                }
+            }
+            Action::SessionExpires => self.session_expires(),
+            Action::Rebalance => {
+                let group = *self.world.rng.pick(&[DETECT, FIRST_SEEN, FIRST_SEEN]);
+                rebalance(&mut self.world, group, true);
+            }
+            Action::Minutes => {
+                let minutes = self.world.rng.between(1, 50);
+                self.pass_unused(minutes * MINUTE_MS);
+            }
+            Action::Hours => {
+                let hours = self.world.rng.between(1, 9);
+                if self.world.rng.percent(50) {
+                    self.pass(hours * HOUR_MS);
+                } else {
+                    self.pass_unused(hours * HOUR_MS);
+                }
+            }
+            Action::BrokerClock => {
+                let partition = self.world.rng.below(self.world.logs.len());
+                self.world.step_broker_clock(partition);
+                self.world.note(Reached::ClockStep);
+            }
+            Action::Clean => self.clean(),
+            Action::OffsetsGone => self.offsets_gone(),
+            Action::Snapshot => {
+                for instance in &mut self.instances {
+                    instance.keep_snapshot(&mut self.world);
+                }
+            }
+            Action::AddVersion => {
+                if self.world.versions < self.world.setup.versions.len() {
+                    self.world.versions += 1;
+                    self.world.note(Reached::VersionAdded);
+                    self.produce();
+                }
+            }
+            Action::Foreign => {
+                let partition = self.world.rng.below(self.world.logs.len());
+                self.world.append(partition, Content::Foreign);
+                self.world.note(Reached::Foreign);
+            }
+            Action::HistoryImport => self.import_history(),
+            Action::TopicRemade => self.remake_topic(),
+            Action::HandOver => self.hand_over(),
+            Action::LongSuspension => self.suspend_for_long(),
+            Action::WindowTwice => self.open_window_twice(),
+            Action::Outage => self.outage(),
+            Action::SlowTakeover => self.take_over_slowly(),
+            Action::MarkerRace => self.race_markers(),
+        }
+    }
+
+    /// A record of the source with one event or a few.
+    fn produce(&mut self) {
+        let world = &mut self.world;
+        let partition = world.rng.below(world.source.len());
+        let mut items = Vec::new();
+        for _ in 0..*world.rng.pick(&[0, 1, 1, 1, 1, 2, 3]) {
+            if let (true, Some(open)) = (world.rng.percent(30), world.open_acts.front().copied()) {
+                // A later stage of an event tells the outcome.
+                if world.rng.percent(70) {
+                    world.open_acts.pop_front();
+                }
+                items.push(match open {
+                    Item::Exec { act, .. } => Item::Exec { act, outcome: true },
+                    Item::Seen { act, term, .. } => Item::Seen { act, term, outcome: true },
+                    Item::Unreadable => Item::Unreadable,
+                });
+                continue;
+            }
+            world.acts += 1;
+            let act = world.acts;
+            let outcome = world.rng.percent(40);
+            match world.rng.below(10) {
+                0 => items.push(Item::Unreadable),
+                1..=2 => items.push(Item::Exec { act, outcome }),
+                _ => {
+                    let terms = world.setup.terms.len();
+                    let active = world.versions * terms / world.setup.versions.len();
+                    let term = world.rng.below(active);
+                    items.push(Item::Seen { act, term, outcome });
+                    // Another rule that observes the same.
+                    let twin = (term + terms / world.setup.versions.len()) % active;
+                    if twin != term && world.rng.percent(20) {
+                        items.push(Item::Seen { act, term: twin, outcome });
+                    }
+                }
+            }
+            if let (false, Some(Item::Exec { .. } | Item::Seen { .. })) = (outcome, items.last()) {
+                world.open_acts.extend(items.last());
+            }
+            if world.open_acts.len() > OPEN_ACTS_MAX {
+                world.open_acts.pop_front();
+            }
+        }
+        self.produce_record(partition, items);
+    }
+
+    fn produce_record(&mut self, partition: usize, items: Vec<Item>) {
+        say!(self.world, "  source {partition}@{}: {items:?}", self.world.source[partition].len());
+        self.world.source[partition].push(items);
+    }
+
+    /// A new event of a term; its detect half sends it on.
+    fn observe(&mut self, term: usize) {
+        self.world.acts += 1;
+        let partition = self.world.rng.below(self.world.source.len());
+        let item = Item::Seen { act: self.world.acts, term, outcome: true };
+        self.produce_record(partition, vec![item]);
+        for number in self.numbers(|one| one.is_on() && one.roles.detect) {
+            self.instances[number].turn_detect(&mut self.world);
+        }
+    }
+
+    fn some_term(&mut self) -> usize {
+        let active =
+            self.world.versions * self.world.setup.terms.len() / self.world.setup.versions.len();
+        self.world.rng.below(active)
+    }
+
+    fn suspend(&mut self) {
+        let Some(number) = self.some(Instance::is_on) else { return };
+        say!(self.world, "{number} is suspended");
+        self.world.note(Reached::Suspension);
+        self.instances[number].power = Power::Suspended;
+    }
+
+    /// Back from a suspension, a zombie perhaps that has not noticed.
+    fn resume(&mut self, number: usize) {
+        say!(self.world, "{number} goes on");
+        self.instances[number].power = Power::On;
+        let steps = 3 + self.world.rng.below(30);
+        self.run_alone(number, steps);
+    }
+
+    fn session_expires(&mut self) {
+        let Some(number) = self.some(Instance::is_on) else { return };
+        self.world.note(Reached::Session);
+        let which = self.world.rng.below(3);
+        for group in [DETECT, FIRST_SEEN] {
+            if which != group {
+                self.world.groups[group].expire(number);
+                rebalance(&mut self.world, group, false);
+            }
+        }
+    }
+
+    /// Compaction and retention of all partitions.
+    fn clean(&mut self) {
+        let world = &mut self.world;
+        let retention_ms = world.setup.retention_ms;
+        for partition in 0..world.logs.len() {
+            let log = &mut world.logs[partition];
+            let compacted = log.compact(world.now_ms, &mut world.rng) as u64;
+            let before = log.start;
+            let deleted = if world.rng.percent(70) {
+                log.expire(world.now_ms, retention_ms, &mut world.rng) as u64
+            } else {
+                0
+            };
+            let start = log.start;
+            let markers = world.truths[partition].markers_between(before, start);
+            if compacted + deleted > 0 {
+                say!(
+                    world,
+                    "  {partition}: {compacted} compacted, {deleted} deleted, start {start}"
+                );
+            }
+            world.coverage.note(Reached::Compaction, compacted);
+            world.coverage.note(Reached::Retention, deleted);
+            world.coverage.note(Reached::MarkerExpired, markers);
+        }
+    }
+
+    fn offsets_gone(&mut self) {
+        self.world.note(Reached::OffsetsGone);
+        let group = *self.world.rng.pick(&[DETECT, FIRST_SEEN, FIRST_SEEN]);
+        let all = self.world.rng.percent(50);
+        let partitions = self.world.groups[group].offsets.len();
+        let one = self.world.rng.below(partitions);
+        for partition in (0..partitions).filter(|partition| all || *partition == one) {
+            self.world.groups[group].offsets[partition] = None;
+        }
+    }
+
+    /// Observations of files: history, then a marker that ends learning.
+    fn import_history(&mut self) {
+        self.world.note(Reached::History);
+        let term = self.some_term();
+        let partition = self.world.setup.terms[term].partition;
+        for _ in 0..=self.world.rng.below(2) {
+            self.world.acts += 1;
+            let act = self.world.acts;
+            let observed = Observed { term, act, outcome: true, history: true };
+            self.world.append(partition, Content::Observed(observed));
+        }
+        let version = &self.world.setup.versions[self.world.setup.terms[term].version];
+        let marker = Marker {
+            log_id: self.world.truths[partition].log_id().unwrap_or("import").to_owned(),
+            partitions: self.world.logs.len() as u32,
+            hash_version: HASH_VERSION,
+            learning_starts: BTreeMap::from([(version.name.clone(), 0)]),
+        };
+        self.world.append(partition, Content::Marker(Arc::new(marker)));
+    }
+
+    fn stop_or_kill(&mut self, numbers: Vec<usize>) {
+        for number in numbers {
+            match self.instances[number].power {
+                Power::Off => {}
+                Power::On if self.world.rng.percent(40) => {
+                    self.instances[number].stop(&mut self.world);
+                }
+                _ => self.instances[number].die(&mut self.world),
+            }
+        }
+    }
+
+    /// Everything stops; the observations topic is deleted and made again.
+    fn remake_topic(&mut self) {
+        if self.world.rng.percent(70) {
+            self.settle(false);
+        }
+        self.stop_or_kill((0..self.instances.len()).collect());
+        self.leap(2 * MINUTE_MS);
+        self.world.limbo.clear();
+        self.world.note(Reached::Remade);
+        self.world.make_topic();
+        let world = &mut self.world;
+        if world.rng.percent(60) {
+            if world.groups[FIRST_SEEN].offsets.iter().any(Option::is_some) {
+                world.note(Reached::RemadeWithOffsets);
+            }
+        } else {
+            world.groups[FIRST_SEEN].offsets.fill(None);
+        }
+        say!(world, "the topic is made again ({})", world.making);
+        for _ in 0..world.rng.below(12) {
+            self.produce();
+        }
+        for number in 0..self.instances.len() {
+            let view = if self.world.rng.percent(80) { View::AsItWas } else { View::Deleted };
+            self.instances[number].start(view, &mut self.world);
+        }
+        for number in self.numbers(|one| one.roles.detect) {
+            self.instances[number].turn_detect(&mut self.world);
+            self.leap(1_000);
+            self.instances[number].turn_detect(&mut self.world);
+        }
+    }
+
+    /// An owner runs to the end and commits, and hours to days pass, with traffic or without; the
+    /// broker cleans up; then it starts again, or another takes over, each with whatever view.
+    fn hand_over(&mut self) {
+        if self.world.rng.percent(70) {
+            self.settle(false);
+        }
+        for instance in &mut self.instances {
+            instance.keep_snapshot(&mut self.world);
+        }
+        let spared = self.some(|one| one.is_on() && one.roles.first_seen);
+        if self.world.rng.percent(60) {
+            // The others keep the views that they have now.
+            let others = self.numbers(|one| Some(one.number) != spared && one.roles.first_seen);
+            self.stop_or_kill(others);
+        }
+        let days = *self.world.rng.pick(&[1, 1, 2, 4]);
+        for _ in 0..days {
+            if self.failed() {
+                return;
+            }
+            for _ in 0..self.world.rng.below(3) {
+                self.produce();
+            }
+            let shorter = self.world.rng.between(0, 10);
+            self.pass(DAY_MS - shorter * HOUR_MS);
+            self.world.note(Reached::Days);
+        }
+        if self.world.rng.percent(80) {
+            self.clean();
+        }
+        if self.world.rng.percent(50) {
+            self.produce();
+            let steps = self.world.rng.below(40);
+            self.run(steps);
+        }
+        let all = self.numbers(|one| one.roles.first_seen);
+        self.stop_or_kill(all);
+        if self.world.rng.percent(50) {
+            let hours = self.world.rng.between(1, 7);
+            self.pass(hours * HOUR_MS);
+        }
+        for number in self.numbers(|one| one.power == Power::Off) {
+            if self.world.rng.percent(70) {
+                let view = self.random_view();
+                self.instances[number].start(view, &mut self.world);
+            }
+        }
+    }
+
+    /// An owner is suspended for longer than anybody waits, with records in its hands; what it
+    /// comes back to was processed by others, and compacted.
+    fn suspend_for_long(&mut self) {
+        let Some(number) = self.some(|one| one.is_on() && one.roles.first_seen) else { return };
+        self.settle(false);
+        let term = self.some_term();
+        if self.world.rng.percent(50) {
+            self.observe(term);
+            let steps = self.world.rng.below(12);
+            self.run_alone(number, steps);
+        }
+        if !self.instances[number].is_on() {
+            return;
+        }
+        say!(self.world, "{number} is suspended for long");
+        self.instances[number].power = Power::Suspended;
+        self.world.note(Reached::Suspension);
+        self.leap(2 * MINUTE_MS);
+        self.settle(false);
+        if self.instances[number].power != Power::Suspended {
+            return;
+        }
+        for _ in 0..3 {
+            if self.world.rng.percent(80) {
+                self.observe(term);
+                let minutes = self.world.rng.between(1, 40);
+                self.pass(minutes * MINUTE_MS);
+            }
+        }
+        let hours = *self.world.rng.pick(&[9, 26, 30, 50]);
+        self.pass(hours * HOUR_MS);
+        self.clean();
+        if self.instances[number].power == Power::Suspended {
+            self.world.note(Reached::SuspensionLong);
+            self.resume(number);
+        }
+    }
+
+    /// Two observations of a term, further apart than its window, for one batch.
+    fn open_window_twice(&mut self) {
+        let term = self.some_term();
+        let window_ms = self.world.setup.window_ms(term);
+        let apart_ms = window_ms + self.world.rng.between(-5, 30) * MINUTE_MS;
+        if self.budget_ms() < apart_ms {
+            self.settle(false);
+        }
+        if apart_ms > self.budget_ms() || self.failed() {
+            return;
+        }
+        for _ in 0..=1 + self.world.rng.below(2) {
+            self.observe(term);
+            if self.budget_ms() > apart_ms {
+                self.pass_unused(apart_ms);
+            }
+        }
+        self.observe(term);
+        for number in self.numbers(Instance::is_on) {
+            self.instances[number].fold_at_once(&mut self.world);
+            if self.world.rng.percent(50) && self.instances[number].is_on() {
+                self.instances[number].die(&mut self.world);
+                let view = self.random_view();
+                self.instances[number].start(view, &mut self.world);
+            }
+        }
+    }
+
+    /// The first-seen half is away for longer than the protocol allows, while events go on.
+    fn outage(&mut self) {
+        self.settle(false);
+        let owners = self.numbers(|one| one.roles.first_seen);
+        let apart = self.numbers(|one| one.roles.detect && !one.roles.first_seen);
+        self.stop_or_kill(owners.clone());
+        let hours = *self.world.rng.pick(&[9, 20, 30, 60, 120]);
+        for _ in 0..3 {
+            if !apart.is_empty() {
+                let term = self.some_term();
+                self.observe(term);
+            }
+            self.pass_unused(hours * HOUR_MS / 3);
+        }
+        self.clean();
+        for number in owners {
+            if self.instances[number].power == Power::Off {
+                let view = self.random_view();
+                self.instances[number].start(view, &mut self.world);
+            }
+        }
+    }
+
+    /// An outage near the limit, then a takeover near the limit.
+    fn take_over_slowly(&mut self) {
+        self.settle(false);
+        let no_offset = |offset: &Option<GroupOffset>| offset.is_none();
+        if self.failed() || self.world.groups[FIRST_SEEN].offsets.iter().any(no_offset) {
+            return;
+        }
+        let owners = self.numbers(|one| one.roles.first_seen);
+        self.stop_or_kill(owners.clone());
+        for _ in 0..2 {
+            let term = self.some_term();
+            self.observe(term);
+        }
+        self.leap(OUTAGE_MAX_MS - 30 * MINUTE_MS);
+        self.produce();
+        for number in owners {
+            if self.instances[number].power == Power::Off {
+                let view = self.random_view();
+                self.instances[number].start(view, &mut self.world);
+            }
+        }
+        for number in self.numbers(Instance::is_on) {
+            self.instances[number].turn_detect(&mut self.world);
+        }
+        for group in [DETECT, FIRST_SEEN] {
+            rebalance(&mut self.world, group, false);
+        }
+        for _ in 0..self.world.rng.below(30) {
+            if let Some(number) = self.some(Instance::is_on) {
+                self.micro_first_seen(number);
+            }
+        }
+        self.leap(OUTAGE_MAX_MS - 30 * MINUTE_MS);
+        self.clean();
+        self.settle(false);
+    }
+
+    /// A new rule version comes up while one owner does not know yet that another took over.
+    fn race_markers(&mut self) {
+        if self.world.versions < self.world.setup.versions.len() {
+            self.world.versions += 1;
+            self.world.note(Reached::VersionAdded);
+        }
+        let Some(number) = self.some(|one| one.is_on() && one.roles.first_seen) else { return };
+        let term = self.some_term();
+        self.observe(term);
+        let steps = self.world.rng.below(20);
+        for _ in 0..steps {
+            self.micro_first_seen(number);
+        }
+        self.world.groups[FIRST_SEEN].expire(number);
+        self.world.note(Reached::Session);
+        rebalance(&mut self.world, FIRST_SEEN, false);
+        let term = self.some_term();
+        self.observe(term);
+        let steps = 20 + self.world.rng.below(60);
+        self.run(steps);
+    }
+}
