@@ -31,6 +31,7 @@ reached! {
     CommitUnheard => "commits that succeeded unheard",
     OffsetsGone => "group offsets that vanished",
     AppendTwice => "records appended twice",
+    Leaderless => "partitions that took nothing for a while",
     ClockStep => "broker clocks that stepped",
     Compaction => "records compacted away",
     Retention => "records deleted by retention",
@@ -60,6 +61,7 @@ reached! {
     Skipped => "observations that the cache skipped",
     ExecRepeat => "stages of an alerted event that told nothing new",
     Swept => "sweeps of expired terms",
+    SlowTakeover => "takeovers near the limit, after outages near the limit",
     Void => "outages longer than the protocol allows",
     Days => "days that passed with an owner at work",
 }

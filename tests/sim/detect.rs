@@ -14,11 +14,12 @@ use crate::first_seen::{Me, Step};
 use crate::group::{GroupOffset, Told};
 use crate::producer::Producer;
 use crate::setup::Observed;
-use crate::world::{DETECT, Item, Kind, Message, World, say};
+use crate::world::{
+    ALERT_LANES, DEAD_LETTERS, DETECT, Item, Kind, Message, OBSERVATIONS, World, say,
+};
 
 /// Records under way before reading stops.
 const UNDER_WAY_MAX: usize = 24;
-const ALERT_LANES: usize = 2;
 
 #[derive(Debug)]
 struct UnderWay {
@@ -57,7 +58,7 @@ impl DetectHalf {
             ledger: Ledger::new(world.faults, world.setup.cache_bytes),
             positions: vec![None; partitions],
             work: Vec::new(),
-            producer: Producer::new(ALERT_LANES + 1 + world.setup.partitions),
+            producer: Producer::new(OBSERVATIONS + world.setup.partitions),
             asked: vec![0; partitions],
             joined: false,
             topic: "t".into(),
@@ -78,8 +79,9 @@ impl DetectHalf {
 
     pub fn micro(&mut self, world: &mut World, me: Me) -> Step {
         let group = &world.groups[DETECT];
+        let hear = if group.is_zombie(me.number) { 2 } else { 8 };
         let choices = [
-            (if group.has_told(me.number) || !self.joined { 6 } else { 0 }, Micro::Hear),
+            (if group.has_told(me.number) || !self.joined { hear } else { 0 }, Micro::Hear),
             (if self.positions.iter().any(Option::is_some) { 8 } else { 0 }, Micro::Fetch),
             (if self.work.is_empty() { 0 } else { 14 }, Micro::Work),
             (if self.producer.has_unsent() { 12 } else { 0 }, Micro::Broker),
@@ -92,7 +94,7 @@ impl DetectHalf {
         if group.is_zombie(me.number) {
             world.note(Reached::Zombie);
         }
-        let lanes = ALERT_LANES + 1 + world.setup.partitions;
+        let lanes = OBSERVATIONS + world.setup.partitions;
         match micro {
             Micro::Hear => self.hear(world, me),
             Micro::Fetch => {
@@ -168,10 +170,7 @@ impl DetectHalf {
     }
 
     pub fn hear(&mut self, world: &mut World, me: Me) -> Step {
-        if !self.joined {
-            say!(world, "{} joins the detect group", me.number);
-            world.groups[DETECT].join(me.number);
-            self.joined = true;
+        if self.join(world, me) {
             return Step::Done;
         }
         let Some(told) = world.groups[DETECT].hear(me.number) else { return Step::Idle };
@@ -198,6 +197,17 @@ impl DetectHalf {
         }
     }
 
+    /// Joins the group, if it is not in it.
+    pub fn join(&mut self, world: &mut World, me: Me) -> bool {
+        if self.joined {
+            return false;
+        }
+        say!(world, "{} joins the detect group", me.number);
+        world.groups[DETECT].join(me.number);
+        self.joined = true;
+        true
+    }
+
     fn release(&mut self, partitions: &[usize]) {
         self.ledger.released(partitions.iter().map(|partition| slot(*partition)));
         for partition in partitions {
@@ -208,7 +218,7 @@ impl DetectHalf {
     fn revoke(&mut self, partitions: &[usize], world: &mut World, me: Me) -> Step {
         world.note(Reached::Revoke);
         let mut patience = if world.calm { 200 } else { *world.rng.pick(&[0, 2, 60, 60, 60]) };
-        let lanes = ALERT_LANES + 1 + world.setup.partitions;
+        let lanes = OBSERVATIONS + world.setup.partitions;
         while patience > 0 && self.under_way(partitions) > 0 {
             patience -= 1;
             if !self.work.is_empty() {
@@ -361,7 +371,8 @@ impl DetectHalf {
     }
 
     fn broker(&mut self, nth: usize, answer_lost: bool, world: &mut World) -> Step {
-        let Some(one) = self.producer.append(nth, answer_lost) else { return Step::Idle };
+        let is_down = |lane: usize| world.is_down(lane);
+        let Some(one) = self.producer.append(nth, answer_lost, is_down) else { return Step::Idle };
         if answer_lost {
             world.note(Reached::AppendTwice);
         }
@@ -372,8 +383,11 @@ impl DetectHalf {
     fn acknowledge(&mut self, nth: usize, world: &mut World, me: Me) -> Step {
         let Some(one) = self.producer.acknowledge(nth) else { return Step::Idle };
         say!(world, "{} hears that {:?} is acknowledged", me.number, one.message);
-        let result = self.ledger.acknowledge(&one.output, me.times.boot_ms).map(|_| ());
-        self.refused(result, world);
+        let times = if world.mishap(3) { 2 } else { 1 };
+        for _ in 0..times {
+            let result = self.ledger.acknowledge(&one.output, me.times.boot_ms).map(|_| ());
+            self.refused(result, world);
+        }
         Step::Done
     }
 
@@ -417,11 +431,11 @@ fn lane_and_message(item: &Item, ticket: Ticket, world: &World) -> (usize, Messa
     match *item {
         Item::Exec { act, outcome } => (act as usize % ALERT_LANES, Message::Exec { act, outcome }),
         Item::Seen { act, term, outcome } => (
-            ALERT_LANES + 1 + world.setup.terms[term].partition,
+            OBSERVATIONS + world.setup.terms[term].partition,
             Message::Observation(Observed { term, act, outcome, history: false }),
         ),
         Item::Unreadable => (
-            ALERT_LANES,
+            DEAD_LETTERS,
             Message::DeadLetter { partition: ticket.slot as usize, offset: ticket.offset },
         ),
     }

@@ -21,12 +21,10 @@ use crate::log::{Content, Stored};
 use crate::oracle::Alert;
 use crate::producer::Producer;
 use crate::setup::Setup;
-use crate::world::{FIRST_SEEN, Kind, Message, World, say};
+use crate::world::{ALERT_LANES, FIRST_SEEN, Kind, Message, OBSERVATIONS, World, say};
 
 /// What waits to be folded, in records, before reading stops.
 const QUEUED_MAX: usize = 24;
-/// Alert partitions.
-const ALERT_LANES: usize = 2;
 /// Ends of reads in one call of the restorer: a takeover has a few stages.
 const READS_MAX: usize = 8;
 
@@ -136,6 +134,16 @@ impl FirstHalf {
         lanes.into_iter().map(|lane| lane.into_iter().map(|one| one.message).collect()).collect()
     }
 
+    /// The partition is active, or its present takeover has begun.
+    pub fn has_begun(&self, partition: usize) -> bool {
+        self.core.is_active(number(partition))
+            || self.jobs.iter().any(|job| {
+                index(job.request.partition) == partition
+                    && self.core.is_current(job.request)
+                    && job.takeover.is_some()
+            })
+    }
+
     /// Everything up to the log's end is folded and acknowledged, and the group's offset is there
     /// or nothing was to be said to it.
     pub fn is_done(&mut self, partition: usize, end: i64) -> bool {
@@ -164,10 +172,11 @@ impl FirstHalf {
     pub fn micro(&mut self, world: &mut World, me: Me) -> Step {
         let poll = self.to_send.is_empty();
         let group = &world.groups[FIRST_SEEN];
+        let hear = if group.is_zombie(me.number) { 2 } else { 8 };
         let if_polls = |weight: usize, can: bool| if poll && can { weight } else { 0 };
         let reading = self.readers.iter().flatten();
         let choices = [
-            (if_polls(6, group.has_told(me.number) || !self.joined), Micro::Hear),
+            (if_polls(hear, group.has_told(me.number) || !self.joined), Micro::Hear),
             (if self.jobs.is_empty() { 0 } else { 14 }, Micro::Restore),
             (if_polls(12, !self.restored.is_empty()), Micro::Activate),
             (if_polls(8, self.readers.iter().any(Option::is_some)), Micro::Fetch),
@@ -247,12 +256,11 @@ impl FirstHalf {
                 return Step::Died;
             }
         }
-        for _ in 0..64 {
-            if self.jobs.is_empty() {
-                break;
-            }
-            if self.restore(0, usize::MAX, world, me) == Step::Died {
-                return Step::Died;
+        for _ in 0..4 {
+            for at in (0..self.jobs.len()).rev() {
+                if self.restore(at, usize::MAX, world, me) == Step::Died {
+                    return Step::Died;
+                }
             }
         }
         while !self.restored.is_empty() {
@@ -307,10 +315,7 @@ impl FirstHalf {
     }
 
     pub fn hear(&mut self, world: &mut World, me: Me) -> Step {
-        if !self.joined {
-            say!(world, "{} joins the first-seen group", me.number);
-            world.groups[FIRST_SEEN].join(me.number);
-            self.joined = true;
+        if self.join(world, me) {
             return Step::Done;
         }
         let Some(told) = world.groups[FIRST_SEEN].hear(me.number) else { return Step::Idle };
@@ -332,6 +337,25 @@ impl FirstHalf {
                 Step::Done
             }
         }
+    }
+
+    /// Joins the group, if it is not in it.
+    pub fn join(&mut self, world: &mut World, me: Me) -> bool {
+        if self.joined {
+            return false;
+        }
+        say!(world, "{} joins the first-seen group", me.number);
+        world.groups[FIRST_SEEN].join(me.number);
+        self.joined = true;
+        true
+    }
+
+    /// A commit that it has not heard of has succeeded.
+    pub fn has_unheard_commit(&mut self, world: &World) -> bool {
+        self.core.committable().any(|one| {
+            let known = world.groups[FIRST_SEEN].offsets[index(one.partition)].as_ref();
+            known.is_some_and(|known| known.offset > one.commits.confirmed())
+        })
     }
 
     fn ask(&mut self, request: Request) {
@@ -409,9 +433,12 @@ impl FirstHalf {
     fn restore(&mut self, at: usize, most: usize, world: &mut World, me: Me) -> Step {
         let request = self.jobs[at].request;
         if !self.core.is_current(request) {
-            if most == usize::MAX || world.rng.percent(50) {
+            if world.calm || world.rng.percent(4) {
                 self.jobs.swap_remove(at);
                 return Step::Done;
+            }
+            if most == usize::MAX || world.rng.percent(80) {
+                return Step::Idle;
             }
             world.note(Reached::StaleTakeover);
         }
@@ -707,7 +734,10 @@ impl FirstHalf {
     }
 
     fn broker(&mut self, nth: usize, answer_lost: bool, world: &mut World) -> Step {
-        let Some(one) = self.producer.append(nth, answer_lost) else { return Step::Idle };
+        let is_down = |lane: usize| {
+            world.is_down(if lane < ALERT_LANES { lane } else { lane - ALERT_LANES + OBSERVATIONS })
+        };
+        let Some(one) = self.producer.append(nth, answer_lost, is_down) else { return Step::Idle };
         if answer_lost {
             world.note(Reached::AppendTwice);
         }

@@ -34,6 +34,7 @@ enum Action {
     Minutes,
     Hours,
     BrokerClock,
+    BrokerDown,
     Clean,
     OffsetsGone,
     Snapshot,
@@ -47,6 +48,8 @@ enum Action {
     Outage,
     SlowTakeover,
     MarkerRace,
+    Reassignment,
+    CancelledTakeover,
 }
 
 impl Sim {
@@ -72,6 +75,7 @@ impl Sim {
             (6, Action::Minutes),
             (5, Action::Hours),
             (1, Action::BrokerClock),
+            (4, Action::BrokerDown),
             (3, Action::Clean),
             (1, Action::OffsetsGone),
             (3, Action::Snapshot),
@@ -80,11 +84,13 @@ impl Sim {
             (1, Action::HistoryImport),
             (1, Action::TopicRemade),
             (4, Action::HandOver),
-            (if_any(1, on), Action::LongSuspension),
+            (if_any(2, on), Action::LongSuspension),
             (3, Action::WindowTwice),
             (if self.world.setup.exceeds_outage { 6 } else { 0 }, Action::Outage),
             (1, Action::SlowTakeover),
             (if_any(2, on), Action::MarkerRace),
+            (if_any(3, on), Action::Reassignment),
+            (if_any(2, on), Action::CancelledTakeover),
         ];
         let Some(action) = self.world.rng.weighted(&choices) else { return };
         say!(self.world, "— {action:?}");
@@ -153,6 +159,7 @@ impl Sim {
                 self.world.step_broker_clock(partition);
                 self.world.note(Reached::ClockStep);
             }
+            Action::BrokerDown => self.world.break_one(),
             Action::Clean => self.clean(),
             Action::OffsetsGone => self.offsets_gone(),
             Action::Snapshot => {
@@ -180,6 +187,8 @@ impl Sim {
             Action::Outage => self.outage(),
             Action::SlowTakeover => self.take_over_slowly(),
             Action::MarkerRace => self.race_markers(),
+            Action::Reassignment => self.reassign(),
+            Action::CancelledTakeover => self.cancel_takeover(),
         }
     }
 
@@ -266,6 +275,7 @@ impl Sim {
         self.run_alone(number, steps);
     }
 
+    /// The session of a member expires, which it does not notice at once.
     fn session_expires(&mut self) {
         let Some(number) = self.some(Instance::is_on) else { return };
         self.world.note(Reached::Session);
@@ -275,6 +285,69 @@ impl Sim {
                 self.world.groups[group].expire(number);
                 rebalance(&mut self.world, group, false);
             }
+        }
+        if self.world.rng.percent(60) {
+            self.produce();
+            let steps = self.world.rng.below(40);
+            self.run_alone(number, steps);
+        }
+    }
+
+    /// A member loses what it has and gets it back, with outputs of both times under way.
+    fn reassign(&mut self) {
+        let Some(number) = self.some(Instance::is_on) else { return };
+        if self.world.rng.percent(70) {
+            self.world.break_one();
+        }
+        for _ in 0..=self.world.rng.below(3) {
+            self.produce();
+        }
+        let steps = 6 + self.world.rng.below(24);
+        self.run_alone(number, steps);
+        for group in [DETECT, FIRST_SEEN] {
+            self.world.groups[group].expire(number);
+        }
+        self.world.note(Reached::Session);
+        if !self.instances[number].is_on() {
+            return;
+        }
+        self.instances[number].hear_of_loss(&mut self.world);
+        self.instances[number].join(&mut self.world);
+        for group in [DETECT, FIRST_SEEN] {
+            rebalance(&mut self.world, group, false);
+        }
+        let steps = 10 + self.world.rng.below(40);
+        self.run_alone(number, steps);
+        self.run(10);
+    }
+
+    /// A takeover is cancelled in the middle and does not notice; the partition comes back.
+    fn cancel_takeover(&mut self) {
+        let Some(number) = self.some(|one| one.is_on() && one.roles.first_seen) else { return };
+        self.instances[number].die(&mut self.world);
+        let view = self.random_view();
+        self.instances[number].start(view, &mut self.world);
+        for again in [true, false] {
+            for _ in 0..3 {
+                for _ in 0..=self.world.rng.below(5) {
+                    self.micro_first_seen(number);
+                }
+                rebalance(&mut self.world, FIRST_SEEN, false);
+            }
+            if again {
+                self.world.groups[FIRST_SEEN].expire(number);
+                self.instances[number].hear_of_loss(&mut self.world);
+                self.world.note(Reached::Session);
+            }
+        }
+        let term = self.some_term();
+        self.observe(term);
+        for _ in 0..self.world.rng.below(60) {
+            self.micro_first_seen(number);
+        }
+        if self.world.rng.percent(60) && self.instances[number].is_on() {
+            self.instances[number].die(&mut self.world);
+            self.instances[number].start(View::AsItWas, &mut self.world);
         }
     }
 
@@ -453,6 +526,8 @@ impl Sim {
         if self.instances[number].power != Power::Suspended {
             return;
         }
+        let hours = *self.world.rng.pick(&[0, 3, 6, 30]);
+        self.pass(hours * HOUR_MS);
         for _ in 0..3 {
             if self.world.rng.percent(80) {
                 self.observe(term);
@@ -529,6 +604,7 @@ impl Sim {
         }
         let owners = self.numbers(|one| one.roles.first_seen);
         self.stop_or_kill(owners.clone());
+        self.leap(2 * MINUTE_MS);
         for _ in 0..2 {
             let term = self.some_term();
             self.observe(term);
@@ -543,6 +619,7 @@ impl Sim {
         }
         for number in self.numbers(Instance::is_on) {
             self.instances[number].turn_detect(&mut self.world);
+            self.instances[number].join(&mut self.world);
         }
         for group in [DETECT, FIRST_SEEN] {
             rebalance(&mut self.world, group, false);
@@ -552,8 +629,15 @@ impl Sim {
                 self.micro_first_seen(number);
             }
         }
-        self.leap(OUTAGE_MAX_MS - 30 * MINUTE_MS);
-        self.clean();
+        let begun = |sim: &Sim, partition| {
+            let owner = sim.world.groups[FIRST_SEEN].owner(partition);
+            owner.is_some_and(|owner| sim.instances[owner].has_begun(partition))
+        };
+        if (0..self.world.logs.len()).all(|partition| begun(self, partition)) {
+            self.leap(OUTAGE_MAX_MS - 30 * MINUTE_MS);
+            self.clean();
+            self.world.note(Reached::SlowTakeover);
+        }
         self.settle(false);
     }
 

@@ -107,6 +107,9 @@ impl Instance {
         }
         world.note(Reached::Crash);
         self.power = Power::Off;
+        if self.first_seen.as_mut().is_some_and(|half| half.has_unheard_commit(world)) {
+            world.note(Reached::CommitUnheard);
+        }
         let detect = self.detect.take().map(DetectHalf::into_unsent);
         let first_seen = self.first_seen.take().map(FirstHalf::into_unsent);
         let lanes = detect.into_iter().chain(first_seen).flatten();
@@ -213,10 +216,26 @@ impl Instance {
         }
     }
 
+    /// Joins the groups, if it is not in them.
+    pub fn join(&mut self, world: &mut World) {
+        let me = self.me(world);
+        if let Some(half) = &mut self.detect {
+            half.join(world, me);
+        }
+        if let Some(half) = &mut self.first_seen {
+            half.join(world, me);
+        }
+    }
+
     pub fn is_at_rest(&self, world: &World) -> bool {
         let me = self.me(world);
         self.detect.as_ref().is_none_or(|half| half.is_at_rest(world, me))
             && self.first_seen.as_ref().is_none_or(|half| half.is_at_rest(world, me))
+    }
+
+    /// Whether it owns the partition, or has begun to take it over.
+    pub fn has_begun(&self, partition: usize) -> bool {
+        self.is_on() && self.first_seen.as_ref().is_some_and(|half| half.has_begun(partition))
     }
 
     /// Whether it owns the partition, and has done and committed everything up to `end`.

@@ -30,15 +30,28 @@ impl<T> Producer<T> {
         self.lanes.iter().map(VecDeque::len).sum()
     }
 
-    fn lane(&self, nth: usize, wanted: impl Fn(&VecDeque<UnderWay<T>>) -> bool) -> Option<usize> {
+    fn lane(
+        &self,
+        nth: usize,
+        wanted: impl Fn(usize, &VecDeque<UnderWay<T>>) -> bool,
+    ) -> Option<usize> {
         let lanes = self.lanes.len();
-        (0..lanes).map(|at| (at + nth) % lanes).find(|lane| wanted(&self.lanes[*lane]))
+        (0..lanes).map(|at| (at + nth) % lanes).find(|lane| wanted(*lane, &self.lanes[*lane]))
     }
 
     /// The next message of some lane arrives at its broker. `nth` says where to begin looking.
-    /// With `answer_lost` the producer does not hear of it and will send it again.
-    pub fn append(&mut self, nth: usize, answer_lost: bool) -> Option<&T> {
-        let lane = self.lane(nth, |lane| lane.iter().any(|one| !one.appended))?;
+    /// With `answer_lost` the producer does not hear of it and will send it again. Nothing arrives
+    /// where `is_down`.
+    pub fn append(
+        &mut self,
+        nth: usize,
+        answer_lost: bool,
+        is_down: impl Fn(usize) -> bool,
+    ) -> Option<&T> {
+        let waits = |at, lane: &VecDeque<UnderWay<T>>| {
+            !is_down(at) && lane.back().is_some_and(|one| !one.appended)
+        };
+        let lane = self.lane(nth, waits)?;
         let one = self.lanes[lane].iter_mut().find(|one| !one.appended)?;
         one.appended = !answer_lost;
         Some(&one.message)
@@ -46,16 +59,16 @@ impl<T> Producer<T> {
 
     /// The next acknowledgement of some lane arrives here.
     pub fn acknowledge(&mut self, nth: usize) -> Option<T> {
-        let lane = self.lane(nth, |lane| lane.front().is_some_and(|one| one.appended))?;
+        let lane = self.lane(nth, |_, lane| lane.front().is_some_and(|one| one.appended))?;
         self.lanes[lane].pop_front().map(|one| one.message)
     }
 
     pub fn has_unsent(&self) -> bool {
-        self.lane(0, |lane| lane.iter().any(|one| !one.appended)).is_some()
+        self.lane(0, |_, lane| lane.back().is_some_and(|one| !one.appended)).is_some()
     }
 
     pub fn has_unacknowledged(&self) -> bool {
-        self.lane(0, |lane| lane.front().is_some_and(|one| one.appended)).is_some()
+        self.lane(0, |_, lane| lane.front().is_some_and(|one| one.appended)).is_some()
     }
 
     /// The process is gone: what no broker has appended yet, by lane. A part of each may be on its

@@ -136,7 +136,7 @@ impl Sim {
             let chunk_ms = self.keep_to_limit(most.min(end_ms - self.world.now_ms));
             self.leap(chunk_ms);
             for number in self.numbers(Instance::is_on) {
-                if self.world.rng.percent(30) {
+                if self.world.rng.percent(50) {
                     let steps = 4 + self.world.rng.below(10);
                     self.run_alone(number, steps);
                 } else {
@@ -185,6 +185,7 @@ impl Sim {
     pub fn leap(&mut self, time_ms: i64) {
         let Sim { world, instances } = self;
         if time_ms > MINUTE_MS || world.calm {
+            world.mend();
             land_late(world, usize::MAX);
             for instance in instances.iter() {
                 for group in [DETECT, FIRST_SEEN] {

@@ -41,3 +41,22 @@ fn replay() {
     let outcome = play_guarded(seed, planted(), &left_out, true);
     println!("{:?}", outcome.violation);
 }
+
+/// How many schedules it takes to find each planted fault, and how that shows.
+#[test]
+fn faults_table() {
+    let most = variable("KUBETELL_SIM_SCHEDULES").unwrap_or(1_000);
+    for fault in Fault::ALL {
+        let (_, failure) = play_many(1, most, Faults::planted(fault));
+        match failure {
+            Some(failure) => println!(
+                "{:<32} {:>6} {:?}: {}",
+                fault.name(),
+                failure.nth,
+                failure.violation.kind,
+                failure.violation.text
+            ),
+            None => println!("{:<32} not found in {most}", fault.name()),
+        }
+    }
+}

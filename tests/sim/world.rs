@@ -19,6 +19,12 @@ use crate::setup::{Observed, Setup, T0};
 pub const DETECT: usize = 0;
 pub const FIRST_SEEN: usize = 1;
 
+/// Partitions of the topics that producers write to, in one row: two of the alerts, one of the dead
+/// letters, then those of the observations.
+pub const ALERT_LANES: usize = 2;
+pub const DEAD_LETTERS: usize = ALERT_LANES;
+pub const OBSERVATIONS: usize = DEAD_LETTERS + 1;
+
 /// What is in a record of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
@@ -100,6 +106,8 @@ pub struct World {
     /// at work.
     pub settled_ms: Vec<i64>,
     pub log_ids: u32,
+    /// The partition, of those in one row, that has no leader and takes nothing.
+    down: Option<usize>,
     /// Coming to rest: nothing goes wrong meanwhile.
     pub calm: bool,
     pub coverage: Coverage,
@@ -138,6 +146,7 @@ impl World {
             settled_ms: Vec::new(),
             log_ids: 0,
             calm: false,
+            down: None,
             coverage: Coverage::default(),
             violation: None,
             verbose,
@@ -173,6 +182,23 @@ impl World {
     pub fn fail(&mut self, kind: Kind, text: String) {
         say!(self, "VIOLATION {kind:?}: {text}");
         self.violation.get_or_insert(Violation { kind, text });
+    }
+
+    /// Whether a partition, of those in one row, takes nothing.
+    pub fn is_down(&self, lane: usize) -> bool {
+        !self.calm && self.down == Some(lane)
+    }
+
+    /// Some partition loses its leader, which another may have got back.
+    pub fn break_one(&mut self) {
+        let lane = self.rng.below(OBSERVATIONS + self.setup.partitions);
+        say!(self, "nothing is taken by {lane}");
+        self.down = Some(lane);
+        self.note(Reached::Leaderless);
+    }
+
+    pub fn mend(&mut self) {
+        self.down = None;
     }
 
     /// Whether something goes wrong that does so in this share of the cases.
