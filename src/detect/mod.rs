@@ -5,6 +5,7 @@ pub mod finding;
 pub mod ledger;
 pub mod matcher;
 pub mod pool;
+pub mod recent;
 pub mod runner;
 pub mod told;
 pub mod tuples;

@@ -19,7 +19,6 @@ use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::pool::{AlertMark, Batch, Candidate, Mark, Settled};
-use crate::faults::Faults;
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
@@ -79,13 +78,13 @@ impl DetectHandler {
         producer: OutputProducer,
         stats: Arc<Stats>,
         max_in_flight_bytes: usize,
-        faults: Faults,
+        ledger: Ledger,
     ) -> Self {
         DetectHandler {
             slots: Vec::new(),
             slot_by_topic: HashMap::new(),
             last_slot: 0,
-            ledger: Ledger::new(faults, 0),
+            ledger,
             batch: Batch::default(),
             pool,
             prefilter,
@@ -157,14 +156,14 @@ impl DetectHandler {
 
     fn settle(&mut self, results: Vec<Settled>) {
         self.in_pool -= 1;
-        let boot_ms = clock::since_boot_ms();
         let mut to_send = std::mem::take(&mut self.to_send);
         for settled in results {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
-            match self.ledger.settle(settled, boot_ms, &mut to_send) {
+            match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
                 Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
+                    self.stats.observations_spared.add(counted.spared);
                 }
                 error => self.check_mark(error.map(|_| ())),
             }
