@@ -133,6 +133,11 @@ impl Ledger {
         self.assignment(slot).is_some()
     }
 
+    /// One past the highest offset that was passed or admitted, else where the slot began.
+    pub fn next(&self, slot: u32) -> Option<i64> {
+        Some(self.assignment(slot)?.mark.next())
+    }
+
     /// Looks at a delivered record. One that is new is then passed or admitted.
     pub fn look(&self, slot: u32, offset: i64) -> Admission {
         let Some(assignment) = self.assignment(slot) else { return Admission::NotOwned };
