@@ -73,6 +73,8 @@ pub enum RunError {
 const STOP_MAX: Duration = Duration::from_secs(90);
 /// How often a line says what flowed.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// Most partitions taken over at a time: more would wait for the same disk and network.
+const RESTORERS_MAX: usize = 4;
 /// Batches between the detect thread and the pool, a worker.
 const BATCHES_A_WORKER: usize = 4;
 
@@ -175,11 +177,7 @@ struct Common<'c> {
 
 fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError> {
     let Common { config, instance, stats, .. } = common;
-    let workers = if config.detect.workers > 0 {
-        config.detect.workers
-    } else {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    };
+    let workers = if config.detect.workers > 0 { config.detect.workers } else { cores() };
     let (batch_sender, batches) = bounded::<Batch>(workers * BATCHES_A_WORKER);
     let (settled_sender, settled) = bounded::<Vec<Settled>>(workers * BATCHES_A_WORKER * 2);
     let cluster_field = match &config.source.cluster_from {
@@ -232,17 +230,22 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
+    let faults = common.faults;
     let mut reader = group_config(&client, &group, "error");
     reader.set("enable.partition.eof", "true");
-    let restorer = Restorer::new(
-        reader,
-        config.observations.topic.as_str().into(),
-        Arc::clone(&store),
-        Arc::clone(stop),
-        Arc::clone(&epochs),
-        Arc::clone(stats),
-    );
-    spawn("restorer", 0, move || restorer.run(&requests, &restored_sender))?;
+    for number in 0..cores().min(RESTORERS_MAX) {
+        let restorer = Restorer::new(
+            reader.clone(),
+            config.observations.topic.as_str().into(),
+            Arc::clone(&store),
+            Arc::clone(stop),
+            Arc::clone(&epochs),
+            Arc::clone(stats),
+            faults,
+        );
+        let (requests, restored) = (requests.clone(), restored_sender.clone());
+        spawn("restorer", number, move || restorer.run(&requests, &restored))?;
+    }
     let handler = FirstSeenHandler::new(owner::Parts {
         store,
         topic: config.observations.topic.as_str().into(),
@@ -254,6 +257,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
         epochs,
         requests: request_sender,
         restored,
+        faults,
     });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =
@@ -263,6 +267,10 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     spawn("first-seen", 0, move || {
         let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// A half that panics has ended like any other, and says so.
