@@ -1,12 +1,13 @@
 //! The detect half of one instance, driven as the Kafka driver does it: a thread that polls, a pool
 //! of workers that finish in any order, a producer behind them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kubetell::detect::ledger::{Admission, Ledger};
 use kubetell::detect::pool::{AlertMark, Mark, ObservationMark, Product, Settled};
 use kubetell::ingest::watermark::WatermarkError;
+use kubetell::limits::REVISION_MAX_MS;
 use kubetell::output::producer::{Output, OutputKind, Ticket};
 
 use crate::coverage::Reached;
@@ -48,6 +49,8 @@ pub struct DetectHalf {
     producer: Producer<UnderWay>,
     asked: Vec<i64>,
     joined: bool,
+    /// Events that were sent without an outcome, with the time of the last sending.
+    untold: BTreeMap<(u32, usize), i64>,
     topic: Arc<str>,
 }
 
@@ -61,6 +64,7 @@ impl DetectHalf {
             producer: Producer::new(OBSERVATIONS + world.setup.partitions),
             asked: vec![0; partitions],
             joined: false,
+            untold: BTreeMap::new(),
             topic: "t".into(),
         }
     }
@@ -320,12 +324,22 @@ impl DetectHalf {
             if world.groups[DETECT].is_zombie(me.number) {
                 world.note(Reached::ZombieSend);
             }
+            if let Item::Seen { act, term, outcome: false } = items[at] {
+                self.untold.insert((act, term), world.now_ms);
+            }
             self.producer.send(lane, UnderWay { message, output });
         }
         for (item, sent) in items.iter().zip(sent) {
             if let (true, false, Item::Seen { act, term, outcome }) = (current, sent, *item) {
                 say!(world, "{} leaves out {item:?}", me.number);
                 world.check_skip(act, term, outcome);
+                let untold = self.untold.get(&(act, term));
+                if outcome && untold.is_some_and(|sent| world.now_ms - sent < REVISION_MAX_MS) {
+                    world.fail(
+                        Kind::Skip,
+                        format!("the outcome of {act} was left out, which it sent without one"),
+                    );
+                }
             }
         }
         Step::Done
@@ -387,6 +401,9 @@ impl DetectHalf {
         for _ in 0..times {
             let result = self.ledger.acknowledge(&one.output, me.times.boot_ms).map(|_| ());
             self.refused(result, world);
+        }
+        if let Message::Observation(Observed { act, term, outcome: true, .. }) = one.message {
+            self.untold.remove(&(act, term));
         }
         Step::Done
     }

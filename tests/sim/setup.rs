@@ -103,7 +103,7 @@ impl Setup {
             versions_at_start: 1 + rng.below(version_count),
             versions,
             retention_ms: limits::observation_retention_ms(longest),
-            cache_bytes: *rng.pick(&[0, 600, 1_000_000]),
+            cache_bytes: *rng.pick(&[0, 600, 2_000, 1_000_000]),
             exceeds_outage: rng.percent(12),
             actions: 10 + rng.below(50),
         }
