@@ -184,6 +184,7 @@ impl DetectHalf {
                 for partition in partitions {
                     let committed = world.groups[DETECT].offsets[partition].as_ref();
                     let start = committed.map_or(0, |one| one.offset);
+                    let start = start.max(world.source_start[partition]);
                     self.ledger.assigned(slot(partition), start);
                     self.positions[partition] = Some(start);
                     self.asked[partition] = start;
@@ -272,6 +273,17 @@ impl DetectHalf {
     /// Takes records in; `Idle` when there is nothing new or no room for it.
     fn fetch(&mut self, partition: usize, most: usize, world: &mut World, me: Me) -> Step {
         let Some(position) = &mut self.positions[partition] else { return Step::Idle };
+        let start = world.source_start[partition];
+        if *position < start {
+            // Out of range: goes on where the log begins. What was deleted is done with.
+            say!(world, "{} reads source {partition} out of range", me.number);
+            *position = start;
+            if let Admission::New(ticket) = self.ledger.look(slot(partition), start - 1) {
+                let passed = self.ledger.pass(ticket);
+                self.refused(passed, world);
+            }
+            return Step::Done;
+        }
         let mut read = 0;
         while read < most && self.work.len() < UNDER_WAY_MAX {
             let records = &world.source[partition];
@@ -394,6 +406,20 @@ impl DetectHalf {
         Step::Done
     }
 
+    /// What the ledger keeps of outputs is what is under way.
+    fn check_bounds(&self, world: &mut World) {
+        if self.ledger.open() != self.producer.outstanding() {
+            world.fail(
+                Kind::Bound,
+                format!(
+                    "the ledger keeps {} outputs, and {} are under way",
+                    self.ledger.open(),
+                    self.producer.outstanding()
+                ),
+            );
+        }
+    }
+
     fn acknowledge(&mut self, nth: usize, world: &mut World, me: Me) -> Step {
         let Some(one) = self.producer.acknowledge(nth) else { return Step::Idle };
         say!(world, "{} hears that {:?} is acknowledged", me.number, one.message);
@@ -405,6 +431,7 @@ impl DetectHalf {
         if let Message::Observation(Observed { act, term, outcome: true, .. }) = one.message {
             self.untold.remove(&(act, term));
         }
+        self.check_bounds(world);
         Step::Done
     }
 

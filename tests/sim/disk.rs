@@ -1,6 +1,7 @@
-//! An instance's view on disk: the store in memory, behind a power switch.
+//! An instance's view on disk: the store in memory, behind a power switch, and with pages that go
+//! bad.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use kubetell::faults::Faults;
 use kubetell::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
@@ -8,11 +9,14 @@ use kubetell::terms::store::memory::{MemoryStore, Snapshot};
 use kubetell::terms::store::{Store, StoreError};
 
 const FOR_EVER: u32 = u32::MAX;
+const NONE: i32 = -1;
 
 /// Writes until the switch is thrown; then each fails, and the process counts as dead.
 pub struct Disk {
     store: MemoryStore,
     writes_left: AtomicU32,
+    /// The partition whose view can't be read, until it is cleared.
+    bad: AtomicI32,
 }
 
 impl Disk {
@@ -20,7 +24,23 @@ impl Disk {
         Disk {
             store: MemoryStore::from_snapshot(snapshot, faults),
             writes_left: AtomicU32::new(FOR_EVER),
+            bad: AtomicI32::new(NONE),
         }
+    }
+
+    pub fn go_bad(&self, partition: i32) {
+        self.bad.store(partition, Ordering::Relaxed);
+    }
+
+    pub fn bad(&self) -> i32 {
+        self.bad.load(Ordering::Relaxed)
+    }
+
+    fn read(&self, partition: i32) -> Result<(), StoreError> {
+        if self.bad() == partition {
+            return Err(StoreError::Corrupt("a page"));
+        }
+        Ok(())
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -57,10 +77,12 @@ impl Store for Disk {
     }
 
     fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError> {
+        self.read(partition)?;
         self.store.load(partition)
     }
 
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        self.read(partition)?;
         self.store.entry(partition, key)
     }
 
@@ -70,6 +92,7 @@ impl Store for Disk {
         from: i64,
         below: i64,
     ) -> Result<Vec<(i64, OutboxRecord)>, StoreError> {
+        self.read(partition)?;
         self.store.outbox(partition, from, below)
     }
 
@@ -80,7 +103,11 @@ impl Store for Disk {
 
     fn clear(&self, partition: i32, epoch: u64) -> Result<(), StoreError> {
         self.write()?;
-        self.store.clear(partition, epoch)
+        self.store.clear(partition, epoch)?;
+        if self.bad() == partition {
+            self.bad.store(NONE, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn sweep(
@@ -91,6 +118,7 @@ impl Store for Disk {
         cursor: Option<Vec<u8>>,
         max: usize,
     ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(partition)?;
         self.write()?;
         self.store.sweep(partition, epoch, last_append_ms, cursor, max)
     }

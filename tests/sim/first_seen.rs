@@ -429,6 +429,30 @@ impl FirstHalf {
         partitions.iter().map(|partition| self.core.under_way(number(*partition))).sum()
     }
 
+    /// The restorer reads a record or two.
+    pub fn restore_a_bit(&mut self, world: &mut World, me: Me) -> Step {
+        if self.jobs.is_empty() {
+            return Step::Idle;
+        }
+        let at = world.rng.below(self.jobs.len());
+        let most = 1 + world.rng.below(2);
+        self.restore_at(at, most, world, me)
+    }
+
+    /// Takeovers that were cancelled and have not noticed go on to their ends.
+    pub fn end_stale(&mut self, world: &mut World, me: Me) -> Step {
+        for at in (0..self.jobs.len()).rev() {
+            if self.core.is_current(self.jobs[at].request) {
+                continue;
+            }
+            world.note(Reached::StaleTakeover);
+            if self.restore_at(at, usize::MAX, world, me) == Step::Died {
+                return Step::Died;
+            }
+        }
+        Step::Done
+    }
+
     /// The restorer does some of a takeover. One that is cancelled notices that sooner or later.
     fn restore(&mut self, at: usize, most: usize, world: &mut World, me: Me) -> Step {
         let request = self.jobs[at].request;
@@ -442,19 +466,22 @@ impl FirstHalf {
             }
             world.note(Reached::StaleTakeover);
         }
+        self.restore_at(at, most, world, me)
+    }
+
+    fn restore_at(&mut self, at: usize, most: usize, world: &mut World, me: Me) -> Step {
         let disk = Arc::clone(&self.disk);
         match self.restore_some(at, most, world, me) {
             Ok(true) => {
-                let job = self.jobs.swap_remove(at);
-                if let Some(takeover) = job.takeover {
-                    match takeover.finish(&*disk) {
-                        Ok(restored) => self.restored.push_back(restored),
-                        Err(error) => {
-                            world.fail(Kind::Refused, format!("no end of a takeover: {error}"));
-                        }
+                let finished = self.jobs[at].takeover.take().map(|one| one.finish(&*disk));
+                match finished {
+                    Some(Ok(restored)) => {
+                        self.jobs.swap_remove(at);
+                        self.restored.push_back(restored);
+                        Step::Done
                     }
+                    _ => self.begin_again(at),
                 }
-                Step::Done
             }
             Ok(false) => Step::Done,
             Err(StoreError::PastEpoch) => {
@@ -463,10 +490,25 @@ impl FirstHalf {
             }
             Err(_) if disk.is_dead() => Step::Died,
             Err(error) => {
-                world.fail(Kind::Refused, format!("a takeover failed: {error}"));
-                Step::Died
+                say!(world, "{} takeover: {error}", me.number);
+                self.begin_again(at)
             }
         }
+    }
+
+    /// The view of a takeover can't be read: it is cleared, and the takeover begun again.
+    fn begin_again(&mut self, at: usize) -> Step {
+        let Request { partition, epoch } = self.jobs[at].request;
+        match self.disk.clear(partition, epoch) {
+            Ok(()) => {
+                self.jobs[at] = Job { request: self.jobs[at].request, takeover: None, read: None };
+            }
+            Err(StoreError::PastEpoch) => {
+                self.jobs.swap_remove(at);
+            }
+            Err(_) => return Step::Died,
+        }
+        Step::Done
     }
 
     /// Whether the takeover is done.
@@ -491,7 +533,7 @@ impl FirstHalf {
                 "{} takes over {partition} (epoch {epoch}): {committed:?} {bounds:?}",
                 me.number
             );
-            note_takeover(world, &*self.disk, partition, committed.as_ref())?;
+            note_takeover(world, &self.disk, partition, committed.as_ref());
             let store = &*self.disk;
             let begun =
                 Takeover::begin(job.request, committed, bounds, store, me.times, world.faults)?;
@@ -818,13 +860,8 @@ impl FirstHalf {
     }
 }
 
-fn note_takeover(
-    world: &mut World,
-    disk: &Disk,
-    partition: i32,
-    committed: Option<&Committed>,
-) -> Result<(), StoreError> {
-    let view = disk.load(partition)?;
+fn note_takeover(world: &mut World, disk: &Disk, partition: i32, committed: Option<&Committed>) {
+    let Ok(view) = disk.load(partition) else { return };
     let start = world.logs[index(partition)].start;
     match &view {
         None => world.note(Reached::ViewAnew),
@@ -841,7 +878,6 @@ fn note_takeover(
     if committed.is_none() {
         world.note(Reached::NoOffset);
     }
-    Ok(())
 }
 
 fn number(partition: usize) -> i32 {

@@ -38,6 +38,8 @@ enum Action {
     Clean,
     OffsetsGone,
     Snapshot,
+    Damage,
+    SourceCut,
     AddVersion,
     Foreign,
     HistoryImport,
@@ -79,6 +81,8 @@ impl Sim {
             (3, Action::Clean),
             (1, Action::OffsetsGone),
             (3, Action::Snapshot),
+            (1, Action::Damage),
+            (1, Action::SourceCut),
             (if more_versions { 3 } else { 0 }, Action::AddVersion),
             (1, Action::Foreign),
             (1, Action::HistoryImport),
@@ -167,6 +171,15 @@ impl Sim {
                     instance.keep_snapshot(&mut self.world);
                 }
             }
+            Action::Damage => {
+                if let Some(number) = self.some(|one| one.roles.first_seen) {
+                    let partition = self.world.rng.below(self.world.logs.len());
+                    say!(self.world, "{number} can't read its view of {partition}");
+                    self.instances[number].damage(partition);
+                    self.world.note(Reached::ViewDamaged);
+                }
+            }
+            Action::SourceCut => self.cut_source(),
             Action::AddVersion => {
                 if self.world.versions < self.world.setup.versions.len() {
                     self.world.versions += 1;
@@ -325,30 +338,56 @@ impl Sim {
     fn cancel_takeover(&mut self) {
         let Some(number) = self.some(|one| one.is_on() && one.roles.first_seen) else { return };
         self.instances[number].die(&mut self.world);
-        let view = self.random_view();
+        self.world.groups[FIRST_SEEN].expire(number);
+        let view = *self.world.rng.pick(&[View::CutBack, View::Deleted]);
         self.instances[number].start(view, &mut self.world);
-        for again in [true, false] {
-            for _ in 0..3 {
-                for _ in 0..=self.world.rng.below(5) {
-                    self.micro_first_seen(number);
-                }
-                rebalance(&mut self.world, FIRST_SEEN, false);
-            }
-            if again {
-                self.world.groups[FIRST_SEEN].expire(number);
-                self.instances[number].hear_of_loss(&mut self.world);
-                self.world.note(Reached::Session);
+        self.get_assignment(number);
+        for _ in 0..2 + self.world.rng.below(3) {
+            self.instances[number].restore_a_bit(&mut self.world);
+        }
+        self.world.groups[FIRST_SEEN].expire(number);
+        self.world.note(Reached::Session);
+        if !self.instances[number].is_on() {
+            return;
+        }
+        self.instances[number].hear_of_loss(&mut self.world);
+        self.get_assignment(number);
+        if self.world.rng.percent(50) {
+            self.instances[number].turn_first_seen(&mut self.world);
+        } else {
+            for _ in 0..self.world.rng.below(30) {
+                self.micro_first_seen(number);
             }
         }
         let term = self.some_term();
         self.observe(term);
-        for _ in 0..self.world.rng.below(60) {
-            self.micro_first_seen(number);
+        if self.world.rng.percent(50) {
+            self.world.break_one();
+        }
+        if self.world.rng.percent(50) {
+            self.instances[number].fold_at_once(&mut self.world);
+        } else {
+            for _ in 0..self.world.rng.below(30) {
+                self.micro_first_seen(number);
+            }
+        }
+        self.instances[number].end_stale(&mut self.world);
+        if self.world.rng.percent(50) {
+            for _ in 0..self.world.rng.below(20) {
+                self.micro_first_seen(number);
+            }
         }
         if self.world.rng.percent(60) && self.instances[number].is_on() {
             self.instances[number].die(&mut self.world);
             self.instances[number].start(View::AsItWas, &mut self.world);
         }
+    }
+
+    /// An instance joins the first-seen group and hears what it is given.
+    fn get_assignment(&mut self, number: usize) {
+        self.instances[number].join(&mut self.world);
+        rebalance(&mut self.world, FIRST_SEEN, false);
+        self.instances[number].hear_observations(&mut self.world);
     }
 
     /// Compaction and retention of all partitions.
@@ -375,6 +414,22 @@ impl Sim {
             world.coverage.note(Reached::Compaction, compacted);
             world.coverage.note(Reached::Retention, deleted);
             world.coverage.note(Reached::MarkerExpired, markers);
+        }
+    }
+
+    /// Retention of the source: in front of the group's offset as a rule.
+    fn cut_source(&mut self) {
+        let world = &mut self.world;
+        let partition = world.rng.below(world.source.len());
+        let committed = world.groups[DETECT].offsets[partition].as_ref();
+        let mut most = committed.map_or(0, |one| one.offset);
+        if world.rng.percent(20) {
+            most = world.source[partition].len() as i64;
+        }
+        let start = world.source_start[partition];
+        if most > start {
+            let start = world.rng.between(start + 1, most);
+            world.cut_source(partition, start);
         }
     }
 
@@ -577,11 +632,17 @@ impl Sim {
         self.settle(false);
         let owners = self.numbers(|one| one.roles.first_seen);
         let apart = self.numbers(|one| one.roles.detect && !one.roles.first_seen);
+        let last = self.some_term();
+        if self.world.rng.percent(50) {
+            self.observe(last);
+            self.settle(false);
+        }
         self.stop_or_kill(owners.clone());
         let hours = *self.world.rng.pick(&[9, 20, 30, 60, 120]);
         for _ in 0..3 {
             if !apart.is_empty() {
-                let term = self.some_term();
+                let other = self.some_term();
+                let term = *self.world.rng.pick(&[last, other]);
                 self.observe(term);
             }
             self.pass_unused(hours * HOUR_MS / 3);

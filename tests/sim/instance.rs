@@ -90,7 +90,11 @@ impl Instance {
             _ => self.disk.snapshot(),
         };
         say!(world, "{} starts, view {view:?}", self.number);
+        let bad = self.disk.bad();
         self.disk = Arc::new(Disk::new(&snapshot, world.faults));
+        if view == View::AsItWas {
+            self.disk.go_bad(bad);
+        }
         self.skew_ms = *world.rng.pick(&[0, 0, -10, 20]) * MINUTE_MS;
         self.booted_ms = world.now_ms - world.rng.between(0, 1_000);
         self.detect = self.roles.detect.then(|| DetectHalf::new(world));
@@ -149,6 +153,11 @@ impl Instance {
         self.disk.die_after(Some(writes));
     }
 
+    /// A page of a partition's view goes bad.
+    pub fn damage(&mut self, partition: usize) {
+        self.disk.go_bad(i32::try_from(partition).unwrap());
+    }
+
     pub fn spare(&mut self) {
         if !self.disk.is_dead() {
             self.disk.die_after(None);
@@ -191,6 +200,28 @@ impl Instance {
     pub fn micro_first_seen(&mut self, world: &mut World) -> Step {
         let me = self.me(world);
         let step = self.first_seen.as_mut().map_or(Step::Idle, |half| half.micro(world, me));
+        self.ended(step, world)
+    }
+
+    /// The first-seen half hears what its group tells it next.
+    pub fn hear_observations(&mut self, world: &mut World) -> Step {
+        let me = self.me(world);
+        let step = self.first_seen.as_mut().map_or(Step::Idle, |half| half.hear(world, me));
+        self.ended(step, world)
+    }
+
+    /// The restorer reads a record or two.
+    pub fn restore_a_bit(&mut self, world: &mut World) -> Step {
+        let me = self.me(world);
+        let step =
+            self.first_seen.as_mut().map_or(Step::Idle, |half| half.restore_a_bit(world, me));
+        self.ended(step, world)
+    }
+
+    /// Takeovers that were cancelled and have not noticed go on to their ends.
+    pub fn end_stale(&mut self, world: &mut World) -> Step {
+        let me = self.me(world);
+        let step = self.first_seen.as_mut().map_or(Step::Idle, |half| half.end_stale(world, me));
         self.ended(step, world)
     }
 

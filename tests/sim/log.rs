@@ -66,14 +66,6 @@ impl PartitionLog {
         self.records.get(at)
     }
 
-    pub fn holds(&self, offset: i64) -> bool {
-        self.at_or_after(offset).is_some_and(|record| record.offset == offset)
-    }
-
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
     /// Removes what a later record of the same key supersedes, within a random number of segments.
     /// As Kafka does: only in front of the first record that is younger than
     /// `min.compaction.lag.ms`, and never in the active segment. Returns how many it removed.

@@ -1,7 +1,7 @@
 //! What is outside of the instances: clocks, topics, groups, and the eye of the oracle on
 //! everything that reaches them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kubetell::faults::Faults;
@@ -89,10 +89,16 @@ pub struct World {
     pub logs: Vec<PartitionLog>,
     pub truths: Vec<PartitionTruth>,
     pub source: Vec<Vec<Vec<Item>>>,
+    /// By source partition: what is in front was deleted.
+    pub source_start: Vec<i64>,
+    /// Deleted before anybody had read it, or so it seemed.
+    source_gap: BTreeSet<(usize, i64)>,
     source_checked: Vec<i64>,
     pub groups: [Group; 2],
     pub outputs: Outputs,
     encoded: Vec<Encoded>,
+    /// Alerts sent of this making's records and not on the alerts topic when last looked at.
+    sent: BTreeMap<(usize, i64), Alert>,
     /// What dead producers had under way: each lane lands in order, or a rest of it never does.
     pub limbo: Vec<VecDeque<Message>>,
     /// When an observation of the term was last appended to this making of the topic.
@@ -110,6 +116,11 @@ pub struct World {
     down: Option<usize>,
     /// Coming to rest: nothing goes wrong meanwhile.
     pub calm: bool,
+    /// Whether an offset that is committed too early is a violation by itself. If not, it is only by
+    /// what comes of it.
+    pub commits_matter: bool,
+    /// Of all that happened, to compare two plays of a seed.
+    pub fingerprint: u64,
     pub coverage: Coverage,
     pub violation: Option<Violation>,
     pub verbose: bool,
@@ -134,9 +145,12 @@ impl World {
             truths: Vec::new(),
             source: vec![Vec::new(); setup.source_partitions],
             source_checked: vec![0; setup.source_partitions],
+            source_start: vec![0; setup.source_partitions],
+            source_gap: BTreeSet::new(),
             groups,
             outputs: Outputs::default(),
             encoded: Vec::new(),
+            sent: BTreeMap::new(),
             limbo: Vec::new(),
             seen_ms: Vec::new(),
             skipped: BTreeSet::new(),
@@ -146,6 +160,8 @@ impl World {
             settled_ms: Vec::new(),
             log_ids: 0,
             calm: false,
+            commits_matter: true,
+            fingerprint: 0,
             down: None,
             coverage: Coverage::default(),
             violation: None,
@@ -162,6 +178,7 @@ impl World {
 
     pub fn make_topic(&mut self) {
         self.making += 1;
+        self.sent.clear();
         self.logs = (0..self.setup.partitions).map(|_| PartitionLog::default()).collect();
         self.truths =
             (0..self.setup.partitions).map(|_| PartitionTruth::new(&self.setup)).collect();
@@ -206,6 +223,11 @@ impl World {
         !self.calm && self.rng.percent(percent)
     }
 
+    fn mark(&mut self, number: u64) {
+        self.fingerprint = (self.fingerprint ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.fingerprint ^= self.fingerprint >> 29;
+    }
+
     pub fn note(&mut self, what: Reached) {
         self.coverage.note(what, 1);
     }
@@ -220,6 +242,7 @@ impl World {
     /// A message reaches its topic.
     pub fn land(&mut self, message: &Message) {
         say!(self, "  lands: {message:?}");
+        self.mark(self.now_ms as u64);
         match message {
             Message::Alert(alert) => self.outputs.alert(*alert),
             Message::Exec { act, outcome } => self.outputs.exec(*act, *outcome),
@@ -283,6 +306,7 @@ impl World {
         if let Some(text) = text {
             self.fail(Kind::Bytes, text);
         }
+        self.sent.insert((partition, offset), alert);
         if !self.truths[partition].is_raised(offset, alert) {
             self.fail(
                 Kind::Invented,
@@ -296,6 +320,7 @@ impl World {
         let set = self.groups[group].take_commit(instance);
         say!(self, "  commit of {instance} in group {group} arrives: {set:?}");
         for (partition, offset) in &set {
+            self.mark(offset.offset as u64);
             self.check_commit(group, *partition, offset);
         }
         if set.is_empty() {
@@ -306,25 +331,44 @@ impl World {
 
     fn check_commit(&mut self, group: usize, partition: usize, offset: &GroupOffset) {
         let problem = if group == FIRST_SEEN {
-            self.truths[partition].check_commit(
+            let sent = self.check_sent(partition, offset.offset);
+            let passed = self.truths[partition].check_commit(
                 &self.setup,
                 &self.outputs,
                 offset.offset,
                 &offset.metadata,
-            )
+            );
+            passed.and(sent)
         } else {
             self.check_source(partition, offset.offset)
         };
-        if let Err(text) = problem {
+        if let (true, Err(text)) = (self.commits_matter, problem) {
             let group = ["source", "observations"][group];
             self.fail(Kind::Commit, format!("{group} partition {partition}: {text}"));
         }
+    }
+
+    /// Whatever was sent of an offset that is committed is on the alerts topic, right or wrong.
+    fn check_sent(&mut self, partition: usize, offset: i64) -> Result<(), String> {
+        let range = (partition, 0)..(partition, offset);
+        let sent: Vec<_> = self.sent.range(range).map(|(place, alert)| (*place, *alert)).collect();
+        for (place, alert) in sent {
+            if !self.outputs.has(alert) {
+                return Err(format!(
+                    "offset {offset} is committed, and {alert:?} sent of offset {} is not acknowledged",
+                    place.1
+                ));
+            }
+            self.sent.remove(&place);
+        }
+        Ok(())
     }
 
     fn check_source(&mut self, partition: usize, offset: i64) -> Result<(), String> {
         while self.source_checked[partition] < offset {
             let at = self.source_checked[partition];
             if let Some(item) = self.unanswered(partition, at)
+                && self.commits_matter
                 && !self.is_told_elsewhere(item)
             {
                 return Err(format!(
@@ -338,11 +382,28 @@ impl World {
 
     /// Whether the source partition is committed to its end.
     pub fn is_source_done(&self, partition: usize) -> bool {
-        self.source_checked[partition] == self.source[partition].len() as i64
+        let done = self.source_checked[partition].max(self.source_start[partition]);
+        done == self.source[partition].len() as i64
+    }
+
+    /// The source's retention deletes what is below `start`.
+    pub fn cut_source(&mut self, partition: usize, start: i64) {
+        say!(self, "source {partition} begins at {start} now");
+        for offset in self.source_start[partition]..start {
+            if self.unanswered(partition, offset).is_some() {
+                self.source_gap.insert((partition, offset));
+                self.note(Reached::SourceGap);
+            }
+        }
+        self.source_start[partition] = start;
+        self.note(Reached::SourceCut);
     }
 
     /// What of a source record has reached no topic.
     fn unanswered(&self, partition: usize, offset: i64) -> Option<Item> {
+        if self.source_gap.contains(&(partition, offset)) {
+            return None;
+        }
         let items = &self.source[partition][usize::try_from(offset).unwrap()];
         items.iter().copied().find(|item| match *item {
             Item::Exec { act, outcome } => !self.outputs.has_exec(act, outcome),
@@ -360,7 +421,8 @@ impl World {
         let Item::Exec { act, outcome } = item else { return false };
         self.source.iter().enumerate().any(|(partition, records)| {
             let committed = self.groups[DETECT].offsets[partition].as_ref();
-            let from = usize::try_from(committed.map_or(0, |one| one.offset)).unwrap();
+            let from = committed.map_or(0, |one| one.offset).max(self.source_start[partition]);
+            let from = usize::try_from(from).unwrap();
             records[from..].iter().flatten().any(|other| {
                 matches!(other, Item::Exec { act: same, outcome: told }
                     if *same == act && (*told || !outcome))
