@@ -58,8 +58,9 @@ pub const REVISION_MAX_MS: i64 = HOUR_MS;
 pub const COMPACTION_LAG_MS: i64 = 24 * HOUR_MS;
 /// Longest history window of any new-terms rule.
 pub const WINDOW_MAX_MS: i64 = 90 * DAY_MS;
-/// How often the owner of a partition appends its marker again: well under half of any retention
-/// of the observations topic, which is longer than `COMPACTION_LAG_MS`.
+/// How often the owner of a partition appends its marker again. It has to stand in the log still
+/// after the longest outage and a takeover as long as that; the retention of the observations topic
+/// is longer than `COMPACTION_LAG_MS`, but for short windows not by much.
 pub const MARKER_REPEAT_MS: i64 = 6 * HOUR_MS;
 /// How far past its window a term's entry is kept: broker clocks can step back.
 pub const WINDOW_SLACK_MS: i64 = HOUR_MS;
@@ -107,7 +108,6 @@ pub const fn observation_retention_ms(window_ms: i64) -> i64 {
 const _: () = {
     assert!(COMPACTION_LAG_MS > 2 * OUTAGE_MAX_MS + REVISION_MAX_MS);
     assert!(REVISION_MAX_MS < OUTAGE_MAX_MS);
-    // A marker outlives the longest outage and the slowest takeover, whatever the retention.
     assert!(MARKER_REPEAT_MS + 2 * OUTAGE_MAX_MS + HOUR_MS < COMPACTION_LAG_MS);
     assert!(OBSERVATION_SEGMENT_MS < COMPACTION_LAG_MS);
     assert!(DECOMPRESSED_FREE_BYTES <= DECOMPRESSED_MAX_BYTES);
