@@ -263,11 +263,11 @@ impl Partition {
             let stored = |key: &[u8]| store.entry(number, key);
             let decision = fold::fold(&mut batch, *offset, *append_ms, record, stored)?;
             counts.folded += 1;
-            if let Record::Marker(marker) = record
-                && self.appended.as_ref() == Some(marker)
-            {
-                // From here on the state knows it, and what comes behind it may lack it.
-                self.appended = None;
+            if let Record::Marker(marker) = record {
+                // From here on the state knows it, and what comes behind it may lack it. Its
+                // acknowledgement may come later than the record itself.
+                self.appended.take_if(|appended| appended == marker);
+                self.awaiting.take_if(|(_, awaited)| awaited == marker);
             }
             counts.learned += u64::from(decision.verdict == Verdict::Silent);
             let alert = match record {

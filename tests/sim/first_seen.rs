@@ -711,7 +711,7 @@ impl FirstHalf {
                 continue;
             }
             say!(world, "{} folds {partition} up to {}", me.number, state.next);
-            if state.marker_owed {
+            if state.marker_owed_from.is_some() {
                 world.note(Reached::MarkerOwed);
             }
             let outbox = self.disk.outbox(number(partition), 0, confirmed);

@@ -19,8 +19,6 @@ pub struct Alert {
     pub revision: bool,
 }
 
-const LENIENT: bool = true;
-
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     first_ms: i64,
@@ -176,9 +174,6 @@ impl PartitionTruth {
     fn is_whole_below(&self, offset: i64) -> bool {
         let below = self.markers.partition_point(|(at, _)| *at < offset);
         let Some(last) = below.checked_sub(1) else { return true };
-        if LENIENT && below < self.markers.len() {
-            return true;
-        }
         let mut starts: BTreeMap<&str, i64> = BTreeMap::new();
         for (_, marker) in &self.markers[..below] {
             for (name, start) in &marker.learning_starts {
