@@ -9,24 +9,21 @@ use std::sync::Arc;
 use kubetell::clock::Times;
 use kubetell::terms::first_seen::{FirstSeen, FirstSeenError, Sent};
 use kubetell::terms::partition::{Env, Outgoing, PartitionError};
-use kubetell::terms::record::Record;
-use kubetell::terms::store::{Store, StoreError};
-use kubetell::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover, Wants};
+use kubetell::terms::store::Store;
+use kubetell::terms::takeover::Request;
 
 use crate::alerts;
 use crate::coverage::Reached;
 use crate::disk::Disk;
 use crate::group::{GroupOffset, Told};
-use crate::log::{Content, Stored};
+use crate::log::Stored;
 use crate::oracle::Alert;
 use crate::producer::Producer;
-use crate::setup::Setup;
+use crate::restorer::{Restorer, decode};
 use crate::world::{ALERT_LANES, FIRST_SEEN, Kind, Message, OBSERVATIONS, World, say};
 
 /// What waits to be folded, in records, before reading stops.
 const QUEUED_MAX: usize = 24;
-/// Ends of reads in one call of the restorer: a takeover has a few stages.
-const READS_MAX: usize = 8;
 
 /// Who does something: the instance with its clocks.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +60,6 @@ struct Reader {
     buffer: VecDeque<Stored>,
 }
 
-/// A takeover that the restorer was asked for.
-struct Job {
-    request: Request,
-    /// `None`: not begun.
-    takeover: Option<Takeover>,
-    /// The read that is under way: where it stands and where it ends.
-    read: Option<(i64, i64)>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Micro {
     Hear,
@@ -92,8 +80,7 @@ pub enum Micro {
 pub struct FirstHalf {
     core: FirstSeen,
     disk: Arc<Disk>,
-    jobs: Vec<Job>,
-    restored: VecDeque<Restored>,
+    restorer: Restorer,
     readers: Vec<Option<Reader>>,
     /// What the core wants sent: the poll thread does nothing else before it is handed on.
     to_send: VecDeque<Sent>,
@@ -103,24 +90,14 @@ pub struct FirstHalf {
     joined: bool,
 }
 
-/// A record of the log, as the core reads it.
-fn decode(setup: &Setup, content: &Content) -> Option<Record> {
-    match content {
-        Content::Observed(observed) => Some(setup.record(*observed)),
-        Content::Marker(marker) => Some(Record::Marker(marker.as_ref().clone())),
-        Content::Foreign => None,
-    }
-}
-
 impl FirstHalf {
     pub fn new(world: &World, disk: Arc<Disk>) -> FirstHalf {
         let partitions = world.setup.partitions;
         let store: Arc<dyn Store> = Arc::clone(&disk) as Arc<dyn Store>;
         FirstHalf {
             core: FirstSeen::new(store, u32::try_from(partitions).unwrap(), world.faults),
+            restorer: Restorer::new(Arc::clone(&disk)),
             disk,
-            jobs: Vec::new(),
-            restored: VecDeque::new(),
             readers: (0..partitions).map(|_| None).collect(),
             to_send: VecDeque::new(),
             producer: Producer::new(ALERT_LANES + partitions),
@@ -136,12 +113,7 @@ impl FirstHalf {
 
     /// The partition is active, or its present takeover has begun.
     pub fn has_begun(&self, partition: usize) -> bool {
-        self.core.is_active(number(partition))
-            || self.jobs.iter().any(|job| {
-                index(job.request.partition) == partition
-                    && self.core.is_current(job.request)
-                    && job.takeover.is_some()
-            })
+        self.core.is_active(number(partition)) || self.restorer.has_begun(&self.core, partition)
     }
 
     /// Everything up to the log's end is folded and acknowledged, and the group's offset is there
@@ -159,8 +131,7 @@ impl FirstHalf {
 
     /// Nothing is under way, here or at the coordinator.
     pub fn is_at_rest(&self, world: &World, me: Me) -> bool {
-        self.jobs.is_empty()
-            && self.restored.is_empty()
+        self.restorer.is_at_rest()
             && self.to_send.is_empty()
             && self.producer.outstanding() == 0
             && self.core.queued_bytes() == 0
@@ -177,8 +148,8 @@ impl FirstHalf {
         let reading = self.readers.iter().flatten();
         let choices = [
             (if_polls(hear, group.has_told(me.number) || !self.joined), Micro::Hear),
-            (if self.jobs.is_empty() { 0 } else { 14 }, Micro::Restore),
-            (if_polls(12, !self.restored.is_empty()), Micro::Activate),
+            (if self.restorer.has_work() { 14 } else { 0 }, Micro::Restore),
+            (if_polls(12, !self.restorer.restored.is_empty()), Micro::Activate),
             (if_polls(8, self.readers.iter().any(Option::is_some)), Micro::Fetch),
             (if_polls(10, reading.clone().any(|one| !one.buffer.is_empty())), Micro::Deliver),
             (if_polls(8, true), Micro::Fold),
@@ -200,11 +171,7 @@ impl FirstHalf {
         }
         match micro {
             Micro::Hear => self.hear(world, me),
-            Micro::Restore => {
-                let at = world.rng.below(self.jobs.len());
-                let most = 1 + world.rng.below(6);
-                self.restore(at, most, world, me)
-            }
+            Micro::Restore => self.restorer.micro(&self.core, world, me),
             Micro::Activate => self.activate(world, me),
             Micro::Fetch => {
                 let at = world.rng.below(self.readers.len());
@@ -256,14 +223,10 @@ impl FirstHalf {
                 return Step::Died;
             }
         }
-        for _ in 0..4 {
-            for at in (0..self.jobs.len()).rev() {
-                if self.restore(at, usize::MAX, world, me) == Step::Died {
-                    return Step::Died;
-                }
-            }
+        if self.restorer.turn(&self.core, world, me) == Step::Died {
+            return Step::Died;
         }
-        while !self.restored.is_empty() {
+        while !self.restorer.restored.is_empty() {
             self.activate(world, me);
             self.send(world, me);
         }
@@ -360,7 +323,7 @@ impl FirstHalf {
 
     fn ask(&mut self, request: Request) {
         self.readers[index(request.partition)] = None;
-        self.jobs.push(Job { request, takeover: None, read: None });
+        self.restorer.ask(request);
     }
 
     fn release(&mut self, partitions: &[usize]) {
@@ -431,151 +394,16 @@ impl FirstHalf {
 
     /// The restorer reads a record or two.
     pub fn restore_a_bit(&mut self, world: &mut World, me: Me) -> Step {
-        if self.jobs.is_empty() {
-            return Step::Idle;
-        }
-        let at = world.rng.below(self.jobs.len());
-        let most = 1 + world.rng.below(2);
-        self.restore_at(at, most, world, me)
+        self.restorer.a_bit(world, me)
     }
 
     /// Takeovers that were cancelled and have not noticed go on to their ends.
     pub fn end_stale(&mut self, world: &mut World, me: Me) -> Step {
-        for at in (0..self.jobs.len()).rev() {
-            if self.core.is_current(self.jobs[at].request) {
-                continue;
-            }
-            world.note(Reached::StaleTakeover);
-            if self.restore_at(at, usize::MAX, world, me) == Step::Died {
-                return Step::Died;
-            }
-        }
-        Step::Done
-    }
-
-    /// The restorer does some of a takeover. One that is cancelled notices that sooner or later.
-    fn restore(&mut self, at: usize, most: usize, world: &mut World, me: Me) -> Step {
-        let request = self.jobs[at].request;
-        if !self.core.is_current(request) {
-            if world.calm || world.rng.percent(4) {
-                self.jobs.swap_remove(at);
-                return Step::Done;
-            }
-            if most == usize::MAX || world.rng.percent(80) {
-                return Step::Idle;
-            }
-            world.note(Reached::StaleTakeover);
-        }
-        self.restore_at(at, most, world, me)
-    }
-
-    fn restore_at(&mut self, at: usize, most: usize, world: &mut World, me: Me) -> Step {
-        let disk = Arc::clone(&self.disk);
-        match self.restore_some(at, most, world, me) {
-            Ok(true) => {
-                let finished = self.jobs[at].takeover.take().map(|one| one.finish(&*disk));
-                match finished {
-                    Some(Ok(restored)) => {
-                        self.jobs.swap_remove(at);
-                        self.restored.push_back(restored);
-                        Step::Done
-                    }
-                    _ => self.begin_again(at),
-                }
-            }
-            Ok(false) => Step::Done,
-            Err(StoreError::PastEpoch) => {
-                self.jobs.swap_remove(at);
-                Step::Done
-            }
-            Err(_) if disk.is_dead() => Step::Died,
-            Err(error) => {
-                say!(world, "{} takeover: {error}", me.number);
-                self.begin_again(at)
-            }
-        }
-    }
-
-    /// The view of a takeover can't be read: it is cleared, and the takeover begun again.
-    fn begin_again(&mut self, at: usize) -> Step {
-        let Request { partition, epoch } = self.jobs[at].request;
-        match self.disk.clear(partition, epoch) {
-            Ok(()) => {
-                self.jobs[at] = Job { request: self.jobs[at].request, takeover: None, read: None };
-            }
-            Err(StoreError::PastEpoch) => {
-                self.jobs.swap_remove(at);
-            }
-            Err(_) => return Step::Died,
-        }
-        Step::Done
-    }
-
-    /// Whether the takeover is done.
-    fn restore_some(
-        &mut self,
-        at: usize,
-        most: usize,
-        world: &mut World,
-        me: Me,
-    ) -> Result<bool, StoreError> {
-        let job = &mut self.jobs[at];
-        let Request { partition, epoch } = job.request;
-        let log = &world.logs[index(partition)];
-        let Some(takeover) = &mut job.takeover else {
-            let group = &world.groups[FIRST_SEEN];
-            let committed = group.offsets[index(partition)]
-                .as_ref()
-                .map(|one| Committed { offset: one.offset, log_id: one.metadata.clone() });
-            let bounds = (log.start, log.end);
-            say!(
-                world,
-                "{} takes over {partition} (epoch {epoch}): {committed:?} {bounds:?}",
-                me.number
-            );
-            note_takeover(world, &self.disk, partition, committed.as_ref());
-            let store = &*self.disk;
-            let begun =
-                Takeover::begin(job.request, committed, bounds, store, me.times, world.faults)?;
-            job.takeover = Some(begun);
-            return Ok(false);
-        };
-        let mut left = most;
-        let mut reads = 0;
-        while left > 0 && reads < READS_MAX {
-            let Wants::Read { from, until } = takeover.wants() else { return Ok(true) };
-            let (position, until) = *job.read.get_or_insert((from, until));
-            if position < log.start {
-                // Out of range: the reader fails, and the takeover begins again.
-                say!(world, "{} begins the takeover of {partition} again", me.number);
-                *job = Job { request: job.request, takeover: None, read: None };
-                return Ok(false);
-            }
-            left -= 1;
-            let record = log.at_or_after(position).filter(|one| one.offset < until);
-            let Some(record) = record else {
-                job.read = None;
-                reads += 1;
-                takeover.read_ended(&*self.disk)?;
-                continue;
-            };
-            let setup = &world.setup;
-            let seen = Seen {
-                offset: record.offset,
-                append_ms: record.append_ms,
-                is_marker: matches!(record.content, Content::Marker(_)),
-                decode: &mut || decode(setup, &record.content),
-            };
-            job.read = match takeover.record(seen, &*self.disk)? {
-                Flow::Enough => None,
-                Flow::More => Some((record.offset + 1, until)),
-            };
-        }
-        Ok(takeover.wants() == Wants::Nothing)
+        self.restorer.end_stale(&self.core, world, me)
     }
 
     fn activate(&mut self, world: &mut World, me: Me) -> Step {
-        let Some(restored) = self.restored.pop_front() else { return Step::Idle };
+        let Some(restored) = self.restorer.restored.pop_front() else { return Step::Idle };
         let partition = index(restored.request.partition);
         let (acknowledged, next) = (restored.acknowledged, restored.state.next);
         let resent = restored.resend.len() as u64;
@@ -860,30 +688,10 @@ impl FirstHalf {
     }
 }
 
-fn note_takeover(world: &mut World, disk: &Disk, partition: i32, committed: Option<&Committed>) {
-    let Ok(view) = disk.load(partition) else { return };
-    let start = world.logs[index(partition)].start;
-    match &view {
-        None => world.note(Reached::ViewAnew),
-        Some(view) => {
-            world.note(Reached::ViewKept);
-            if committed.is_some_and(|committed| view.next < committed.offset) {
-                world.note(Reached::ViewBehind);
-            }
-            if view.next < start {
-                world.note(Reached::StartPastView);
-            }
-        }
-    }
-    if committed.is_none() {
-        world.note(Reached::NoOffset);
-    }
-}
-
-fn number(partition: usize) -> i32 {
+pub fn number(partition: usize) -> i32 {
     i32::try_from(partition).unwrap()
 }
 
-fn index(partition: i32) -> usize {
+pub fn index(partition: i32) -> usize {
     usize::try_from(partition).unwrap()
 }

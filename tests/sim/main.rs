@@ -6,6 +6,8 @@
 //! `KUBETELL_SIM_SEED=… cargo test --test sim -- --nocapture replay` tells the schedule again, and
 //! `tests/simulate` runs as many as one likes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 mod alerts;
 mod coverage;
 mod detect;
@@ -17,9 +19,11 @@ mod instance;
 mod log;
 mod oracle;
 mod producer;
+mod restorer;
 mod rng;
 mod schedule;
 mod setup;
 mod sim;
+mod stories;
 mod tests;
 mod world;
