@@ -111,8 +111,11 @@ impl Sim {
             self.world.append(partition, Content::Observed(observed));
         }
         let version = &self.world.setup.versions[self.world.setup.terms[term].version];
+        // Ids are random: no two logs have the same.
+        self.world.log_ids += 1;
+        let new_id = format!("import{}", self.world.log_ids);
         let marker = Marker {
-            log_id: self.world.truths[partition].log_id().unwrap_or("import").to_owned(),
+            log_id: self.world.truths[partition].log_id().unwrap_or(&new_id).to_owned(),
             partitions: self.world.logs.len() as u32,
             hash_version: HASH_VERSION,
             learning_starts: BTreeMap::from([(version.name.clone(), 0)]),
