@@ -5,7 +5,7 @@
 mod member;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kubetell::clock::Times;
@@ -86,6 +86,8 @@ pub struct FirstHalf {
     /// What the core wants sent: the poll thread does nothing else before it is handed on.
     to_send: VecDeque<Sent>,
     producer: Producer<UnderWay>,
+    /// What this owner sent of each record, until it is committed.
+    sent: BTreeMap<(usize, i64), Vec<Alert>>,
     /// By partition: the last commit that was asked for, and what the outbox was pruned below.
     asked: Vec<i64>,
     joined: bool,
@@ -102,6 +104,7 @@ impl FirstHalf {
             readers: (0..partitions).map(|_| None).collect(),
             to_send: VecDeque::new(),
             producer: Producer::new(ALERT_LANES + partitions),
+            sent: BTreeMap::new(),
             asked: vec![0; partitions],
             joined: false,
         }
@@ -278,8 +281,14 @@ impl FirstHalf {
         Step::Died
     }
 
+    /// The partition is not this owner's any more, as it was.
+    fn give_up(&mut self, partition: usize) {
+        self.readers[partition] = None;
+        self.sent.retain(|(of, _), _| *of != partition);
+    }
+
     fn ask(&mut self, request: Request) {
-        self.readers[index(request.partition)] = None;
+        self.give_up(index(request.partition));
         self.restorer.ask(request);
     }
 
@@ -470,6 +479,7 @@ impl FirstHalf {
                     let alert = alerts::decode(&record.payload);
                     say!(world, "{} sends {alert:?} of {partition}@{offset}", me.number);
                     world.check_send(index(partition), offset, alert, &record.payload);
+                    self.sent.entry((index(partition), offset)).or_default().push(alert);
                     (
                         alert.first_act as usize % ALERT_LANES,
                         Message::Alert(alert),

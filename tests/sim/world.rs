@@ -1,7 +1,7 @@
 //! What is outside of the instances: clocks, topics, groups, and the eye of the oracle on
 //! everything that reaches them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kubetell::faults::Faults;
@@ -97,8 +97,6 @@ pub struct World {
     pub groups: [Group; 2],
     pub outputs: Outputs,
     encoded: Vec<Encoded>,
-    /// Alerts sent of this making's records and not on the alerts topic when last looked at.
-    sent: BTreeMap<(usize, i64), Alert>,
     /// What dead producers had under way: each lane lands in order, or a rest of it never does.
     pub limbo: Vec<VecDeque<Message>>,
     /// When an observation of the term was last appended to this making of the topic.
@@ -150,7 +148,6 @@ impl World {
             groups,
             outputs: Outputs::default(),
             encoded: Vec::new(),
-            sent: BTreeMap::new(),
             limbo: Vec::new(),
             seen_ms: Vec::new(),
             skipped: BTreeSet::new(),
@@ -178,7 +175,6 @@ impl World {
 
     pub fn make_topic(&mut self) {
         self.making += 1;
-        self.sent.clear();
         self.logs = (0..self.setup.partitions).map(|_| PartitionLog::default()).collect();
         self.truths =
             (0..self.setup.partitions).map(|_| PartitionTruth::new(&self.setup)).collect();
@@ -306,7 +302,6 @@ impl World {
         if let Some(text) = text {
             self.fail(Kind::Bytes, text);
         }
-        self.sent.insert((partition, offset), alert);
         if !self.truths[partition].is_raised(offset, alert) {
             self.fail(
                 Kind::Invented,
@@ -331,14 +326,12 @@ impl World {
 
     fn check_commit(&mut self, group: usize, partition: usize, offset: &GroupOffset) {
         let problem = if group == FIRST_SEEN {
-            let sent = self.check_sent(partition, offset.offset);
-            let passed = self.truths[partition].check_commit(
+            self.truths[partition].check_commit(
                 &self.setup,
                 &self.outputs,
                 offset.offset,
                 &offset.metadata,
-            );
-            passed.and(sent)
+            )
         } else {
             self.check_source(partition, offset.offset)
         };
@@ -346,22 +339,6 @@ impl World {
             let group = ["source", "observations"][group];
             self.fail(Kind::Commit, format!("{group} partition {partition}: {text}"));
         }
-    }
-
-    /// Whatever was sent of an offset that is committed is on the alerts topic, right or wrong.
-    fn check_sent(&mut self, partition: usize, offset: i64) -> Result<(), String> {
-        let range = (partition, 0)..(partition, offset);
-        let sent: Vec<_> = self.sent.range(range).map(|(place, alert)| (*place, *alert)).collect();
-        for (place, alert) in sent {
-            if !self.outputs.has(alert) {
-                return Err(format!(
-                    "offset {offset} is committed, and {alert:?} sent of offset {} is not acknowledged",
-                    place.1
-                ));
-            }
-            self.sent.remove(&place);
-        }
-        Ok(())
     }
 
     fn check_source(&mut self, partition: usize, offset: i64) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use super::{FirstHalf, Me, Step, index, number};
 use crate::coverage::Reached;
 use crate::group::{GroupOffset, Told};
-use crate::world::{ALERT_LANES, FIRST_SEEN, World, say};
+use crate::world::{ALERT_LANES, FIRST_SEEN, Kind, World, say};
 
 impl FirstHalf {
     pub fn hear(&mut self, world: &mut World, me: Me) -> Step {
@@ -54,7 +54,7 @@ impl FirstHalf {
     pub(super) fn release(&mut self, partitions: &[usize]) {
         for partition in partitions {
             self.core.released(number(*partition));
-            self.readers[*partition] = None;
+            self.give_up(*partition);
         }
     }
 
@@ -120,7 +120,7 @@ impl FirstHalf {
     /// What may be committed and was not asked for.
     pub(super) fn committable(
         &mut self,
-        world: &World,
+        world: &mut World,
         only: Option<&[usize]>,
     ) -> Vec<(usize, GroupOffset)> {
         let mut offsets = Vec::new();
@@ -136,7 +136,22 @@ impl FirstHalf {
                 offsets.push((partition, GroupOffset { offset, metadata, log: world.making }));
             }
         }
+        for (partition, offset) in &offsets {
+            self.check_sent(*partition, offset.offset, world);
+        }
         offsets
+    }
+
+    /// Whatever this owner sent of what it commits is on the alerts topic, right or wrong.
+    fn check_sent(&mut self, partition: usize, offset: i64, world: &mut World) {
+        let behind = self.sent.split_off(&(partition, offset));
+        let below = self.sent.split_off(&(partition, 0));
+        self.sent.extend(behind);
+        let missing = below.values().flatten().find(|alert| !world.outputs.has(**alert));
+        if let (Some(alert), true) = (missing, world.commits_matter) {
+            let text = format!("{alert:?} is sent and not acknowledged, and committed: {offset}");
+            world.fail(Kind::Commit, format!("observations partition {partition}: {text}"));
+        }
     }
 
     pub(super) fn commit(&mut self, world: &mut World, me: Me) -> Step {
