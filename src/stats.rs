@@ -121,6 +121,8 @@ pub struct Stats {
     pub learned: Counter,
     /// Observations that could not be decoded.
     pub poison: Counter,
+    /// Batches of records that librdkafka passed over as damaged.
+    pub damaged: Counter,
     /// Offsets that were gone from the log before they were read.
     pub gap: Counter,
     /// From the event's own time to the alert's acknowledgement, in milliseconds.

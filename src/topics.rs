@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
+use crate::failure::{Class, Remedy};
 use crate::ingest::kafka::Overheard;
 use crate::limits;
 
@@ -47,6 +48,18 @@ fn problems_text(problems: &[Problem]) -> String {
 }
 
 impl TopicsError {
+    /// The stream can't begin.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            TopicsError::Unreachable { .. } => Remedy::Brokers,
+            TopicsError::Problems(_) | TopicsError::Client(_) => Remedy::Configure,
+        }
+    }
+
     /// What to do about it, a line each.
     pub fn hints(&self) -> Vec<String> {
         match self {

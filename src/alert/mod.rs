@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::audit::event::EventOutcome;
 use crate::detect::finding::Finding;
+use crate::failure::Class;
 use crate::rules::format::{RuleInfo, Severity};
 use crate::terms::observation::Observation;
 
@@ -69,6 +70,13 @@ pub enum EncodeError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl EncodeError {
+    /// The record that raised the alert goes to the dead letters.
+    pub fn class(&self) -> Class {
+        Class::Poison
+    }
 }
 
 /// The alert of a stateless rule.

@@ -20,6 +20,7 @@ use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
+use crate::failure::{Class, Remedy};
 use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
@@ -65,6 +66,32 @@ pub enum RunError {
     Start { what: &'static str, error: std::io::Error },
     #[error("stopped before everything was drained; what was not committed will be read again")]
     Undrained,
+}
+
+impl RunError {
+    /// Whatever ends the service is fatal.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    /// What the operator has to do, in kind and in words.
+    pub fn remedy(&self) -> (Remedy, String) {
+        match self {
+            RunError::Topics(error) => (error.remedy(), error.hints().join("\n")),
+            RunError::State(error) => (Remedy::Configure, error.hint().to_owned()),
+            RunError::Client(_) => {
+                (Remedy::Configure, "see `kafka.properties` in the configuration".to_owned())
+            }
+            RunError::Half { error, .. } => error.remedy(),
+            RunError::Start { .. } => (
+                Remedy::Restart,
+                "the system refuses more threads, files or signal handlers: see its limits for \
+                 this process"
+                    .to_owned(),
+            ),
+            RunError::Undrained => HalfError::Undrained.remedy(),
+        }
+    }
 }
 
 /// How long the halves may take to drain after a stop.

@@ -177,9 +177,9 @@ impl Worker {
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
-                self.stats.unreadable.add(error.class(), 1);
+                self.stats.unreadable.add(error.label(), 1);
                 let reason = unreadable.get_or_insert_with(|| Reason {
-                    class: error.class(),
+                    class: error.label(),
                     text: error.to_string(),
                     item,
                     unreadable_items: 0,

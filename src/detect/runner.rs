@@ -529,4 +529,8 @@ impl GroupHandler for DetectHandler {
     fn take_fatal(&mut self) -> Option<HalfError> {
         self.fatal.take()
     }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
 }

@@ -19,37 +19,53 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
-use crate::ingest::commit::{CommitClock, Committable, commit};
+use crate::failure::{self, Class, Doing, Remedy};
+use crate::ingest::commit::{Commit, CommitClock, Committable, commit};
+use crate::stats::Stats;
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
 /// once and again every minute, and so is its return.
 pub struct ConnectionLog {
     name: &'static str,
     lost: AtomicBool,
-    said_at_ms: AtomicU64,
+    said: Paced,
+    /// Of errors that reading a topic brings.
+    reading_said: Paced,
 }
 
 const REPEAT_AFTER_MS: u64 = 60_000;
+const READING_REPEAT_AFTER_MS: u64 = 10_000;
+
+/// When something was said last, so that what stands is said again only after a while.
+#[derive(Default)]
+struct Paced(AtomicU64);
+
+impl Paced {
+    fn due(&self, every_ms: u64) -> bool {
+        let now = u64::try_from(clock::since_boot_ms()).unwrap_or(0).max(1);
+        let said = self.0.load(Ordering::Relaxed);
+        let due = said == 0 || now.saturating_sub(said) >= every_ms;
+        if due {
+            self.0.store(now, Ordering::Relaxed);
+        }
+        due
+    }
+}
 
 impl ConnectionLog {
     pub fn new(name: &'static str) -> Self {
-        ConnectionLog { name, lost: AtomicBool::new(false), said_at_ms: AtomicU64::new(0) }
+        let (said, reading_said) = (Paced::default(), Paced::default());
+        ConnectionLog { name, lost: AtomicBool::new(false), said, reading_said }
     }
 
     fn due(&self) -> bool {
-        let now = u64::try_from(clock::since_boot_ms()).unwrap_or(0).max(1);
-        let said = self.said_at_ms.load(Ordering::Relaxed);
-        let due = said == 0 || now.saturating_sub(said) >= REPEAT_AFTER_MS;
-        if due {
-            self.said_at_ms.store(now, Ordering::Relaxed);
-        }
-        due
+        self.said.due(REPEAT_AFTER_MS)
     }
 
     /// Something came back from a broker.
     pub fn reached(&self) {
         if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
-            self.said_at_ms.store(0, Ordering::Relaxed);
+            self.said.0.store(0, Ordering::Relaxed);
             tracing::info!(client = self.name, "the brokers can be reached again");
         }
     }
@@ -135,13 +151,17 @@ impl ClientContext for Overheard {
 
 impl ConsumerContext for Overheard {}
 
-/// Why a half ended before it was asked to.
+/// Why a half ended before it was asked to. Always fatal: what passes by itself is tried again
+/// where it occurs.
 #[derive(Debug, thiserror::Error)]
 pub enum HalfError {
     #[error("the producer failed for good: {0}")]
     Producer(String),
     #[error("the consumer failed for good: {0}")]
     Consumer(KafkaError),
+    /// The brokers refuse something, and will go on to.
+    #[error("the brokers refuse {} {what}: {code}", doing.as_str())]
+    Refused { doing: Doing, what: String, code: RDKafkaErrorCode },
     /// Asked to end while the brokers were away.
     #[error("not everything was acknowledged and committed; what was not will be read again")]
     Undrained,
@@ -150,6 +170,50 @@ pub enum HalfError {
     Configuration { message: String, hint: String },
     #[error("{0}")]
     Internal(String),
+}
+
+impl HalfError {
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    /// What the operator has to do, in kind and in words.
+    pub fn remedy(&self) -> (Remedy, String) {
+        match self {
+            HalfError::Refused { doing, code, .. } => {
+                let (remedy, hint) = failure::remedy_of(*code, *doing);
+                (remedy, hint.to_owned())
+            }
+            HalfError::Configuration { hint, .. } => (Remedy::Configure, hint.clone()),
+            HalfError::Undrained => (
+                Remedy::Restart,
+                "start it again when the brokers are back; nothing is lost, repeats keep their ids"
+                    .to_owned(),
+            ),
+            HalfError::Producer(_) | HalfError::Consumer(_) | HalfError::Internal(_) => {
+                (Remedy::Restart, failure::RESTART.to_owned())
+            }
+        }
+    }
+
+    /// What a client says when it can't be used any more: its own fatal error names the cause.
+    fn of_fatal_client(consumer: &BaseConsumer<impl ConsumerContext>, error: &KafkaError) -> Self {
+        match consumer.client().fatal_error() {
+            Some((code, _))
+                if failure::remedy_of(code, Doing::Consuming).0 == Remedy::Configure =>
+            {
+                HalfError::Refused {
+                    doing: Doing::Consuming,
+                    what: "as a member of the group".to_owned(),
+                    code,
+                }
+            }
+            Some((_, reason)) => {
+                HalfError::Internal(format!("the consumer failed for good: {reason}"))
+            }
+            None => HalfError::Consumer(error.clone()),
+        }
+    }
 }
 
 /// Whether a handler takes more records before its next turn.
@@ -170,6 +234,7 @@ pub trait GroupHandler: Send + Sized + 'static {
     fn busy(&self) -> bool;
     /// Why the half can't go on, once.
     fn take_fatal(&mut self) -> Option<HalfError>;
+    fn stats(&self) -> &Stats;
     /// Records were deleted before they were read, of a partition that is not named. Only a
     /// handler whose client has `auto.offset.reset=error` hears of it.
     fn overtaken(&mut self) {}
@@ -225,13 +290,34 @@ impl<H: GroupHandler> GroupContext<H> {
         let mut handler = self.handler();
         if !lost && !handler.has_ended() {
             let drained = handler.drain(partitions);
-            let mode = CommitMode::Sync;
-            let committed = commit(consumer, &mut handler.committable(), Some(partitions), mode);
+            let committed = commit_patiently(consumer, &mut *handler, partitions);
             if !drained || !committed {
                 self.undrained.store(true, Ordering::Relaxed);
             }
         }
         handler.release(partitions, lost)
+    }
+}
+
+/// How long a revoke goes on to ask for a commit that brokers could not answer.
+const COMMIT_MAX: Duration = Duration::from_secs(2);
+
+/// Commits what is done of these partitions. Another attempt, for a short while, is cheaper than
+/// what the next owner would read again. `false` when the brokers could not be asked, or refuse.
+fn commit_patiently<H: GroupHandler>(
+    consumer: &GroupConsumer<H>,
+    handler: &mut H,
+    partitions: &TopicPartitionList,
+) -> bool {
+    let deadline = clock::monotonic() + COMMIT_MAX;
+    loop {
+        let mode = CommitMode::Sync;
+        match commit(consumer, &mut handler.committable(), Some(partitions), mode) {
+            Commit::Done | Commit::MovedOn => return true,
+            Commit::Refused(_) => return false,
+            Commit::Failed if clock::monotonic() >= deadline => return false,
+            Commit::Failed => std::thread::park_timeout(Duration::from_millis(50)),
+        }
     }
 }
 
@@ -292,10 +378,12 @@ pub fn run_member<H: GroupHandler>(
         let busy = {
             let mut handler = consumer.context().handler();
             handler.turn(&consumer);
-            if commits.is_due() {
-                commits.tick(&consumer, &mut handler.committable());
-            }
-            if let Some(error) = handler.take_fatal() {
+            let committed = if commits.is_due() {
+                commits.tick(&consumer, &mut handler.committable())
+            } else {
+                Ok(())
+            };
+            if let Some(error) = handler.take_fatal().or(committed.err()) {
                 result = Err(error);
                 break;
             }
@@ -341,37 +429,39 @@ fn poll_failed<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
     error: &KafkaError,
 ) -> Result<(), HalfError> {
-    match error {
-        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed,
-        ) => Err(HalfError::Configuration {
-            message: format!("no right to read: {error}"),
-            hint: "grant the principal of `kafka.properties` the operation `Read` on the source \
-                   and observations topics and on both consumer groups"
-                .to_owned(),
-        }),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-        ) => {
-            consumer.context().handler().overtaken();
-            Ok(())
+    if let KafkaError::MessageConsumptionFatal(_) = error {
+        return Err(HalfError::of_fatal_client(consumer, error));
+    }
+    let Some(code) = error.rdkafka_error_code() else {
+        return Ok(());
+    };
+    match failure::class_of(code, Doing::Consuming) {
+        Class::Fatal => {
+            let what = "a topic or the group".to_owned();
+            return Err(HalfError::Refused { doing: Doing::Consuming, what, code });
         }
-        // The client's own error callback says these, and not more often than is of use.
-        KafkaError::MessageConsumption(
+        Class::Poison => {
+            consumer.context().handler().stats().damaged.add(1);
+            tracing::error!(%error, "damaged records were passed over: no client can read them");
+        }
+        Class::Retriable => match code {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                consumer.context().handler().overtaken();
+            }
+            // The client's own error callback says these, and not more often than is of use.
             RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::OperationTimedOut,
-        ) => {
-            tracing::debug!(%error, "reading failed; trying again");
-            Ok(())
-        }
-        _ => {
-            tracing::warn!(%error, "reading failed; trying again");
-            Ok(())
-        }
+            | RDKafkaErrorCode::OperationTimedOut => {
+                tracing::debug!(%error, "reading failed; trying again");
+            }
+            _ if consumer.context().connection.reading_said.due(READING_REPEAT_AFTER_MS) => {
+                tracing::warn!(%error, "reading failed; trying again");
+            }
+            _ => tracing::debug!(%error, "reading failed; trying again"),
+        },
     }
+    Ok(())
 }
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults

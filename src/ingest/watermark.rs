@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::failure::Class;
+
 /// Why a call did not fit the record's state. Always a bug of the caller; the watermark stays
 /// where it was, so that nothing is committed on the strength of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,13 @@ pub enum WatermarkError {
     NotUnderWay(i64),
     #[error("offset {0} has no unacknowledged output")]
     NothingOutstanding(i64),
+}
+
+impl WatermarkError {
+    /// Going on could commit what is not done.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::shrink;
+use crate::failure::Class;
 use crate::terms::observation::Observation;
 
 /// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
@@ -51,6 +52,13 @@ pub enum DecodeError {
     Value { line: usize, column: usize },
     #[error("the key does not belong to the value")]
     Mismatch,
+}
+
+impl DecodeError {
+    /// The record means nothing to the fold, today or at any replay.
+    pub fn class(&self) -> Class {
+        Class::Poison
+    }
 }
 
 impl From<serde_json::Error> for DecodeError {

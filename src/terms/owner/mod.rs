@@ -555,4 +555,8 @@ impl GroupHandler for FirstSeenHandler {
         self.ended = self.ended || self.fatal.is_some();
         self.fatal.take()
     }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
 }

@@ -6,6 +6,7 @@
 pub mod memory;
 pub mod sled;
 
+use crate::failure::Class;
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,17 @@ pub enum StoreError {
     Storage(String),
     #[error("the state holds something that can't be read: {0}")]
     Corrupt(&'static str),
+}
+
+impl StoreError {
+    /// A past assignment leaves the step to the new owner, and a view that can't be read is folded
+    /// anew from the log: both go on. Without a disk nothing does.
+    pub fn class(&self) -> Class {
+        match self {
+            StoreError::PastEpoch | StoreError::Corrupt(_) => Class::Retriable,
+            StoreError::Storage(_) => Class::Fatal,
+        }
+    }
 }
 
 /// The view of all partitions that this instance owns.

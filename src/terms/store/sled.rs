@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, keys, read_outbox, read_state, writes};
 use crate::clock;
+use crate::failure::Class;
 use crate::limits::STATE_CACHE_BYTES;
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
@@ -61,6 +62,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Without a place for its state first-seen can't begin.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
     pub fn hint(&self) -> &'static str {
         match self {
             OpenError::Locked(_) => {
