@@ -108,6 +108,12 @@ pub struct Stats {
     /// Items that could not be read, by error class.
     pub unreadable: Labelled,
     pub dead_letters: Counter,
+    /// Outputs that left shortened, since their topic refuses the whole as too large, by kind.
+    pub shortened: Labelled,
+    /// Outputs that went to the dead letters in place of a topic that refuses them, by class.
+    pub diverted: Labelled,
+    /// Refusals of outputs that were sent again, by the broker's or the client's reason.
+    pub refused: Labelled,
     /// Alerts acknowledged by the brokers, by rule; a revision counts again in `revisions`.
     pub alerts: Labelled,
     pub revisions: Counter,

@@ -124,17 +124,6 @@ impl Alert {
             .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
     }
 
-    /// A smaller form for brokers that refuse the whole alert as too large: of the event only its
-    /// identity is left, and long texts are cut. Says so in `kubetell.reduced`.
-    ///
-    /// # Errors
-    /// As [`to_json`](Self::to_json).
-    pub fn to_reduced_json(&self) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_value(self.document.clone().reduced())
-            .and_then(|document| serde_json::to_vec(&shrink::cut_and_shrunk(document)))
-            .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
-    }
-
     /// The record's key: the id, so that a sink that stores by key keeps each alert once.
     pub fn key(&self) -> &str {
         &self.id

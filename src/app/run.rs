@@ -15,6 +15,7 @@ use crossbeam_channel::bounded;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use crate::alert::wire;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
@@ -25,10 +26,12 @@ use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
 use crate::ingest::start::{check_group, commit_start};
-use crate::output::producer::OutputProducer;
+use crate::output::forms::Shapes;
+use crate::output::producer::{OutputKind, OutputProducer, Settings};
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
+use crate::terms::record;
 use crate::terms::restore::{Epochs, Restorer};
 use crate::terms::store::Store;
 use crate::terms::store::sled::{Expectation, OpenError, SledStore};
@@ -238,7 +241,7 @@ fn start_detect(
         PoolHandle { batches: batch_sender, settled },
         Arc::new(Prefilter::new(&rules)),
         config.source.cluster_from.clone(),
-        OutputProducer::new(&client, "detect producer")?,
+        OutputProducer::new(&client, producer("detect producer", config, stats))?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
     );
@@ -283,7 +286,7 @@ fn start_first_seen(
         topic: config.observations.topic.as_str().into(),
         alerts_topic: config.alerts.topic.as_str().into(),
         partitions,
-        producer: OutputProducer::new(&client, "first-seen producer")?,
+        producer: OutputProducer::new(&client, producer("first-seen producer", config, stats))?,
         instance: Arc::clone(instance),
         stats: Arc::clone(stats),
         epochs,
@@ -299,6 +302,25 @@ fn start_first_seen(
         let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
 }
+
+fn producer(name: &'static str, config: &Config, stats: &Arc<Stats>) -> Settings {
+    let dead_letters = config.dead_letters.topic.as_str().into();
+    Settings { name, dead_letters, shapes: SHAPES, stats: Arc::clone(stats) }
+}
+
+/// What the producers know of the values that they send.
+const SHAPES: Shapes = Shapes {
+    reduce: |kind, value, below| match kind {
+        OutputKind::Alert => wire::reduced(value, below),
+        OutputKind::Observation => record::reduced(value, below),
+        OutputKind::Marker | OutputKind::DeadLetter => None,
+    },
+    position: |kind, value| match kind {
+        OutputKind::Alert => wire::position(value),
+        OutputKind::Observation => record::position(value),
+        OutputKind::Marker | OutputKind::DeadLetter => None,
+    },
+};
 
 /// A half that panics has ended like any other, and says so.
 fn guarded(half: impl FnOnce() -> Result<(), HalfError>) -> Result<(), HalfError> {

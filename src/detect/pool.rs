@@ -16,7 +16,6 @@ use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
-use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -244,11 +243,6 @@ impl Worker {
     ) -> Result<Product, serde_json::Error> {
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
         let payload = record::value(observation)?;
-        let reduced = if payload.len() > REDUCED_ABOVE_BYTES {
-            Some(record::reduced_value(observation)?)
-        } else {
-            None
-        };
         Ok(Product {
             alert: None,
             output: Output {
@@ -258,7 +252,7 @@ impl Worker {
                 key: Some(record::key(observation)),
                 payload: Some(payload),
                 headers: Vec::new(),
-                reduced,
+                reduced: None,
                 ticket: candidate.ticket,
             },
         })

@@ -23,7 +23,7 @@ use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::Watermark;
-use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
+use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
@@ -72,7 +72,7 @@ pub struct DetectHandler {
     /// Batches in the pool.
     in_pool: usize,
     paused: bool,
-    acknowledged: Vec<Arc<Output>>,
+    acknowledged: Vec<Acknowledged>,
     fatal: Option<HalfError>,
     dead_letter_said: Option<Instant>,
 }
@@ -243,12 +243,12 @@ impl DetectHandler {
         self.acknowledged = acknowledged;
     }
 
-    fn acknowledge(&mut self, acknowledged: &mut Vec<Arc<Output>>) {
+    fn acknowledge(&mut self, acknowledged: &mut Vec<Acknowledged>) {
         for output in acknowledged.drain(..) {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(output.size());
             match output.kind {
                 OutputKind::Alert => self.count_alert(&output),
-                OutputKind::Observation => self.stats.observations.add(1),
+                OutputKind::Observation => self.stats.observations.add(u64::from(!output.diverted)),
                 OutputKind::DeadLetter => self.stats.dead_letters.add(1),
                 OutputKind::Marker => {}
             }
@@ -259,9 +259,12 @@ impl DetectHandler {
         }
     }
 
-    fn count_alert(&mut self, output: &Output) {
+    fn count_alert(&mut self, output: &Acknowledged) {
         let id = output.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
         let Some(mark) = self.marks.remove(&(output.ticket, id.into_owned())) else { return };
+        if output.diverted {
+            return;
+        }
         self.stats.alerts.add(&mark.rule_id, 1);
         let now = clock::now_ms();
         if let Some(time) = mark.event_time_ms {

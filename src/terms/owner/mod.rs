@@ -19,7 +19,7 @@ use crate::clock;
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::watermark::{Watermark, WatermarkError};
-use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
+use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 use crate::terms::fold::PartitionState;
 use crate::terms::record::{HASH_VERSION, Marker, Record};
@@ -98,7 +98,7 @@ pub struct FirstSeenHandler {
     /// explicit offset: whatever has to be taken over again is given up first.
     reading: BTreeSet<i32>,
     epoch: u64,
-    acknowledged: Vec<Arc<Output>>,
+    acknowledged: Vec<Acknowledged>,
     /// Numbers of the markers that were acknowledged and that nobody has asked for yet.
     markers_acknowledged: BTreeSet<i64>,
     markers_sent: i64,
