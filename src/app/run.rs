@@ -366,7 +366,7 @@ impl Service {
                     }
                     break;
                 }
-                _ = report.tick() => log_stats(&self.stats),
+                _ = report.tick() => self.stats.log(),
             }
         }
         self.stop();
@@ -380,26 +380,12 @@ impl Service {
             }
         })
         .await;
-        log_stats(&self.stats);
+        self.stats.log();
         if drained.is_err() && result.is_ok() {
             result = Err(RunError::Undrained);
         }
         result
     }
-}
-
-fn log_stats(stats: &Stats) {
-    tracing::info!(
-        records = stats.records.get(),
-        events = stats.events.get(),
-        prefiltered = stats.prefiltered.get(),
-        alerts = ?stats.alerts.snapshot(),
-        revisions = stats.revisions.get(),
-        observations = stats.observations.get(),
-        dead_letters = stats.dead_letters.get(),
-        unreadable = ?stats.unreadable.snapshot(),
-        "flow so far"
-    );
 }
 
 /// The line that says which rules learn and until when.

@@ -43,7 +43,7 @@ pub struct FirstSeenHandler {
     epochs: Arc<Epochs>,
     requests: Sender<Request>,
     unsent_requests: VecDeque<Request>,
-    restored: Receiver<Restored>,
+    restored: Receiver<Result<Restored, HalfError>>,
     /// Partitions that the client reads. A partition is read only while it is active, from an
     /// explicit offset: whatever has to be taken over again is given up first.
     reading: BTreeSet<i32>,
@@ -68,7 +68,7 @@ pub struct Parts {
     pub stats: Arc<Stats>,
     pub epochs: Arc<Epochs>,
     pub requests: Sender<Request>,
-    pub restored: Receiver<Restored>,
+    pub restored: Receiver<Result<Restored, HalfError>>,
     pub faults: Faults,
 }
 
@@ -456,7 +456,10 @@ impl GroupHandler for FirstSeenHandler {
         self.take_over([]);
         self.give_up_reading(consumer);
         while let Ok(restored) = self.restored.try_recv() {
-            self.activate(consumer, restored);
+            match restored {
+                Ok(restored) => self.activate(consumer, restored),
+                Err(error) => self.fail(error),
+            }
         }
         self.step(None);
         self.pump(Duration::ZERO);

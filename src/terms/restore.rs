@@ -16,8 +16,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::clock;
+use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
-use crate::ingest::kafka::ConnectionLog;
+use crate::ingest::kafka::{ConnectionLog, HalfError};
 use crate::stats::Stats;
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
@@ -53,6 +54,34 @@ enum RestoreError {
     Store(#[from] StoreError),
 }
 
+impl RestoreError {
+    /// What the view can't do is tried again from the log, after the view was cleared.
+    fn class(&self) -> Class {
+        match self {
+            RestoreError::Cancelled | RestoreError::Store(_) => Class::Retriable,
+            RestoreError::Kafka(error) => error
+                .rdkafka_error_code()
+                .map_or(Class::Retriable, |code| failure::class_of(code, Doing::Consuming)),
+        }
+    }
+}
+
+impl From<RestoreError> for HalfError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Kafka(error) => match error.rdkafka_error_code() {
+                Some(code) => HalfError::Refused {
+                    doing: Doing::Consuming,
+                    what: "the observations topic".to_owned(),
+                    code,
+                },
+                None => HalfError::Consumer(error),
+            },
+            error => HalfError::Internal(error.to_string()),
+        }
+    }
+}
+
 type Reader = BaseConsumer<ConnectionLog>;
 
 pub struct Restorer {
@@ -79,8 +108,12 @@ impl Restorer {
         Restorer { client, topic, store, stop, epochs, stats, faults }
     }
 
-    /// Until the channel of requests closes.
-    pub fn run(&self, requests: &Receiver<Request>, restored: &Sender<Restored>) {
+    /// Until the channel of requests closes. An error is one that no attempt will mend.
+    pub fn run(
+        &self,
+        requests: &Receiver<Request>,
+        restored: &Sender<Result<Restored, HalfError>>,
+    ) {
         let mut reader = None;
         let mut queue = VecDeque::new();
         loop {
@@ -97,11 +130,15 @@ impl Restorer {
             }
             match self.guarded(request, &mut reader) {
                 Ok(done) => {
-                    if restored.send(done).is_err() {
+                    if restored.send(Ok(done)).is_err() {
                         return;
                     }
                 }
                 Err(RestoreError::Cancelled) => {}
+                Err(error) if error.class() == Class::Fatal => {
+                    let _ = restored.send(Err(error.into()));
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(
                         partition = request.partition, %error,
