@@ -26,6 +26,7 @@ pub fn output(alert: &Alert, topic: &Arc<str>, ticket: Ticket) -> Result<Output,
             .collect(),
         reduced: None,
         ticket,
+        serial: 0,
     })
 }
 

@@ -74,6 +74,7 @@ pub fn output(
         headers,
         reduced: None,
         ticket,
+        serial: 0,
     }
 }
 

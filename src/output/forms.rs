@@ -205,6 +205,7 @@ mod tests {
             ],
             reduced: None,
             ticket: Ticket { slot: 0, epoch: 0, offset: 0 },
+            serial: 0,
         }
     }
 

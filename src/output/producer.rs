@@ -76,6 +76,8 @@ pub struct Output {
     /// Of no use any more.
     pub reduced: Option<Vec<u8>>,
     pub ticket: Ticket,
+    /// Which one of the ticket's outputs this is; the caller's, as the ticket is.
+    pub serial: u32,
 }
 
 impl Output {
