@@ -134,6 +134,9 @@ pub struct Stats {
     pub terms_folded: Counter,
     /// First sightings that stayed silent because their rule is learning.
     pub learned: Counter,
+    /// Records and results that were let go since another assignment reads, or has read, them:
+    /// by reason. No loss: somebody has them or reads them again.
+    pub let_go: Labelled,
     /// Observations that could not be decoded.
     pub poison: Counter,
     /// Batches of records that librdkafka passed over as damaged.
@@ -167,6 +170,7 @@ impl Stats {
             shortened = self.shortened.shown(),
             diverted = self.diverted.shown(),
             refused = self.refused.shown(),
+            let_go = self.let_go.shown(),
             poison = self.poison.shown(),
             damaged = self.damaged.shown(),
             gap = self.gap.shown(),
@@ -241,6 +245,7 @@ mod tests {
             terms_cut,
             terms_folded,
             learned,
+            let_go,
             poison,
             damaged,
             gap,
@@ -269,6 +274,7 @@ mod tests {
             ("shortened", shortened),
             ("diverted", diverted),
             ("refused", refused),
+            ("let_go", let_go),
             ("alerts", alerts),
         ];
         let numbers = 1..;

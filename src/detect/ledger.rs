@@ -45,6 +45,8 @@ pub struct Counted {
     pub repeats: u64,
     /// Observations that the cache made unnecessary.
     pub skipped: u64,
+    /// The record was read under a past assignment: whoever has the partition now reads it too.
+    pub past: u64,
 }
 
 #[derive(Debug)]
@@ -156,6 +158,7 @@ impl Ledger {
         let ticket = settled.ticket;
         let mut counted = Counted::default();
         if self.of(ticket).is_none() {
+            counted.past += 1;
             return Ok(counted);
         }
         let mut serial = 0;

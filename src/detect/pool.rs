@@ -34,6 +34,8 @@ pub struct Candidate {
     pub payload: Range<usize>,
     pub key: Option<Vec<u8>>,
     pub headers: Option<OwnedHeaders>,
+    /// Bytes of payload, key and headers.
+    pub size: usize,
     pub append_ms: Option<i64>,
     /// From the topic's name or a header, where the configuration asks for it.
     pub cluster: Option<String>,
@@ -82,7 +84,7 @@ pub struct Product {
 #[derive(Debug)]
 pub struct Settled {
     pub ticket: Ticket,
-    /// Bytes of the payload, to be taken off what is in flight.
+    /// Bytes of the record, to be taken off what is in flight.
     pub size: usize,
     pub products: Vec<Product>,
 }
@@ -138,7 +140,7 @@ impl Worker {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         Settled {
             ticket: candidate.ticket,
-            size: candidate.payload.len(),
+            size: candidate.size,
             products: vec![self.dead_letter(candidate, payload, &reason)],
         }
     }
@@ -228,7 +230,7 @@ impl Worker {
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
-        Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
+        Settled { ticket: candidate.ticket, size: candidate.size, products }
     }
 
     fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {

@@ -34,6 +34,7 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
         payload: start..bytes.len(),
         key: Some(b"key".to_vec()),
         headers: Some(headers),
+        size: payload.len(),
         append_ms: Some(1),
         cluster: None,
     };

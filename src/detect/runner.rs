@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
@@ -165,6 +165,9 @@ impl DetectHandler {
                 Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
+                    if counted.past > 0 {
+                        self.stats.let_go.add("past-assignment", counted.past);
+                    }
                 }
                 error => self.check_mark(error.map(|_| ())),
             }
@@ -317,6 +320,10 @@ impl DetectHandler {
     }
 }
 
+fn header_size(header: Header<'_, &[u8]>) -> usize {
+    header.key.len() + header.value.map_or(0, <[u8]>::len)
+}
+
 impl GroupHandler for DetectHandler {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
         let explicit = match self.starting_offsets(consumer, partitions) {
@@ -422,8 +429,16 @@ impl GroupHandler for DetectHandler {
     /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
     fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
         let number = self.slot(message.topic(), message.partition());
-        let Admission::New(ticket) = self.ledger.look(number, message.offset()) else {
-            return Intake::More;
+        let ticket = match self.ledger.look(number, message.offset()) {
+            Admission::New(ticket) => ticket,
+            Admission::AlreadySeen => {
+                self.stats.let_go.add("read-before", 1);
+                return Intake::More;
+            }
+            Admission::NotOwned => {
+                self.stats.let_go.add("not-assigned", 1);
+                return Intake::More;
+            }
         };
         let Some(slot) = self.slots.get(number as usize) else { return Intake::More };
         let payload = message.payload();
@@ -454,17 +469,22 @@ impl GroupHandler for DetectHandler {
         };
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
+        let headers = message.headers().map(rdkafka::message::BorrowedHeaders::detach);
+        let size = payload.len()
+            + message.key_len()
+            + headers.iter().flat_map(Headers::iter).map(header_size).sum::<usize>();
+        self.in_flight_bytes += size;
         self.batch.candidates.push(Candidate {
             ticket,
             topic: Arc::clone(&slot.topic),
             partition: slot.partition,
             payload: start..self.batch.bytes.len(),
             key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            headers,
+            size,
             append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
             cluster,
         });
-        self.in_flight_bytes += payload.len();
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
         if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES

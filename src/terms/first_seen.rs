@@ -225,7 +225,7 @@ impl FirstSeen {
     }
 
     /// Takes a record in; of a partition that is not active it is let go, since it will be read
-    /// again. `bytes` is what it takes of memory, roughly.
+    /// again. Whether it was taken. `bytes` is what it takes of memory, roughly.
     pub fn receive(
         &mut self,
         partition: i32,
@@ -233,9 +233,10 @@ impl FirstSeen {
         append_ms: i64,
         bytes: usize,
         record: impl FnOnce() -> Option<Record>,
-    ) {
-        if let Some(active) = self.of(partition) {
-            active.receive(offset, append_ms, bytes, record());
+    ) -> bool {
+        match self.of(partition) {
+            Some(active) => active.receive(offset, append_ms, bytes, record),
+            None => false,
         }
     }
 

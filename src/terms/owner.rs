@@ -102,7 +102,6 @@ impl Alerts {
         if is_revision {
             self.stats.revisions.add(1);
         }
-        self.stats.alerts.add(&alert.rule.id, 1);
         if let Some(time) = observation.event_time_ms {
             self.stats.event_to_alert.add(created_ms - time);
         }
@@ -257,7 +256,12 @@ impl FirstSeenHandler {
             if output.kind == OutputKind::Marker {
                 let serial = u64::try_from(offset).unwrap_or(0);
                 self.core.marker_acknowledged(partition, epoch, serial, clock::times());
-            } else if let Err(error) = self.core.alert_acknowledged(partition, epoch, offset) {
+                continue;
+            }
+            if !output.diverted {
+                self.stats.alerts.add(rule_id(&output), 1);
+            }
+            if let Err(error) = self.core.alert_acknowledged(partition, epoch, offset) {
                 self.failed(&error);
             }
         }
@@ -361,6 +365,13 @@ impl FirstSeenHandler {
     }
 }
 
+/// The rule of an alert, as its headers say.
+fn rule_id(output: &Output) -> &str {
+    let header = output.headers.iter().find(|(name, _)| name == "rule-id");
+    let value = header.and_then(|(_, value)| value.as_deref()).unwrap_or_default();
+    std::str::from_utf8(value).unwrap_or_default()
+}
+
 fn topology_hint(error: &TopologyError, topic: &str) -> String {
     let then = format!(
         "stop every instance, delete the topic `{topic}` and let it be made anew; its terms are then learned anew"
@@ -448,9 +459,13 @@ impl GroupHandler for FirstSeenHandler {
         let bytes = message.payload_len() + message.key_len() + PENDING_BYTES;
         let append_ms = message.timestamp().to_millis().unwrap_or(0);
         let stats = &self.stats;
-        self.core.receive(message.partition(), message.offset(), append_ms, bytes, || {
-            read_record(message, stats)
-        });
+        let (partition, offset) = (message.partition(), message.offset());
+        let taken =
+            self.core.receive(partition, offset, append_ms, bytes, || read_record(message, stats));
+        if !taken {
+            // Of a partition that is taken over, or delivered again.
+            self.stats.let_go.add("not-assigned", 1);
+        }
         if self.core.queued_bytes() >= QUEUED_MAX_BYTES { Intake::Enough } else { Intake::More }
     }
 

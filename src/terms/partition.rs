@@ -193,13 +193,20 @@ impl Partition {
     }
 
     /// Takes a record in, to be folded by a later step. One that was taken in before is let go.
-    pub fn receive(&mut self, offset: i64, append_ms: i64, bytes: usize, record: Option<Record>) {
+    pub fn receive(
+        &mut self,
+        offset: i64,
+        append_ms: i64,
+        bytes: usize,
+        record: impl FnOnce() -> Option<Record>,
+    ) -> bool {
         if offset < self.expected {
-            return;
+            return false;
         }
         self.expected = offset + 1;
         self.queued_bytes += bytes;
-        self.queue.push_back(Pending { offset, append_ms, record, bytes });
+        self.queue.push_back(Pending { offset, append_ms, record: record(), bytes });
+        true
     }
 
     /// Folds what was taken in, as far as markers allow.
