@@ -5,6 +5,7 @@ mod demo;
 mod kafka;
 mod mock;
 mod pipeline;
+mod refusals;
 mod scan;
 mod support;
 mod texts;

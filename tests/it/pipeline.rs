@@ -21,15 +21,15 @@ use crate::support;
 const PARTITIONS: i32 = 6;
 
 /// One stream with topics, groups and state of its own on a broker.
-struct Stream {
-    prefix: String,
+pub struct Stream {
+    pub prefix: String,
     bootstrap: String,
     dir: tempfile::TempDir,
-    extra: Vec<String>,
+    pub extra: Vec<String>,
 }
 
 impl Stream {
-    fn new(kafka: &Broker, name: &str) -> Self {
+    pub fn new(kafka: &Broker, name: &str) -> Self {
         let stream = Stream {
             prefix: unique(name),
             bootstrap: kafka.bootstrap(),
@@ -40,16 +40,16 @@ impl Stream {
         stream
     }
 
-    fn source(&self) -> String {
+    pub fn source(&self) -> String {
         format!("{}.audit", self.prefix)
     }
-    fn alerts(&self) -> String {
+    pub fn alerts(&self) -> String {
         format!("{}.alerts", self.prefix)
     }
-    fn observations(&self) -> String {
+    pub fn observations(&self) -> String {
         format!("{}.observations", self.prefix)
     }
-    fn dead_letters(&self) -> String {
+    pub fn dead_letters(&self) -> String {
         format!("{}.dead", self.prefix)
     }
     fn state(&self, instance: &str) -> PathBuf {
@@ -75,11 +75,11 @@ impl Stream {
         settings
     }
 
-    fn run(&self, instance: &str, more: &[&str]) -> Process {
+    pub fn run(&self, instance: &str, more: &[&str]) -> Process {
         Process::spawn(self.command(instance, more))
     }
 
-    fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
+    pub fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
         let mut arguments = vec!["run".to_owned()];
         for setting in self.settings(instance) {
             arguments.push("--set".to_owned());
@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// Lag of both groups: how many records are not committed.
-    fn lag(&self, kafka: &Broker) -> i64 {
+    pub fn lag(&self, kafka: &Broker) -> i64 {
         let group = |group: String, topic: String| -> i64 {
             let mut config = kafka.client_config();
             config.set("group.id", &group);
@@ -125,7 +125,7 @@ impl Stream {
             + group(format!("{}-terms", self.prefix), self.observations())
     }
 
-    fn wait_until_read(&self, kafka: &Broker) {
+    pub fn wait_until_read(&self, kafka: &Broker) {
         support::eventually(DEADLINE, "both groups have read everything", || self.lag(kafka) == 0);
     }
 }
@@ -218,7 +218,7 @@ fn events() -> Vec<Vec<u8>> {
     records
 }
 
-fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
+pub fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     let records: Vec<Record> = records
         .iter()
         .enumerate()
@@ -229,7 +229,7 @@ fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     kafka.produce(topic, &records);
 }
 
-fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
+pub fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
     for group in [stream.prefix.clone(), format!("{}-terms", stream.prefix)] {
         let offsets = kafka.group_offsets(&group);
         assert!(!offsets.is_empty());
@@ -541,7 +541,7 @@ fn the_demo_plays_on_a_real_cluster_too() {
 }
 
 /// Acts that come as one event, from clients seen once: nothing later raises a lost alert again.
-fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
+pub fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
     (0..count)
         .map(|number| {
             let id = format!("act-{round}-{number}");
