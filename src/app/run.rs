@@ -242,7 +242,7 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
     );
     let context = GroupContext::new(handler, "detect consumer");
     let consumer: GroupConsumer<DetectHandler> =
-        group_config(&client, &config.kafka.group_id, "earliest").create_with_context(context)?;
+        group_config(&client, &config.kafka.group_id, "error").create_with_context(context)?;
     let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics)?;
     let (stop, ends) = (Arc::clone(&common.stop), common.ends.clone());

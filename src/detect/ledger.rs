@@ -211,6 +211,11 @@ impl Ledger {
         Some(assignment.mark.committable())
     }
 
+    /// One past the highest offset looked at of a slot; `None` when it is not assigned.
+    pub fn next(&self, slot: u32) -> Option<i64> {
+        Some(self.assignment(slot)?.mark.next())
+    }
+
     /// Records of a slot that are not done.
     pub fn under_way(&self, slot: u32) -> usize {
         self.assignment(slot).map_or(0, |assignment| assignment.mark.under_way())

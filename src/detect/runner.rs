@@ -30,10 +30,10 @@ use crate::stats::Stats;
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long assigning waits for the group's offsets and the log's bounds.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for one look at the log's start while reading goes on.
+const RETENTION_TIMEOUT: Duration = Duration::from_secs(5);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 
 struct Slot {
@@ -64,6 +64,8 @@ pub struct DetectHandler {
     /// Batches in the pool.
     in_pool: usize,
     paused: bool,
+    /// Some partition's log does not hold what is to be read next.
+    overtaken: bool,
     /// Empty between two uses.
     to_send: Vec<Output>,
     acknowledged: Vec<Acknowledged>,
@@ -96,6 +98,7 @@ impl DetectHandler {
             max_in_flight_bytes,
             in_pool: 0,
             paused: false,
+            overtaken: false,
             to_send: Vec::new(),
             acknowledged: Vec::new(),
             fatal: None,
@@ -271,6 +274,71 @@ impl DetectHandler {
         }
     }
 
+    fn say_gap(&self, topic: &str, partition: i32, next: i64, log_start: i64) {
+        let lost = u64::try_from(log_start - next).unwrap_or(0);
+        self.stats.gap.add(lost);
+        tracing::error!(
+            topic,
+            partition,
+            lost,
+            next,
+            log_start,
+            "records were deleted from the topic before they were read"
+        );
+    }
+
+    fn say_past_end(&self, topic: &str, partition: i32, next: i64, log_end: i64) {
+        tracing::warn!(
+            topic,
+            partition,
+            next,
+            log_end,
+            "the next offset is past the log's end (was the topic made anew?); beginning at its start"
+        );
+    }
+
+    /// Goes on where the log begins, for partitions whose next offset it does not hold. The client
+    /// has stopped reading them and does not say which they are.
+    fn find_the_log_again(&mut self, consumer: &GroupConsumer<Self>) -> Result<(), KafkaError> {
+        let mut again = TopicPartitionList::new();
+        let mut anew = Vec::new();
+        for (number, slot) in self.owned() {
+            let Some(next) = self.ledger.next(number) else { continue };
+            let (topic, partition) = (&*slot.topic, slot.partition);
+            let (low, high) = consumer.fetch_watermarks(topic, partition, RETENTION_TIMEOUT)?;
+            // A start that was left to the client, and that it did not find either.
+            let unknown = next == 0 && slot.commits == Commits::new(0);
+            if next > high {
+                self.say_past_end(topic, partition, next, high);
+                anew.push((number, low));
+            } else if low > next && !unknown {
+                self.say_gap(topic, partition, next, low);
+            } else if !unknown {
+                continue;
+            }
+            again.add_partition_offset(topic, partition, Offset::Offset(low))?;
+        }
+        if again.count() > 0 {
+            consumer.incremental_unassign(&again)?;
+            consumer.incremental_assign(&again)?;
+        }
+        for (number, start) in anew {
+            self.begin(number, start);
+        }
+        if self.paused {
+            self.pause(consumer, true);
+        }
+        Ok(())
+    }
+
+    /// A slot is read from `start` on, under a new assignment.
+    fn begin(&mut self, number: u32, start: i64) {
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.commits = Commits::new(start);
+        }
+        self.ledger.assigned(number, start);
+    }
+
     /// Where to begin reading each partition: the group's offset, else the log's start. A
     /// committed offset that the log no longer holds is a gap, which is counted and said.
     fn starting_offsets(
@@ -282,6 +350,9 @@ impl DetectHandler {
         for element in partitions.elements() {
             asked.add_partition(element.topic(), element.partition());
         }
+        if asked.count() == 0 {
+            return Ok(asked);
+        }
         let committed = consumer.committed_offsets(asked, OFFSETS_TIMEOUT)?;
         let mut explicit = TopicPartitionList::new();
         for element in committed.elements() {
@@ -289,26 +360,11 @@ impl DetectHandler {
             let (low, high) = consumer.fetch_watermarks(topic, partition, OFFSETS_TIMEOUT)?;
             let start = match element.offset() {
                 Offset::Offset(offset) if offset < low => {
-                    let lost = u64::try_from(low - offset).unwrap_or(0);
-                    self.stats.gap.add(lost);
-                    tracing::error!(
-                        topic,
-                        partition,
-                        lost,
-                        committed = offset,
-                        log_start = low,
-                        "records were deleted from the topic before they were read"
-                    );
+                    self.say_gap(topic, partition, offset, low);
                     low
                 }
                 Offset::Offset(offset) if offset > high => {
-                    tracing::warn!(
-                        topic,
-                        partition,
-                        committed = offset,
-                        log_end = high,
-                        "the committed offset is past the log's end (was the topic made anew?); beginning at its start"
-                    );
+                    self.say_past_end(topic, partition, offset, high);
                     low
                 }
                 Offset::Offset(offset) => offset,
@@ -358,10 +414,7 @@ impl GroupHandler for DetectHandler {
                 _ => 0,
             };
             let number = self.slot(element.topic(), element.partition());
-            if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.commits = Commits::new(start);
-            }
-            self.ledger.assigned(number, start);
+            self.begin(number, start);
         }
         if self.paused {
             self.pause(consumer, true);
@@ -383,8 +436,8 @@ impl GroupHandler for DetectHandler {
     }
 
     /// Waits until nothing of the given partitions is under way, or the deadline; whether it is so.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
-        let deadline = clock::monotonic() + DRAIN_MAX;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool {
+        let deadline = clock::monotonic() + within;
         loop {
             self.collect();
             self.dispatch();
@@ -498,6 +551,12 @@ impl GroupHandler for DetectHandler {
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
+        if self.overtaken {
+            match self.find_the_log_again(consumer) {
+                Ok(()) => self.overtaken = false,
+                Err(error) => tracing::debug!(%error, "where the log begins is not known yet"),
+            }
+        }
         let full = self.in_flight_bytes >= self.max_in_flight_bytes;
         if full && !self.paused {
             self.pause(consumer, true);
@@ -505,6 +564,10 @@ impl GroupHandler for DetectHandler {
             self.pause(consumer, false);
         }
         self.stats.under_way.set(u64::from(self.busy()));
+    }
+
+    fn overtaken(&mut self) {
+        self.overtaken = true;
     }
 
     /// Whether results or acknowledgements are still to come.

@@ -244,9 +244,9 @@ pub trait GroupHandler: Send + Sized + 'static {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList);
     /// The partitions that are owned, with what may be committed of each.
     fn committable(&mut self) -> Vec<Committable<'_>>;
-    /// Finishes what is under way of these partitions, within a bound; whether all of it is
+    /// Finishes what is under way of these partitions, `within` that time; whether all of it is
     /// acknowledged.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool;
     /// Drops what is left of these partitions and returns those of them that it had taken: they
     /// are given back right after. `lost`: another member may own them already.
     fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList;
@@ -260,6 +260,10 @@ pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
 
 pub struct GroupContext<H> {
     handler: Mutex<H>,
+    /// Nothing new is taken any more.
+    finishing: AtomicBool,
+    /// What is under way now is left to whoever comes next.
+    closing: AtomicBool,
     undrained: Arc<AtomicBool>,
     pub connection: ConnectionLog,
 }
@@ -268,6 +272,8 @@ impl<H> GroupContext<H> {
     pub fn new(handler: H, name: &'static str) -> Self {
         GroupContext {
             handler: Mutex::new(handler),
+            finishing: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             undrained: Arc::default(),
             connection: ConnectionLog::new(name),
         }
@@ -289,16 +295,31 @@ impl<H: GroupHandler> GroupContext<H> {
     ) -> TopicPartitionList {
         let mut handler = self.handler();
         if !lost && !handler.has_ended() {
-            let drained = handler.drain(partitions);
+            // A member that is closing has finished: another step would begin something new.
+            let closing = self.closing.load(Ordering::Relaxed);
+            let drained = closing || handler.drain(partitions, REVOKE_DRAIN_MAX);
             let committed = commit_patiently(consumer, &mut *handler, partitions);
             if !drained || !committed {
                 self.undrained.store(true, Ordering::Relaxed);
             }
         }
-        handler.release(partitions, lost)
+        let taken = handler.release(partitions, lost);
+        // What was assigned to a member that is finishing was never taken.
+        let Ok(assigned) = consumer.assignment() else { return taken };
+        let mut given_back = TopicPartitionList::new();
+        for one in taken.elements() {
+            if assigned.find_partition(one.topic(), one.partition()).is_some() {
+                given_back.add_partition(one.topic(), one.partition());
+            }
+        }
+        given_back
     }
 }
 
+/// How long a revoke waits for what is under way; well under `max.poll.interval.ms`.
+const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long a stop does, rebalances that it has to sit out included.
+const STOP_DRAIN_MAX: Duration = Duration::from_secs(8);
 /// How long a revoke goes on to ask for a commit that brokers could not answer.
 const COMMIT_MAX: Duration = Duration::from_secs(2);
 
@@ -338,6 +359,13 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
         partitions: &mut TopicPartitionList,
     ) {
         match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+                if self.finishing.load(Ordering::Relaxed) =>
+            {
+                if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+                    tracing::warn!(%error, "the group's assignment could not be answered");
+                }
+            }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.handler().assigned(consumer, partitions);
             }
@@ -360,6 +388,8 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
 
 /// Records polled between two turns.
 const POLLS_A_TURN: usize = 2_000;
+/// Between two attempts to commit at the end.
+const FINISH_POLL: Duration = Duration::from_millis(200);
 /// Waits of `poll`: short while something is under way, long when nothing is.
 const POLL_BUSY: Duration = Duration::from_millis(1);
 const POLL_IDLE: Duration = Duration::from_millis(20);
@@ -394,15 +424,51 @@ pub fn run_member<H: GroupHandler>(
             break;
         }
     }
-    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
-    // commits through the handler.
     let undrained = Arc::clone(&consumer.context().undrained);
     undrained.store(false, Ordering::Relaxed);
+    let finished = result.is_err() || finish(&consumer);
+    if let Some(error) = consumer.context().handler().take_fatal() {
+        result = result.and(Err(error));
+    }
+    // Dropping the consumer leaves the group, which revokes what is assigned.
+    consumer.context().closing.store(true, Ordering::Relaxed);
     drop(consumer);
-    if result.is_ok() && undrained.load(Ordering::Relaxed) {
+    if result.is_ok() && (!finished || undrained.load(Ordering::Relaxed)) {
         return Err(HalfError::Undrained);
     }
     result
+}
+
+/// Finishes what is under way and commits it, as a member that still belongs to the group: one that
+/// closes in the middle of a rebalance has lost its generation before it is asked to give its
+/// partitions back, and could commit no more. Takes nothing new. Whether nothing is left.
+fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
+    consumer.context().finishing.store(true, Ordering::Relaxed);
+    let deadline = clock::monotonic() + STOP_DRAIN_MAX;
+    loop {
+        let left = deadline.saturating_duration_since(clock::monotonic());
+        {
+            let mut handler = consumer.context().handler();
+            let drained = match consumer.assignment() {
+                Ok(owned) => handler.drain(&owned, left),
+                Err(_) => false,
+            };
+            match commit(consumer, &mut handler.committable(), None, CommitMode::Sync) {
+                Commit::Done => return drained,
+                Commit::Refused(_) => return false,
+                Commit::MovedOn | Commit::Failed => {}
+            }
+        }
+        if left.is_zero() {
+            return false;
+        }
+        // The group is in the middle of something: let it come to its end. What is read meanwhile
+        // is let go, and read again by whoever comes next, since it is not committed.
+        let pause = clock::monotonic() + FINISH_POLL;
+        while clock::monotonic() < pause {
+            let _ = consumer.poll(FINISH_POLL);
+        }
+    }
 }
 
 /// Polls until the source has nothing at hand, the handler has enough, or the turn is over.

@@ -32,7 +32,6 @@ const QUEUED_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// What a record that was taken in takes beside its bytes.
 const PENDING_BYTES: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 pub struct FirstSeenHandler {
     core: FirstSeen,
@@ -413,8 +412,8 @@ impl GroupHandler for FirstSeenHandler {
 
     /// Folds what the partitions have taken in and waits for its acknowledgement, or the deadline;
     /// whether all is acknowledged.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
-        let deadline = clock::monotonic() + DRAIN_MAX;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool {
+        let deadline = clock::monotonic() + within;
         let partitions: Vec<i32> =
             partitions.elements().iter().map(|element| element.partition()).collect();
         for partition in &partitions {

@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod kafka;
 mod mock;
+mod outage;
 mod pipeline;
 mod refusals;
 mod scan;
