@@ -257,6 +257,8 @@ impl DetectHandler {
         (0..).zip(&self.slots).filter(|(number, _)| self.ledger.owns(*number))
     }
 
+    /// Pauses or resumes everything that is assigned. librdkafka keeps a partition paused that was
+    /// paused when it was last assigned here, so what is assigned anew is told either way.
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let mut partitions = TopicPartitionList::new();
         for (_, slot) in self.owned() {
@@ -265,7 +267,9 @@ impl DetectHandler {
         let result = if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
         match result {
             Ok(()) => {
-                tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                if pause != self.paused {
+                    tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                }
                 self.paused = pause;
             }
             Err(error) => {
@@ -325,9 +329,7 @@ impl DetectHandler {
         for (number, start) in anew {
             self.begin(number, start);
         }
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         Ok(())
     }
 
@@ -416,9 +418,7 @@ impl GroupHandler for DetectHandler {
             let number = self.slot(element.topic(), element.partition());
             self.begin(number, start);
         }
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         tracing::info!(partitions = explicit.count(), "source partitions assigned");
     }
 

@@ -26,6 +26,8 @@ pub struct Attempt {
     pub alone: bool,
     /// Bytes of the form that was sent.
     pub size: usize,
+    /// How often it was refused and is sent again.
+    pub refusals: u32,
 }
 
 pub struct Delivery {
@@ -84,7 +86,7 @@ impl Client {
 
     /// Sends every record in a batch of its own, since a topic's limit is one for batches.
     ///
-    /// Not idempotent: each refusal would cost an idempotent producer one of the 32,768 epochs
+    /// Not idempotent: each refused batch costs an idempotent producer one of the 32,768 epochs
     /// after which the brokers take it for a zombie. The ids of what is sent do the same service.
     pub fn lone(
         properties: &ClientConfig,

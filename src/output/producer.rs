@@ -159,7 +159,7 @@ pub struct OutputProducer {
     properties: ClientConfig,
     settings: Settings,
     batching: Client,
-    /// Made when the first topic refuses a batch as too large.
+    /// Made when a topic refuses something for the first time.
     lone: Option<Client>,
     /// By topic, the size from which on records go alone: the smallest that was refused.
     alone_from: HashMap<Arc<str>, usize>,
@@ -231,8 +231,13 @@ impl OutputProducer {
             self.progress = clock::monotonic();
         }
         self.outstanding += 1;
-        let attempt =
-            Attempt { output: Arc::new(output), form: Form::Whole, alone: false, size: 0 };
+        let attempt = Attempt {
+            output: Arc::new(output),
+            form: Form::Whole,
+            alone: false,
+            size: 0,
+            refusals: 0,
+        };
         if self.backlog.is_empty() {
             self.attempt(attempt)
         } else {
@@ -288,6 +293,12 @@ impl OutputProducer {
             }
             Class::Poison => self.give_up(attempt, Why::Refused(code), code),
             Class::Retriable => {
+                // What is refused for long must not use up the epochs of the idempotent producer.
+                attempt.refusals += 1;
+                if attempt.refusals > 1 {
+                    attempt.alone = true;
+                    self.make_lone()?;
+                }
                 self.refused += 1;
                 self.settings.stats.refused.add(&format!("{code:?}"), 1);
                 if due(&mut self.said.refusal) {
@@ -313,9 +324,7 @@ impl OutputProducer {
         }
     }
 
-    /// Records of this topic and at least this size go alone from now on.
-    fn send_alone_from(&mut self, attempt: &Attempt) -> Result<(), ProducerFatal> {
-        let topic = self.topic_of(attempt);
+    fn make_lone(&mut self) -> Result<(), ProducerFatal> {
         if self.lone.is_none() {
             let lone = Client::lone(
                 &self.properties,
@@ -325,6 +334,13 @@ impl OutputProducer {
             );
             self.lone = Some(lone.map_err(|error| ProducerFatal::Client(error.to_string()))?);
         }
+        Ok(())
+    }
+
+    /// Records of this topic and at least this size go alone from now on.
+    fn send_alone_from(&mut self, attempt: &Attempt) -> Result<(), ProducerFatal> {
+        let topic = self.topic_of(attempt);
+        self.make_lone()?;
         if !self.alone_from.contains_key(&topic) {
             tracing::warn!(
                 topic = &*topic,

@@ -315,9 +315,7 @@ impl FirstSeenHandler {
             return self.take_over([request]);
         }
         self.reading.insert(partition);
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         self.send();
         tracing::info!(partition, next, resent, "observations partition taken over");
     }
@@ -352,6 +350,8 @@ impl FirstSeenHandler {
             && self.core.queued_bytes() <= QUEUED_MAX_BYTES / 2
     }
 
+    /// Pauses or resumes everything that is read. librdkafka keeps a partition paused that was
+    /// paused when it was last read here, so what is read anew is told either way.
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let list = self.list(self.reading.iter().copied());
         let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
