@@ -24,7 +24,9 @@ use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
 use crate::faults::Faults;
 use crate::ingest::envelope::Wrapper;
-use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
+use crate::ingest::kafka::{
+    GroupConsumer, GroupContext, HalfError, group_config, observations_config, run_member,
+};
 use crate::ingest::prefilter::Prefilter;
 use crate::ingest::start::{check_group, commit_start};
 use crate::output::forms::Shapes;
@@ -105,7 +107,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Most partitions taken over at a time: more would wait for the same disk and network.
 const RESTORERS_MAX: usize = 4;
 /// Batches between the detect thread and the pool, a worker.
-const BATCHES_A_WORKER: usize = 4;
+const BATCHES_A_WORKER: usize = 2;
 
 /// A started service.
 pub struct Service {
@@ -260,7 +262,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
     let faults = common.faults;
-    let mut reader = group_config(&client, &group, "error");
+    let mut reader = observations_config(&client, &group);
     reader.set("enable.partition.eof", "true");
     for number in 0..cores().min(RESTORERS_MAX) {
         let restorer = Restorer::new(
@@ -290,7 +292,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =
-        group_config(&client, &group, "error").create_with_context(context)?;
+        observations_config(&client, &group).create_with_context(context)?;
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     let (stop, ends) = (Arc::clone(stop), common.ends.clone());
     spawn("first-seen", 0, move || {

@@ -34,6 +34,8 @@ const BATCH_MAX_BYTES: usize = 512 * 1024;
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for one look at the log's start while reading goes on.
 const RETENTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// One wait for the pool; then it is asked again whether it takes something.
+const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 
 struct Slot {
@@ -540,10 +542,18 @@ impl GroupHandler for DetectHandler {
         });
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
-        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
+        // What is read ahead of the pool is bounded by waiting for it: what comes out of it may be
+        // many times as large as what went in.
+        while self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
             || self.batch.bytes.len() >= BATCH_MAX_BYTES
         {
             self.dispatch();
+            if self.batch.candidates.is_empty() || self.fatal.is_some() {
+                break;
+            }
+            if let Ok(settled) = self.pool.settled.recv_timeout(POOL_WAIT) {
+                self.settle(settled);
+            }
         }
         if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }

@@ -530,6 +530,12 @@ fn poll_failed<H: GroupHandler>(
     Ok(())
 }
 
+/// What a reader may fetch ahead, in KiB: of the source, and of the observations, which are few.
+const SOURCE_QUEUE_KBYTES: u32 = 32 * 1024;
+const OBSERVATIONS_QUEUE_KBYTES: u32 = 16 * 1024;
+/// The largest answer to one fetch, before it is decompressed.
+const FETCH_MAX_BYTES: u32 = 8 * 1024 * 1024;
+
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults
 /// where the operator is silent, and what correctness needs on top.
 pub fn group_config(properties: &ClientConfig, group_id: &str, reset: &str) -> ClientConfig {
@@ -538,21 +544,33 @@ pub fn group_config(properties: &ClientConfig, group_id: &str, reset: &str) -> C
     config
 }
 
+/// As [`group_config`], for the readers of the observations topic.
+pub fn observations_config(properties: &ClientConfig, group_id: &str) -> ClientConfig {
+    let mut config = group_config(properties, group_id, "error");
+    if properties.get("queued.max.messages.kbytes").is_none() {
+        config.set("queued.max.messages.kbytes", OBSERVATIONS_QUEUE_KBYTES.to_string());
+    }
+    config
+}
+
 /// As [`group_config`], without a group: for readers that assign themselves explicit offsets.
 pub fn reader_config(properties: &ClientConfig, reset: &str) -> ClientConfig {
     let mut config = properties.clone();
-    for (key, value) in [
-        ("fetch.min.bytes", "1"),
-        ("fetch.wait.max.ms", "100"),
-        ("fetch.message.max.bytes", "4194304"),
-        ("queued.min.messages", "100000"),
-        ("queued.max.messages.kbytes", "65536"),
-        ("fetch.queue.backoff.ms", "20"),
-        ("topic.metadata.refresh.interval.ms", "30000"),
-    ] {
+    let mut default = |key: &str, value: &str| {
         if properties.get(key).is_none() {
             config.set(key, value);
         }
+    };
+    default("fetch.min.bytes", "1");
+    default("fetch.wait.max.ms", "100");
+    default("fetch.message.max.bytes", "4194304");
+    default("queued.min.messages", "100000");
+    default("queued.max.messages.kbytes", &SOURCE_QUEUE_KBYTES.to_string());
+    default("fetch.queue.backoff.ms", "20");
+    default("topic.metadata.refresh.interval.ms", "30000");
+    // The client refuses a value below this property, which the operator may have set high.
+    if properties.get("message.max.bytes").is_none() {
+        default("fetch.max.bytes", &FETCH_MAX_BYTES.to_string());
     }
     config
         .set("enable.auto.commit", "false")

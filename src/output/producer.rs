@@ -34,6 +34,9 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// How long acknowledgements may stay away before it is said.
 const QUIET_MAX: Duration = Duration::from_secs(10);
 
+/// What an output takes of memory beside its bytes.
+const OVERHEAD_BYTES: usize = 512;
+
 /// Where in the input an output came from; opaque to the producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
@@ -81,12 +84,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// Bytes that this output keeps in memory.
+    /// Bytes that this output keeps in memory: ours, and librdkafka's copy of it.
     pub fn size(&self) -> usize {
-        self.payload.as_ref().map_or(0, Vec::len)
+        let bytes = self.payload.as_ref().map_or(0, Vec::len)
             + self.key.as_ref().map_or(0, Vec::len)
-            + forms::headers_size(&self.headers)
-            + 128
+            + forms::headers_size(&self.headers);
+        2 * bytes + OVERHEAD_BYTES
     }
 }
 
@@ -167,8 +170,9 @@ pub struct OutputProducer {
     deliveries: Receiver<Delivery>,
     /// Not in librdkafka's queue: it was full, or the broker refused.
     backlog: VecDeque<Attempt>,
-    /// Outputs in the backlog or in librdkafka's hands.
+    /// Outputs in the backlog or in librdkafka's hands, and their bytes.
     outstanding: usize,
+    outstanding_bytes: usize,
     retry_at: Option<Instant>,
     /// The last acknowledgement, or the first output after all were.
     progress: Instant,
@@ -210,6 +214,7 @@ impl OutputProducer {
             deliveries,
             backlog: VecDeque::new(),
             outstanding: 0,
+            outstanding_bytes: 0,
             retry_at: None,
             progress: clock::monotonic(),
             said: Said::default(),
@@ -222,6 +227,11 @@ impl OutputProducer {
         self.outstanding
     }
 
+    /// What they keep in memory.
+    pub fn outstanding_bytes(&self) -> usize {
+        self.outstanding_bytes
+    }
+
     pub fn client(&self) -> &rdkafka::client::Client<impl ClientContext> {
         self.batching.client()
     }
@@ -231,6 +241,7 @@ impl OutputProducer {
             self.progress = clock::monotonic();
         }
         self.outstanding += 1;
+        self.outstanding_bytes += output.size();
         let attempt = Attempt {
             output: Arc::new(output),
             form: Form::Whole,
@@ -282,16 +293,21 @@ impl OutputProducer {
             Class::Fatal => {
                 Err(ProducerFatal::Refused { topic: self.topic_of(&attempt).to_string(), code })
             }
-            Class::Poison if failure::is_too_large(code) => {
-                // A topic's limit is one for batches: perhaps the others were to blame.
-                self.send_alone_from(&attempt)?;
-                if attempt.alone {
-                    return self.shorten(attempt, code);
+            Class::Poison => {
+                if failure::is_too_large(code) {
+                    self.send_alone_from(&attempt)?;
                 }
-                attempt.alone = true;
-                self.attempt(attempt)
+                if !attempt.alone {
+                    // Limits are ones for batches, and of a batch with several faulty records the
+                    // reason is not told: it may be one that passes.
+                    attempt.alone = true;
+                    self.make_lone()?;
+                    return self.attempt(attempt);
+                }
+                let why =
+                    if failure::is_too_large(code) { Why::TooLarge } else { Why::Refused(code) };
+                self.give_up(attempt, why, code)
             }
-            Class::Poison => self.give_up(attempt, Why::Refused(code), code),
             Class::Retriable => {
                 // What is refused for long must not use up the epochs of the idempotent producer.
                 attempt.refusals += 1;
@@ -423,6 +439,7 @@ impl OutputProducer {
             return self.refuse(attempt, &error);
         }
         self.outstanding -= 1;
+        self.outstanding_bytes -= attempt.output.size();
         self.progress = clock::monotonic();
         if attempt.form != Form::Whole {
             self.count_form(&attempt);

@@ -26,9 +26,11 @@ use crate::terms::restore::{Epochs, passed_over, read_record};
 use crate::terms::store::Store;
 use crate::terms::takeover::{Request, Restored};
 
-/// Alerts under way, and bytes of records taken in and not folded, before reading stops.
+/// Alerts under way, their bytes, and bytes of records taken in and not folded, before reading
+/// stops.
 const OUTSTANDING_MAX: usize = 10_000;
-const QUEUED_MAX_BYTES: usize = 16 * 1024 * 1024;
+const OUTSTANDING_MAX_BYTES: usize = 16 * 1024 * 1024;
+const QUEUED_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// What a record that was taken in takes beside its bytes.
 const PENDING_BYTES: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
@@ -340,13 +342,18 @@ impl FirstSeenHandler {
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn is_sending_enough(&self) -> bool {
         self.producer.outstanding() >= OUTSTANDING_MAX
-            || self.core.queued_bytes() >= QUEUED_MAX_BYTES
+            || self.producer.outstanding_bytes() >= OUTSTANDING_MAX_BYTES
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_sending_enough() || self.core.queued_bytes() >= QUEUED_MAX_BYTES
     }
 
     fn has_room(&self) -> bool {
         self.producer.outstanding() <= OUTSTANDING_MAX / 2
+            && self.producer.outstanding_bytes() <= OUTSTANDING_MAX_BYTES / 2
             && self.core.queued_bytes() <= QUEUED_MAX_BYTES / 2
     }
 
@@ -477,7 +484,10 @@ impl GroupHandler for FirstSeenHandler {
                 Err(error) => self.fail(error),
             }
         }
-        self.step(None);
+        // What is folded is sent: with no room for that, nothing is folded.
+        if !self.is_sending_enough() {
+            self.step(None);
+        }
         self.pump(Duration::ZERO);
         if self.is_full() && !self.paused {
             self.pause(consumer, true);
