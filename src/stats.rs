@@ -129,6 +129,8 @@ pub struct Stats {
     /// Later stages of an alerted event that told nothing new.
     pub repeats: Counter,
     pub observations: Counter,
+    /// Observations that were not sent because one of their term was a moment ago.
+    pub observations_spared: Counter,
     /// Source addresses over the limit of one event.
     pub terms_cut: Counter,
     pub terms_folded: Counter,
@@ -158,6 +160,7 @@ impl Stats {
             prefiltered = self.prefiltered.get(),
             alerts = ?self.alerts.snapshot(),
             observations = self.observations.get(),
+            observations_spared = self.observations_spared.shown(),
             folded = self.terms_folded.shown(),
             revisions = self.revisions.shown(),
             repeats = self.repeats.shown(),
@@ -242,6 +245,7 @@ mod tests {
             revisions,
             repeats,
             observations,
+            observations_spared,
             terms_cut,
             terms_folded,
             learned,
@@ -261,6 +265,7 @@ mod tests {
             ("revisions", revisions),
             ("repeats", repeats),
             ("observations", observations),
+            ("observations_spared", observations_spared),
             ("terms_cut", terms_cut),
             ("folded", terms_folded),
             ("learned", learned),

@@ -17,6 +17,7 @@ use rdkafka::error::KafkaError;
 
 use crate::alert::wire;
 use crate::config::{ClusterFrom, Config};
+use crate::detect::ledger::Ledger;
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
@@ -240,7 +241,7 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
         OutputProducer::new(&client, producer("detect producer", config, stats))?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
-        common.faults,
+        Ledger::new(common.faults, config.new_terms.cache_bytes),
     );
     let context = GroupContext::new(handler, "detect consumer");
     let consumer: GroupConsumer<DetectHandler> =

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::ledger::{Admission, Ledger};
-use crate::detect::pool::{AlertMark, Batch, Candidate, Mark, Settled};
-use crate::faults::Faults;
+use crate::detect::place;
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Mark, Settled};
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
@@ -30,10 +30,8 @@ use crate::stats::Stats;
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// How long assigning waits for the group's offsets and the log's bounds.
-const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for one look at the log's start while reading goes on.
-const RETENTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before reading is placed again after a look-up that failed.
+const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
 const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
@@ -66,8 +64,9 @@ pub struct DetectHandler {
     /// Batches in the pool.
     in_pool: usize,
     paused: bool,
-    /// Some partition's log does not hold what is to be read next.
-    overtaken: bool,
+    /// A partition stands where its log has no record; nothing more comes of it.
+    lost_place: bool,
+    place_again_at: Option<Instant>,
     /// Empty between two uses.
     to_send: Vec<Output>,
     acknowledged: Vec<Acknowledged>,
@@ -83,13 +82,13 @@ impl DetectHandler {
         producer: OutputProducer,
         stats: Arc<Stats>,
         max_in_flight_bytes: usize,
-        faults: Faults,
+        ledger: Ledger,
     ) -> Self {
         DetectHandler {
             slots: Vec::new(),
             slot_by_topic: HashMap::new(),
             last_slot: 0,
-            ledger: Ledger::new(faults, 0),
+            ledger,
             batch: Batch::default(),
             pool,
             prefilter,
@@ -100,7 +99,8 @@ impl DetectHandler {
             max_in_flight_bytes,
             in_pool: 0,
             paused: false,
-            overtaken: false,
+            lost_place: false,
+            place_again_at: None,
             to_send: Vec::new(),
             acknowledged: Vec::new(),
             fatal: None,
@@ -162,17 +162,17 @@ impl DetectHandler {
 
     fn settle(&mut self, results: Vec<Settled>) {
         self.in_pool -= 1;
-        let boot_ms = clock::since_boot_ms();
         let mut to_send = std::mem::take(&mut self.to_send);
         for settled in results {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
-            match self.ledger.settle(settled, boot_ms, &mut to_send) {
+            match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
                 Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
                     if counted.past > 0 {
                         self.stats.let_go.add("past-assignment", counted.past);
                     }
+                    self.stats.observations_spared.add(counted.spared);
                 }
                 error => self.check_mark(error.map(|_| ())),
             }
@@ -280,131 +280,75 @@ impl DetectHandler {
         }
     }
 
-    fn say_gap(&self, topic: &str, partition: i32, next: i64, log_start: i64) {
-        let lost = u64::try_from(log_start - next).unwrap_or(0);
-        self.stats.gap.add(lost);
-        tracing::error!(
-            topic,
-            partition,
-            lost,
-            next,
-            log_start,
-            "records were deleted from the topic before they were read"
-        );
-    }
-
-    fn say_past_end(&self, topic: &str, partition: i32, next: i64, log_end: i64) {
-        tracing::warn!(
-            topic,
-            partition,
-            next,
-            log_end,
-            "the next offset is past the log's end (was the topic made anew?); beginning at its start"
-        );
-    }
-
-    /// Goes on where the log begins, for partitions whose next offset it does not hold. The client
-    /// has stopped reading them and does not say which they are.
-    fn find_the_log_again(&mut self, consumer: &GroupConsumer<Self>) -> Result<(), KafkaError> {
-        let mut again = TopicPartitionList::new();
-        let mut anew = Vec::new();
+    /// Goes on at places that the logs hold. Which partition lost its own is not told, so all are
+    /// looked at.
+    fn place_again(&mut self, consumer: &GroupConsumer<Self>) -> Result<(), KafkaError> {
+        let mut wanted = TopicPartitionList::new();
+        let mut unknown = TopicPartitionList::new();
         for (number, slot) in self.owned() {
-            let Some(next) = self.ledger.next(number) else { continue };
-            let (topic, partition) = (&*slot.topic, slot.partition);
-            let (low, high) = consumer.fetch_watermarks(topic, partition, RETENTION_TIMEOUT)?;
-            // A start that was left to the client, and that it did not find either.
-            let unknown = next == 0 && slot.commits == Commits::new(0);
-            if next > high {
-                self.say_past_end(topic, partition, next, high);
-                anew.push((number, low));
-            } else if low > next && !unknown {
-                self.say_gap(topic, partition, next, low);
-            } else if !unknown {
-                continue;
+            match self.ledger.next(number) {
+                Some(next) if next > 0 => {
+                    let offset = Offset::Offset(next);
+                    wanted.add_partition_offset(&slot.topic, slot.partition, offset)?;
+                }
+                _ => {
+                    unknown.add_partition(&slot.topic, slot.partition);
+                }
             }
-            again.add_partition_offset(topic, partition, Offset::Offset(low))?;
         }
-        if again.count() > 0 {
-            consumer.incremental_unassign(&again)?;
-            consumer.incremental_assign(&again)?;
+        if unknown.count() > 0 {
+            for element in place::committed(consumer, &unknown)?.elements() {
+                let (topic, partition) = (element.topic(), element.partition());
+                wanted.add_partition_offset(topic, partition, element.offset())?;
+            }
         }
-        for (number, start) in anew {
-            self.begin(number, start);
+        let places = place::within_log(consumer, &wanted, &self.stats)?;
+        consumer.incremental_unassign(&places)?;
+        self.lost_place = false;
+        if let Err(error) = consumer.incremental_assign(&places) {
+            self.fail(HalfError::Consumer(error));
+            return Ok(());
+        }
+        for element in places.elements() {
+            let Offset::Offset(start) = element.offset() else { continue };
+            let number = self.slot(element.topic(), element.partition());
+            let next = self.ledger.next(number).unwrap_or(0);
+            if next == 0 || start < next {
+                self.ledger.released([number]);
+                self.begin(number, start);
+            } else if let Admission::New(ticket) = self.ledger.look(number, start - 1) {
+                // What was deleted is done with.
+                let passed = self.ledger.pass(ticket);
+                self.check_mark(passed);
+            }
         }
         self.pause(consumer, self.paused);
         Ok(())
     }
 
-    /// A slot is read from `start` on, under a new assignment.
     fn begin(&mut self, number: u32, start: i64) {
         if let Some(slot) = self.slots.get_mut(number as usize) {
             slot.commits = Commits::new(start);
         }
         self.ledger.assigned(number, start);
     }
-
-    /// Where to begin reading each partition: the group's offset, else the log's start. A
-    /// committed offset that the log no longer holds is a gap, which is counted and said.
-    fn starting_offsets(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-    ) -> Result<TopicPartitionList, KafkaError> {
-        let mut asked = TopicPartitionList::new();
-        for element in partitions.elements() {
-            asked.add_partition(element.topic(), element.partition());
-        }
-        if asked.count() == 0 {
-            return Ok(asked);
-        }
-        let committed = consumer.committed_offsets(asked, OFFSETS_TIMEOUT)?;
-        let mut explicit = TopicPartitionList::new();
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let (low, high) = consumer.fetch_watermarks(topic, partition, OFFSETS_TIMEOUT)?;
-            let start = match element.offset() {
-                Offset::Offset(offset) if offset < low => {
-                    self.say_gap(topic, partition, offset, low);
-                    low
-                }
-                Offset::Offset(offset) if offset > high => {
-                    self.say_past_end(topic, partition, offset, high);
-                    low
-                }
-                Offset::Offset(offset) => offset,
-                _ => low,
-            };
-            explicit.add_partition_offset(topic, partition, Offset::Offset(start))?;
-        }
-        Ok(explicit)
-    }
-}
-
-fn header_size(header: Header<'_, &[u8]>) -> usize {
-    header.key.len() + header.value.map_or(0, <[u8]>::len)
 }
 
 impl GroupHandler for DetectHandler {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
-        let explicit = match self.starting_offsets(consumer, partitions) {
+        let found = place::committed(consumer, partitions)
+            .and_then(|committed| place::within_log(consumer, &committed, &self.stats));
+        let explicit = found.or_else(|error| {
+            // A broker went away in the middle. librdkafka goes on asking for the group's offsets
+            // by itself.
+            tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
+            place::stored(partitions)
+        });
+        let explicit = match explicit {
             Ok(explicit) => explicit,
             Err(error) => {
-                // A broker went away in the middle. librdkafka goes on asking for the group's
-                // offsets by itself; only a gap is then not counted.
-                tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
-                let mut stored = TopicPartitionList::new();
-                for element in partitions.elements() {
-                    let added = stored.add_partition_offset(
-                        element.topic(),
-                        element.partition(),
-                        Offset::Stored,
-                    );
-                    if let Err(error) = added {
-                        self.fail(HalfError::Consumer(error));
-                        return;
-                    }
-                }
-                stored
+                self.fail(HalfError::Consumer(error));
+                return;
             }
         };
         if let Err(error) = consumer.incremental_assign(&explicit) {
@@ -522,24 +466,23 @@ impl GroupHandler for DetectHandler {
             }),
             ClusterFrom::None | ClusterFrom::Field(_) => None,
         };
+        let key = message.key().map(<[u8]>::to_vec);
+        let headers = message.headers();
+        let size = pool::size_of_record(payload, key.as_deref(), headers);
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
-        let headers = message.headers().map(rdkafka::message::BorrowedHeaders::detach);
-        let size = payload.len()
-            + message.key_len()
-            + headers.iter().flat_map(Headers::iter).map(header_size).sum::<usize>();
-        self.in_flight_bytes += size;
         self.batch.candidates.push(Candidate {
             ticket,
             topic: Arc::clone(&slot.topic),
             partition: slot.partition,
             payload: start..self.batch.bytes.len(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers,
             size,
+            key,
+            headers: headers.map(rdkafka::message::BorrowedHeaders::detach),
             append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
             cluster,
         });
+        self.in_flight_bytes += size;
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
         // What is read ahead of the pool is bounded by waiting for it: what comes out of it may be
@@ -561,10 +504,11 @@ impl GroupHandler for DetectHandler {
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
-        if self.overtaken {
-            match self.find_the_log_again(consumer) {
-                Ok(()) => self.overtaken = false,
-                Err(error) => tracing::debug!(%error, "where the log begins is not known yet"),
+        if self.lost_place && self.place_again_at.is_none_or(|at| at <= clock::monotonic()) {
+            self.place_again_at = None;
+            if let Err(error) = self.place_again(consumer) {
+                tracing::warn!(%error, "reading could not be placed within the log; trying again");
+                self.place_again_at = Some(clock::monotonic() + PLACE_AGAIN_AFTER);
             }
         }
         let full = self.in_flight_bytes >= self.max_in_flight_bytes;
@@ -576,13 +520,13 @@ impl GroupHandler for DetectHandler {
         self.stats.under_way.set(u64::from(self.busy()));
     }
 
-    fn overtaken(&mut self) {
-        self.overtaken = true;
-    }
-
     /// Whether results or acknowledgements are still to come.
     fn busy(&self) -> bool {
         self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    fn overtaken(&mut self) {
+        self.lost_place = true;
     }
 
     fn take_fatal(&mut self) -> Option<HalfError> {

@@ -89,8 +89,14 @@ impl Body<'_> {
     }
 }
 
+/// What a header takes beside its bytes: little on the wire, some in memory.
+const HEADER_BYTES: usize = 32;
+
 pub fn headers_size(headers: &Headers) -> usize {
-    headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) + 4).sum()
+    headers
+        .iter()
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) + HEADER_BYTES)
+        .sum()
 }
 
 /// The record of a form; `None` when the output has no such form.

@@ -536,3 +536,26 @@ impl OutputProducer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_count_in_the_size_of_an_output() {
+        let output = |headers| Output {
+            kind: OutputKind::DeadLetter,
+            topic: "dead".into(),
+            partition: None,
+            key: None,
+            payload: None,
+            headers,
+            reduced: None,
+            ticket: Ticket { slot: 0, epoch: 0, offset: 0 },
+            serial: 0,
+        };
+        let header = ("name".to_owned(), Some(vec![0; 1_000]));
+        let bare = output(Vec::new()).size();
+        assert!(output(vec![header.clone(), header]).size() >= bare + 2_000);
+    }
+}

@@ -8,5 +8,6 @@ mod outage;
 mod pipeline;
 mod refusals;
 mod scan;
+mod source;
 mod support;
 mod texts;

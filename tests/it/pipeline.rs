@@ -18,18 +18,18 @@ use crate::kafka::tools::Consumed;
 use crate::kafka::{DEADLINE, unique};
 use crate::support;
 
-const PARTITIONS: i32 = 6;
+pub(crate) const PARTITIONS: i32 = 6;
 
 /// One stream with topics, groups and state of its own on a broker.
-pub struct Stream {
-    pub prefix: String,
+pub(crate) struct Stream {
+    prefix: String,
     bootstrap: String,
     dir: tempfile::TempDir,
-    pub extra: Vec<String>,
+    pub(crate) extra: Vec<String>,
 }
 
 impl Stream {
-    pub fn new(kafka: &Broker, name: &str) -> Self {
+    pub(crate) fn new(kafka: &Broker, name: &str) -> Self {
         let stream = Stream {
             prefix: unique(name),
             bootstrap: kafka.bootstrap(),
@@ -40,16 +40,16 @@ impl Stream {
         stream
     }
 
-    pub fn source(&self) -> String {
+    pub(crate) fn source(&self) -> String {
         format!("{}.audit", self.prefix)
     }
-    pub fn alerts(&self) -> String {
+    pub(crate) fn alerts(&self) -> String {
         format!("{}.alerts", self.prefix)
     }
-    pub fn observations(&self) -> String {
+    pub(crate) fn observations(&self) -> String {
         format!("{}.observations", self.prefix)
     }
-    pub fn dead_letters(&self) -> String {
+    pub(crate) fn dead_letters(&self) -> String {
         format!("{}.dead", self.prefix)
     }
     fn state(&self, instance: &str) -> PathBuf {
@@ -75,11 +75,11 @@ impl Stream {
         settings
     }
 
-    pub fn run(&self, instance: &str, more: &[&str]) -> Process {
+    pub(crate) fn run(&self, instance: &str, more: &[&str]) -> Process {
         Process::spawn(self.command(instance, more))
     }
 
-    pub fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
         let mut arguments = vec!["run".to_owned()];
         for setting in self.settings(instance) {
             arguments.push("--set".to_owned());
@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// Lag of both groups: how many records are not committed.
-    pub fn lag(&self, kafka: &Broker) -> i64 {
+    pub(crate) fn lag(&self, kafka: &Broker) -> i64 {
         let group = |group: String, topic: String| -> i64 {
             let mut config = kafka.client_config();
             config.set("group.id", &group);
@@ -125,16 +125,16 @@ impl Stream {
             + group(format!("{}-terms", self.prefix), self.observations())
     }
 
-    pub fn wait_until_read(&self, kafka: &Broker) {
+    pub(crate) fn wait_until_read(&self, kafka: &Broker) {
         support::eventually(DEADLINE, "both groups have read everything", || self.lag(kafka) == 0);
     }
 }
 
 /// The ids of exec alerts, and the (rule, terms) of new-terms alerts.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Raised {
-    execs: BTreeSet<String>,
-    terms: BTreeSet<(String, Vec<String>)>,
+pub(crate) struct Raised {
+    pub(crate) execs: BTreeSet<String>,
+    pub(crate) terms: BTreeSet<(String, Vec<String>)>,
 }
 
 impl Raised {
@@ -153,7 +153,7 @@ impl Raised {
     }
 }
 
-fn raised_on(records: &[Consumed]) -> Raised {
+pub(crate) fn raised_on(records: &[Consumed]) -> Raised {
     let mut raised = Raised::default();
     let mut by_id: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for record in records {
@@ -218,7 +218,7 @@ fn events() -> Vec<Vec<u8>> {
     records
 }
 
-pub fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
+pub(crate) fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     let records: Vec<Record> = records
         .iter()
         .enumerate()
@@ -229,7 +229,7 @@ pub fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     kafka.produce(topic, &records);
 }
 
-pub fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
+pub(crate) fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
     for group in [stream.prefix.clone(), format!("{}-terms", stream.prefix)] {
         let offsets = kafka.group_offsets(&group);
         assert!(!offsets.is_empty());
@@ -541,7 +541,7 @@ fn the_demo_plays_on_a_real_cluster_too() {
 }
 
 /// Acts that come as one event, from clients seen once: nothing later raises a lost alert again.
-pub fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
     (0..count)
         .map(|number| {
             let id = format!("act-{round}-{number}");
