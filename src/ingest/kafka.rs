@@ -1,11 +1,10 @@
-//! A member of a consumer group: the client's configuration, the rebalance protocol, and what
-//! librdkafka says about the connection.
+//! A member of a consumer group: the client's configuration and the rebalance protocol.
 //!
 //! Owns the mapping from librdkafka's callbacks to [`GroupHandler`]. Each half of the stream is a
 //! handler; what it does with its partitions is its own affair. Assignment is cooperative
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,135 +20,8 @@ use rdkafka::types::RDKafkaRespErr;
 use crate::clock;
 use crate::failure::{self, Class, Doing, Remedy};
 use crate::ingest::commit::{Commit, CommitClock, Committable, commit};
+pub use crate::ingest::connection::{ConnectionLog, Overheard};
 use crate::stats::Stats;
-
-/// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
-/// once and again every minute, and so is its return.
-pub struct ConnectionLog {
-    name: &'static str,
-    lost: AtomicBool,
-    said: Paced,
-    /// Of errors that reading a topic brings.
-    reading_said: Paced,
-}
-
-const REPEAT_AFTER_MS: u64 = 60_000;
-const READING_REPEAT_AFTER_MS: u64 = 10_000;
-
-/// When something was said last, so that what stands is said again only after a while.
-#[derive(Default)]
-struct Paced(AtomicU64);
-
-impl Paced {
-    fn due(&self, every_ms: u64) -> bool {
-        let now = u64::try_from(clock::since_boot_ms()).unwrap_or(0).max(1);
-        let said = self.0.load(Ordering::Relaxed);
-        let due = said == 0 || now.saturating_sub(said) >= every_ms;
-        if due {
-            self.0.store(now, Ordering::Relaxed);
-        }
-        due
-    }
-}
-
-impl ConnectionLog {
-    pub fn new(name: &'static str) -> Self {
-        let (said, reading_said) = (Paced::default(), Paced::default());
-        ConnectionLog { name, lost: AtomicBool::new(false), said, reading_said }
-    }
-
-    fn due(&self) -> bool {
-        self.said.due(REPEAT_AFTER_MS)
-    }
-
-    /// Something came back from a broker.
-    pub fn reached(&self) {
-        if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
-            self.said.0.store(0, Ordering::Relaxed);
-            tracing::info!(client = self.name, "the brokers can be reached again");
-        }
-    }
-}
-
-impl ClientContext for ConnectionLog {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let client = self.name;
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(target: "librdkafka", client, facility, "{message}");
-            }
-            // Connection failures come through `error` as well, once and in words.
-            _ => tracing::debug!(target: "librdkafka", client, facility, "{message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let client = self.name;
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut,
-            ) => {
-                let all = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
-                if all && (!self.lost.swap(true, Ordering::Relaxed) || self.due()) {
-                    self.due();
-                    tracing::warn!(
-                        client,
-                        "no broker can be reached: {reason}; trying again until one can"
-                    );
-                } else {
-                    tracing::debug!(client, %error, "{reason}");
-                }
-            }
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                if self.due() {
-                    tracing::error!(client, "the brokers refuse the credentials: {reason}");
-                }
-            }
-            _ if self.due() => tracing::warn!(client, %error, "{reason}"),
-            _ => tracing::debug!(client, %error, "{reason}"),
-        }
-    }
-}
-
-impl ConsumerContext for ConnectionLog {}
-
-/// What a client's background threads ran into, kept for whoever asks why a request failed: the
-/// request itself often only says that it timed out.
-#[derive(Clone, Default)]
-pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
-
-/// Errors kept of one client; the first ones tell the cause.
-const OVERHEARD_MAX: usize = 32;
-
-impl Overheard {
-    pub fn note(&self, error: &KafkaError, reason: &str) {
-        let Some(code) = error.rdkafka_error_code() else { return };
-        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.len() < OVERHEARD_MAX {
-            errors.push((code, reason.to_owned()));
-        }
-    }
-
-    /// The text of the first error with one of these codes.
-    pub fn find(&self, codes: &[RDKafkaErrorCode]) -> Option<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.iter().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
-    }
-}
-
-impl ClientContext for Overheard {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", facility, "{message}");
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.note(&error, reason);
-    }
-}
-
-impl ConsumerContext for Overheard {}
 
 /// Why a half ended before it was asked to. Always fatal: what passes by itself is tried again
 /// where it occurs.
@@ -256,14 +128,23 @@ pub trait GroupHandler: Send + Sized + 'static {
     }
 }
 
+/// Where a member is in its life, and so what a rebalance means to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Nothing new is taken any more.
+    Finishing,
+    /// What can be committed is committed at the most.
+    Finished,
+    /// The time is over, or the brokers are away: what is left is read again.
+    GivenUp,
+}
+
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
 
 pub struct GroupContext<H> {
     handler: Mutex<H>,
-    /// Nothing new is taken any more.
-    finishing: AtomicBool,
-    /// What is under way now is left to whoever comes next.
-    closing: AtomicBool,
+    phase: Mutex<Phase>,
     undrained: Arc<AtomicBool>,
     pub connection: ConnectionLog,
 }
@@ -272,8 +153,7 @@ impl<H> GroupContext<H> {
     pub fn new(handler: H, name: &'static str) -> Self {
         GroupContext {
             handler: Mutex::new(handler),
-            finishing: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            phase: Mutex::new(Phase::Running),
             undrained: Arc::default(),
             connection: ConnectionLog::new(name),
         }
@@ -286,6 +166,10 @@ impl<H> GroupContext<H> {
 }
 
 impl<H: GroupHandler> GroupContext<H> {
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drains and commits synchronously what is not lost; the partitions to give back.
     fn revoke(
         &self,
@@ -293,15 +177,21 @@ impl<H: GroupHandler> GroupContext<H> {
         partitions: &TopicPartitionList,
         lost: bool,
     ) -> TopicPartitionList {
+        let phase = *self.phase();
         let mut handler = self.handler();
-        if !lost && !handler.has_ended() {
-            // A member that is closing has finished: another step would begin something new.
-            let closing = self.closing.load(Ordering::Relaxed);
-            let drained = closing || handler.drain(partitions, REVOKE_DRAIN_MAX);
+        if !lost && !handler.has_ended() && phase != Phase::GivenUp {
+            let drained = match phase {
+                Phase::Running => handler.drain(partitions, REVOKE_DRAIN_MAX),
+                Phase::Finishing => handler.drain(partitions, STOP_DRAIN_MAX),
+                // Another step would begin something new.
+                Phase::Finished | Phase::GivenUp => true,
+            };
             let committed = commit_patiently(consumer, &mut *handler, partitions);
-            if !drained || !committed {
+            if !drained || committed != Commit::Done {
                 self.undrained.store(true, Ordering::Relaxed);
             }
+        } else if lost && phase == Phase::Finishing {
+            self.undrained.store(true, Ordering::Relaxed);
         }
         let taken = handler.release(partitions, lost);
         // What was assigned to a member that is finishing was never taken.
@@ -324,20 +214,20 @@ const STOP_DRAIN_MAX: Duration = Duration::from_secs(8);
 const COMMIT_MAX: Duration = Duration::from_secs(2);
 
 /// Commits what is done of these partitions. Another attempt, for a short while, is cheaper than
-/// what the next owner would read again. `false` when the brokers could not be asked, or refuse.
+/// what the next owner would read again.
 fn commit_patiently<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
     handler: &mut H,
     partitions: &TopicPartitionList,
-) -> bool {
+) -> Commit {
     let deadline = clock::monotonic() + COMMIT_MAX;
     loop {
         let mode = CommitMode::Sync;
         match commit(consumer, &mut handler.committable(), Some(partitions), mode) {
-            Commit::Done | Commit::MovedOn => return true,
-            Commit::Refused(_) => return false,
-            Commit::Failed if clock::monotonic() >= deadline => return false,
-            Commit::Failed => std::thread::park_timeout(Duration::from_millis(50)),
+            Commit::Failed if clock::monotonic() < deadline => {
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+            end => return end,
         }
     }
 }
@@ -360,7 +250,7 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
     ) {
         match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-                if self.finishing.load(Ordering::Relaxed) =>
+                if *self.phase() == Phase::Finishing =>
             {
                 if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
                     tracing::warn!(%error, "the group's assignment could not be answered");
@@ -431,7 +321,7 @@ pub fn run_member<H: GroupHandler>(
         result = result.and(Err(error));
     }
     // Dropping the consumer leaves the group, which revokes what is assigned.
-    consumer.context().closing.store(true, Ordering::Relaxed);
+    *consumer.context().phase() = if finished { Phase::Finished } else { Phase::GivenUp };
     drop(consumer);
     if result.is_ok() && (!finished || undrained.load(Ordering::Relaxed)) {
         return Err(HalfError::Undrained);
@@ -443,7 +333,7 @@ pub fn run_member<H: GroupHandler>(
 /// closes in the middle of a rebalance has lost its generation before it is asked to give its
 /// partitions back, and could commit no more. Takes nothing new. Whether nothing is left.
 fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
-    consumer.context().finishing.store(true, Ordering::Relaxed);
+    *consumer.context().phase() = Phase::Finishing;
     let deadline = clock::monotonic() + STOP_DRAIN_MAX;
     loop {
         let left = deadline.saturating_duration_since(clock::monotonic());
@@ -453,6 +343,10 @@ fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
                 Ok(owned) => handler.drain(&owned, left),
                 Err(_) => false,
             };
+            // A commit waits for its coordinator as long as a session lasts.
+            if !drained && consumer.context().connection.is_lost() {
+                return false;
+            }
             match commit(consumer, &mut handler.committable(), None, CommitMode::Sync) {
                 Commit::Done => return drained,
                 Commit::Refused(_) => return false,
@@ -521,7 +415,7 @@ fn poll_failed<H: GroupHandler>(
             | RDKafkaErrorCode::OperationTimedOut => {
                 tracing::debug!(%error, "reading failed; trying again");
             }
-            _ if consumer.context().connection.reading_said.due(READING_REPEAT_AFTER_MS) => {
+            _ if consumer.context().connection.reading_is_due() => {
                 tracing::warn!(%error, "reading failed; trying again");
             }
             _ => tracing::debug!(%error, "reading failed; trying again"),

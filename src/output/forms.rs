@@ -274,7 +274,7 @@ mod tests {
         assert!(text(&whole, "large").is_some());
         let bare = body(&output, Form::Letter(Why::TooLarge, 0), "dead", &SHAPES).unwrap();
         assert_eq!((bare.payload.as_deref(), bare.cut), (Some(&b""[..]), true));
-        assert!(bare.size() < 600, "{}", bare.size());
+        assert!(bare.size() < 800, "{}", bare.size());
         assert_eq!(text(&bare, "large"), None);
         for (name, value) in [
             ("kubetell-error-class", "output-too-large"),
