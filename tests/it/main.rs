@@ -6,5 +6,6 @@ mod kafka;
 mod mock;
 mod pipeline;
 mod scan;
+mod storm;
 mod support;
 mod texts;
