@@ -20,6 +20,7 @@ use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
+use crate::faults::Faults;
 use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
@@ -240,6 +241,7 @@ fn start_first_seen(
     let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
+    let faults = Faults::from_environment();
     let mut reader = group_config(&client, &group, "error");
     reader.set("enable.partition.eof", "true");
     let restorer = Restorer::new(
@@ -249,6 +251,7 @@ fn start_first_seen(
         Arc::clone(stop),
         Arc::clone(&epochs),
         Arc::clone(stats),
+        faults,
     );
     spawn("restorer", 0, move || restorer.run(&requests, &restored_sender))?;
     let handler = FirstSeenHandler::new(owner::Parts {
@@ -262,6 +265,7 @@ fn start_first_seen(
         epochs,
         requests: request_sender,
         restored,
+        faults,
     });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =

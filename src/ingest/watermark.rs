@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::faults::{Fault, Faults};
+
 /// Why a call did not fit the record's state. Always a bug of the caller; the watermark stays
 /// where it was, so that nothing is committed on the strength of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,16 +42,26 @@ pub struct Watermark {
     next: i64,
     /// In ascending order of offsets; its front is never done.
     pending: VecDeque<Pending>,
+    faults: Faults,
 }
 
 impl Watermark {
     /// `start` is the first offset that will be read.
     pub fn new(start: i64) -> Self {
-        Watermark { next: start, pending: VecDeque::new() }
+        Watermark::with_faults(start, Faults::NONE)
+    }
+
+    pub fn with_faults(start: i64, faults: Faults) -> Self {
+        Watermark { next: start, pending: VecDeque::new(), faults }
     }
 
     /// The offset to commit: every offset below it is done.
     pub fn committable(&self) -> i64 {
+        if self.faults.has(Fault::WatermarkNotContiguous)
+            && let Some(done) = self.pending.iter().rev().find(|pending| pending.done())
+        {
+            return done.offset + 1;
+        }
         self.pending.front().map_or(self.next, |pending| pending.offset)
     }
 
