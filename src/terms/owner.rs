@@ -132,6 +132,7 @@ impl Alerts {
             headers: record.headers.into_iter().map(|(name, value)| (name, Some(value))).collect(),
             reduced: record.reduced,
             ticket,
+            serial: 0,
         }
     }
 }
@@ -234,6 +235,7 @@ impl FirstSeenHandler {
                         headers: Vec::new(),
                         reduced: None,
                         ticket: Ticket { slot, epoch, offset: i64::try_from(serial).unwrap_or(0) },
+                        serial: 0,
                     }
                 }
             };

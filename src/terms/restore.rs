@@ -1,5 +1,5 @@
-//! The restorer: drives takeovers with a consumer of its own, a partition at a time, off the
-//! thread that polls.
+//! A restorer: drives takeovers with a consumer of its own, a partition at a time, off the thread
+//! that polls. Several share the requests.
 //!
 //! Owns no state beyond one takeover, and decides nothing about it.
 
@@ -26,6 +26,9 @@ use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover,
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a takeover that takes its time says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
 /// Which assignment of each partition is the current one. Written by the owner, read here.
 #[derive(Debug, Default)]
 pub struct Epochs(Mutex<HashMap<i32, Arc<AtomicU64>>>);
@@ -82,16 +85,18 @@ impl Restorer {
     /// Until the channel of requests closes.
     pub fn run(&self, requests: &Receiver<Request>, restored: &Sender<Restored>) {
         let mut reader = None;
-        let mut queue = VecDeque::new();
+        // What failed waits behind what is new: one partition without a leader must not hold up
+        // the others.
+        let mut failed = VecDeque::new();
         loop {
-            if queue.is_empty() {
-                match requests.recv() {
-                    Ok(request) => queue.push_back(request),
+            let new = requests.try_recv();
+            let request = match new.ok().or_else(|| failed.pop_front()) {
+                Some(request) => request,
+                None => match requests.recv() {
+                    Ok(request) => request,
                     Err(_) => return,
-                }
-            }
-            queue.extend(requests.try_iter());
-            let Some(request) = queue.pop_front() else { continue };
+                },
+            };
             if self.cancelled(request) {
                 continue;
             }
@@ -101,14 +106,13 @@ impl Restorer {
                         return;
                     }
                 }
-                Err(RestoreError::Cancelled) => {}
+                Err(RestoreError::Cancelled | RestoreError::Store(StoreError::PastEpoch)) => {}
                 Err(error) => {
                     tracing::warn!(
                         partition = request.partition, %error,
                         "taking over a partition failed; trying again"
                     );
-                    // The others first: one partition without a leader must not hold them up.
-                    queue.push_back(request);
+                    failed.push_back(request);
                     if let Some(reader) = &reader {
                         let _ = Reader::poll(reader, RETRY_AFTER);
                     } else {
@@ -214,9 +218,22 @@ impl Restorer {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&self.topic, request.partition, Offset::Offset(from))?;
         reader.assign(&assignment)?;
+        let mut said = clock::monotonic();
+        let mut position = from;
         loop {
             if self.cancelled(request) {
                 return Err(RestoreError::Cancelled);
+            }
+            if clock::monotonic() - said >= PROGRESS_EVERY {
+                said = clock::monotonic();
+                let percent = (position - from) * 100 / (until - from).max(1);
+                tracing::info!(
+                    partition = request.partition,
+                    from,
+                    position,
+                    until,
+                    "taking over a partition: {percent} % is read"
+                );
             }
             match reader.poll(POLL) {
                 Some(Ok(message)) => {
@@ -224,6 +241,7 @@ impl Restorer {
                     if message.partition() != request.partition || offset < from {
                         continue;
                     }
+                    position = offset;
                     if offset < until && self.feed(&message, takeover)? == Flow::Enough {
                         return Ok(());
                     }
