@@ -118,8 +118,22 @@ fn scan(program: &Path, records: &Path) -> Scanned {
 struct Folded {
     told: HashMap<Told, u64>,
     terms: BTreeSet<Vec<String>>,
+    /// The terms of each alert, and where in the log they were seen.
+    names: HashMap<String, Vec<String>>,
+    sightings: HashMap<Vec<String>, Vec<String>>,
     observations: usize,
     problems: Vec<String>,
+}
+
+impl Folded {
+    /// An alert in words: its terms and their sightings.
+    fn describe(&self, id: &str, terms: Option<&Vec<String>>) -> String {
+        let none = Vec::new();
+        let terms = self.names.get(id).or(terms).unwrap_or(&none);
+        let sightings = self.sightings.get(terms).unwrap_or(&none);
+        let shown = &sightings[..sightings.len().min(EXAMPLES)];
+        format!("{id} {terms:?} of {} sightings: {}", sightings.len(), shown.join(" "))
+    }
 }
 
 fn fold_log(kafka: &Broker, topic: &str) -> Folded {
@@ -148,8 +162,11 @@ fn fold_log(kafka: &Broker, topic: &str) -> Folded {
         let append_ms = message.timestamp().to_millis().unwrap();
         let nothing_else = |_: &[u8]| Ok::<Option<Entry>, std::convert::Infallible>(None);
         let decision = fold::fold(batch, offset, append_ms, &record, nothing_else).unwrap();
-        let Record::Observation { observation, .. } = &record else { return };
+        let Record::Observation { key, value, .. } = &record else { return };
         folded.observations += 1;
+        let observation = record::observation(key, value).unwrap();
+        let seen = format!("{}@{partition}:{offset}", observation.event_id);
+        folded.sightings.entry(observation.terms.clone()).or_default().push(seen);
         if !decision.raises() {
             return;
         }
@@ -158,10 +175,12 @@ fn fold_log(kafka: &Broker, topic: &str) -> Folded {
             is_revision: decision.verdict == Verdict::Revision,
         };
         let origin = Origin { instance: String::new(), created_ms: 0, latency_ms: None };
-        let alert = alert::from_observation(observation, &first_seen, &origin);
+        let alert = alert::from_observation(&observation, &first_seen, &origin);
         let document = serde_json::from_slice(&alert.to_json().unwrap()).unwrap();
-        folded.told.insert(told(&document), content(&document, true));
-        folded.terms.insert(observation.terms.clone());
+        let told = told(&document);
+        folded.names.insert(told.0.clone(), observation.terms.clone());
+        folded.told.insert(told, content(&document, true));
+        folded.terms.insert(observation.terms);
     });
     folded
 }
@@ -172,6 +191,8 @@ struct Found {
     execs: HashMap<Told, Copies>,
     terms: HashMap<Told, Copies>,
     new_terms: BTreeSet<Vec<String>>,
+    /// Where each alert stands first, and its terms.
+    places: HashMap<String, (String, Vec<String>)>,
     /// Exec alerts that tell how the request ended.
     outcomes: BTreeSet<String>,
     problems: Vec<String>,
@@ -198,7 +219,9 @@ fn read_alerts(kafka: &Broker, topic: &str) -> Found {
             }
             &mut found.execs
         } else {
-            found.new_terms.insert(terms_of(&document));
+            let terms = terms_of(&document);
+            found.new_terms.insert(terms.clone());
+            found.places.entry(told.0.clone()).or_insert((place.clone(), terms));
             &mut found.terms
         };
         let content_now = content(&document, true);
@@ -249,7 +272,7 @@ pub fn judge(kafka: &Broker, topics: &Topics, program: &Path, produced: &Produce
     let folded = fold_log(kafka, &topics.observations);
     let found = read_alerts(kafka, &topics.alerts);
     let expected = &produced.expected;
-    let mut problems = [folded.problems, found.problems].concat();
+    let mut problems = [folded.problems.clone(), found.problems].concat();
 
     // The oracles agree with each other: no observation is lost, none is made up.
     let acts: BTreeSet<String> = expected.execs.keys().cloned().collect();
@@ -260,6 +283,9 @@ pub fn judge(kafka: &Broker, topics: &Topics, program: &Path, produced: &Produce
     // Execs.
     let mut execs = Row::new(&acts, &ids(found.execs.keys()));
     execs.repeats = found.execs.values().map(|copies| copies.count - 1).sum();
+    for id in execs.missing.iter().take(EXAMPLES) {
+        problems.push(format!("missing: {id}, exec {}", expected.execs[id]));
+    }
     compare(&mut problems, "the alerts topic (execs)", &acts, &ids(found.execs.keys()));
     compare(&mut problems, "the alerts topic (outcomes of execs)", &acts, &found.outcomes);
     for (told, copies) in &found.execs {
@@ -271,6 +297,13 @@ pub fn judge(kafka: &Broker, topics: &Topics, program: &Path, produced: &Produce
     // New terms.
     let mut terms = Row::new(&ids(folded.told.keys()), &ids(found.terms.keys()));
     terms.repeats = found.terms.values().map(|copies| copies.count - 1).sum();
+    for id in terms.missing.iter().take(EXAMPLES) {
+        problems.push(format!("missing: {}", folded.describe(id, None)));
+    }
+    for id in terms.invented.iter().take(EXAMPLES) {
+        let (place, terms) = &found.places[id];
+        problems.push(format!("invented ({place}): {}", folded.describe(id, Some(terms))));
+    }
     let what = "the alerts topic (new terms)";
     compare(&mut problems, what, &stages(folded.told.keys()), &stages(found.terms.keys()));
     compare(&mut problems, what, &scanned.terms, &found.new_terms);

@@ -14,7 +14,7 @@ use kubetell::clock;
 
 use crate::kafka::DEADLINE;
 use crate::kafka::broker::Broker;
-use crate::kafka::cluster::Cluster;
+use crate::kafka::cluster::{Cluster, NODES};
 use crate::kafka::process::{Process, kubetell_at};
 use crate::support;
 
@@ -244,6 +244,10 @@ fn weather(
     let ends = instances.iter_mut().map(|instance| (instance.name, instance.terminate())).collect();
     sky.say("everything is read, the instances have stopped; judging");
     let judgement = judgement::judge(kafka, topics, &plan.program, &produced);
+    for number in 0..NODES {
+        let log = produced.file.with_file_name(format!("broker-{}.log", number + 1));
+        std::fs::write(log, cluster.node(number).log()).unwrap();
+    }
     let own_ends = instances.into_iter().flat_map(|instance| instance.own_ends).collect();
     let lags = topics.groups().map(|(group, _)| {
         // Kafka's own tool has the last word.

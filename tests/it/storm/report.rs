@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use super::judgement::{Judgement, Row};
+use super::judgement::Judgement;
 use super::sky::{Tally, get};
 use super::{INSTANCES, NAMES, Plan};
 use crate::kafka::process::Finished;
 
 /// A storm of ten minutes has at least 60 kills.
 const KILLS_A_MINUTE: f64 = 6.0;
-/// Most alerts of a kind that are named.
-const NAMED: usize = 5;
 
 /// Resident memory of the instances, in MiB.
 #[derive(Default)]
@@ -165,9 +163,6 @@ impl fmt::Display for Report {
                 row.repeats
             )?;
         }
-        for (name, row) in rows {
-            named(f, name, row)?;
-        }
         if self.problems.is_empty() {
             writeln!(f, "\nnothing lost, nothing invented")?;
         } else {
@@ -178,13 +173,4 @@ impl fmt::Display for Report {
         }
         write!(f, "{line}")
     }
-}
-
-fn named(f: &mut fmt::Formatter<'_>, rule: &str, row: &Row) -> fmt::Result {
-    for (what, ids) in [("missing", &row.missing), ("invented", &row.invented)] {
-        if !ids.is_empty() {
-            writeln!(f, "{what} of {rule}, the first: {}", ids[..ids.len().min(NAMED)].join(" "))?;
-        }
-    }
-    Ok(())
 }
