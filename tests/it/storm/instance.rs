@@ -15,6 +15,8 @@ use crate::kafka::process::{Finished, Process, Signal};
 
 /// How often it is looked whether an instance still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A storm in which an instance ends by itself so often is given up.
+const OWN_ENDS_MAX: usize = 20;
 /// Lines of the log that are shown of an instance that ended by itself.
 const SHOWN_LINES: usize = 12;
 
@@ -102,6 +104,7 @@ impl Instance {
         let said = format!("{} ended by itself with {:?}:\n{tail}", self.name, finished.status);
         sky.say(&said);
         self.own_ends.push(said);
+        assert!(self.own_ends.len() < OWN_ENDS_MAX, "{} does not go on", self.name);
         self.start(sky);
     }
 
