@@ -295,7 +295,10 @@ pub fn judge(kafka: &Broker, topics: &Topics, program: &Path, produced: &Produce
     }
 
     // New terms.
-    let mut terms = Row::new(&ids(folded.told.keys()), &ids(found.terms.keys()));
+    let mut raised = ids(folded.told.keys());
+    // Of terms that never reached the log nobody can say which event comes first.
+    raised.extend(scanned.terms.difference(&folded.terms).map(|terms| format!("{terms:?}")));
+    let mut terms = Row::new(&raised, &ids(found.terms.keys()));
     terms.repeats = found.terms.values().map(|copies| copies.count - 1).sum();
     for id in terms.missing.iter().take(EXAMPLES) {
         problems.push(format!("missing: {}", folded.describe(id, None)));

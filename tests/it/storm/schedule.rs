@@ -102,8 +102,8 @@ impl Iterator for BrokerSchedule {
         let node = random.below(NODES as u64) as usize;
         let down = Duration::from_millis(random.within(3_000..8_000));
         let instance = random.below(INSTANCES as u64) as usize;
-        let after = Duration::from_millis(random.within(500..2_500));
-        let strike = (random.below(2) == 0).then_some((instance, after));
+        let after = Duration::from_millis(random.within(1_000..3_000));
+        let strike = (random.below(3) > 0).then_some((instance, after));
         Some(BrokerBlow { calm, node, down, strike })
     }
 }
