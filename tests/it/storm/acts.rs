@@ -117,7 +117,7 @@ impl Acts {
                 }
             }
         }
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             self.coming[0].push(serde_json::from_slice(&support::quiet_event()).unwrap());
         }
     }

@@ -113,7 +113,7 @@ pub fn fork(seed: u64, number: usize) -> Random {
     let mut random = Random::new(seed);
     let mut fork = 0;
     for _ in 0..=number {
-        fork = random.next();
+        fork = random.draw();
     }
     Random::new(fork)
 }
