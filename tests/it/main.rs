@@ -9,5 +9,6 @@ mod pipeline;
 mod refusals;
 mod scan;
 mod source;
+mod storm;
 mod support;
 mod texts;
