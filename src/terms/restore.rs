@@ -154,9 +154,9 @@ impl Restorer {
     ) -> Result<Restored, RestoreError> {
         let attempt = AssertUnwindSafe(|| self.attempt(request, reader));
         let result = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
-            Err(StoreError::Storage("the database panicked".to_owned()).into())
+            Err(StoreError::Corrupt("its takeover panicked").into())
         });
-        if let Err(RestoreError::Store(StoreError::Corrupt(_) | StoreError::Storage(_))) = &result {
+        if let Err(RestoreError::Store(StoreError::Corrupt(_))) = &result {
             self.store.clear(request.partition, request.epoch)?;
         }
         result
