@@ -210,7 +210,8 @@ impl Place<'_> {
     }
 
     fn open(&self, meta: &Meta) -> Result<::sled::Db, Refused> {
-        let operator = |error: std::io::Error| Refused::Operator(OpenError::of(self.directory, &error));
+        let operator =
+            |error: std::io::Error| Refused::Operator(OpenError::of(self.directory, &error));
         std::fs::write(self.opening_note(), "").map_err(operator)?;
         let opened = self.open_noted(meta);
         std::fs::remove_file(self.opening_note()).map_err(operator)?;
@@ -228,10 +229,7 @@ impl Place<'_> {
         }
     }
 
-    fn guarded<T>(
-        &self,
-        call: impl FnOnce() -> Result<T, Unfit>,
-    ) -> Result<T, Refused> {
+    fn guarded<T>(&self, call: impl FnOnce() -> Result<T, Unfit>) -> Result<T, Refused> {
         let directory = self.directory.to_owned();
         match guard::guarded(call) {
             Ok(Ok(value)) => Ok(value),
@@ -324,7 +322,8 @@ fn belongs(db: &::sled::Db, meta: &Meta) -> Result<(), Unfit> {
     match db.get(META_KEY)? {
         Some(bytes) => check_meta(&bytes, meta).map_err(Unfit::Foreign)?,
         None if db.is_empty() => {
-            let bytes = serde_json::to_vec(meta).map_err(|error| Unfit::Foreign(error.to_string()))?;
+            let bytes =
+                serde_json::to_vec(meta).map_err(|error| Unfit::Foreign(error.to_string()))?;
             db.insert(META_KEY, bytes)?;
             db.flush()?;
         }

@@ -46,12 +46,8 @@ mod keys {
 
     /// Offsets are never negative, so their big-endian bytes are in order.
     pub fn outbox(partition: i32, offset: i64, index: u32) -> Vec<u8> {
-        [
-            &prefix(partition, OUTBOX)[..],
-            &offset.max(0).to_be_bytes(),
-            &index.to_be_bytes(),
-        ]
-        .concat()
+        [&prefix(partition, OUTBOX)[..], &offset.max(0).to_be_bytes(), &index.to_be_bytes()]
+            .concat()
     }
 
     pub fn outbox_offset(key: &[u8]) -> Option<i64> {
@@ -143,6 +139,13 @@ impl SledStore {
     /// What the database takes on the disk, bytes.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.use_db(|db| Ok(db.size_on_disk()?))
+    }
+
+    /// How many terms a partition's view holds.
+    pub fn entries(&self, partition: i32) -> Result<u64, StoreError> {
+        let slot = self.slot(partition);
+        let mut slot = lock(&slot);
+        self.use_db(|db| Ok(head(db, &mut slot, partition)?.entries))
     }
 
     fn slot(&self, partition: i32) -> Arc<Mutex<Slot>> {
@@ -262,11 +265,7 @@ fn head<'s>(db: &::sled::Db, slot: &'s mut Slot, partition: i32) -> Result<&'s H
     Ok(slot.head.insert(read))
 }
 
-fn opened<'v>(
-    key: &[u8],
-    value: &'v [u8],
-    what: &'static str,
-) -> Result<(u32, &'v [u8]), Failure> {
+fn opened<'v>(key: &[u8], value: &'v [u8], what: &'static str) -> Result<(u32, &'v [u8]), Failure> {
     encoding::open(key, value).ok_or(Failure::Corrupt(what))
 }
 
@@ -329,11 +328,10 @@ impl<'d> Change<'d> {
             let added = self.head.pages;
             let divided = page::divided_from(added);
             let page = self.take(divided)?;
-            let (kept, moved, _) =
-                page::parted(&page[CHECK_BYTES..], |hash, _| {
-                    page::page_of(hash, added + 1) == divided
-                })
-                .ok_or(PAGE_DAMAGED)?;
+            let (kept, moved, _) = page::parted(&page[CHECK_BYTES..], |hash, _| {
+                page::page_of(hash, added + 1) == divided
+            })
+            .ok_or(PAGE_DAMAGED)?;
             self.pages.insert(divided, kept);
             self.pages.insert(added, moved);
             self.head.pages += 1;
@@ -476,9 +474,7 @@ impl Store for SledStore {
                 return Ok(None);
             }
             verify(db, partition, head)?;
-            serde_json::from_slice(&head.state)
-                .map(Some)
-                .map_err(|_| Failure::Corrupt("its state"))
+            serde_json::from_slice(&head.state).map(Some).map_err(|_| Failure::Corrupt("its state"))
         })
     }
 

@@ -98,11 +98,22 @@ enum Damage {
     /// Bits turned over.
     Flip(Vec<(Index, u8)>),
     /// A block of the disk with other content.
-    Fill { at: Index, blocks: usize, with: u8 },
+    Fill {
+        at: Index,
+        blocks: usize,
+        with: u8,
+    },
     /// A block as it was written, elsewhere.
-    Move { from: Index, to: Index, blocks: usize },
+    Move {
+        from: Index,
+        to: Index,
+        blocks: usize,
+    },
     /// A block, or all, as it was when half of the steps were done.
-    Older { at: Index, blocks: usize },
+    Older {
+        at: Index,
+        blocks: usize,
+    },
     OlderWhole,
 }
 

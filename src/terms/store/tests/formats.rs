@@ -14,7 +14,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         any::<String>(),
         any::<[u8; 16]>().prop_map(|bytes| uuid::Uuid::from_bytes(bytes).to_string()),
         any::<[u8; 16]>().prop_map(|bytes| uuid::Uuid::from_bytes(bytes).simple().to_string()),
-        any::<[u8; 16]>().prop_map(|bytes| uuid::Uuid::from_bytes(bytes).to_string().to_uppercase()),
+        any::<[u8; 16]>()
+            .prop_map(|bytes| uuid::Uuid::from_bytes(bytes).to_string().to_uppercase()),
     ];
     (time(), time(), time(), id, any::<bool>(), any::<bool>()).prop_map(
         |(first_seen_ms, last_seen_ms, window_ms, first_event_id, raised, outcome_told)| Entry {
