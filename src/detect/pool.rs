@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rdkafka::message::{Headers, OwnedHeaders};
 
 use crate::alert::{self, EncodeError, Origin, wire};
+use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
@@ -57,10 +58,25 @@ pub struct AlertMark {
     pub append_ms: Option<i64>,
 }
 
+/// What one observation needs to be told apart from those of the same term before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationMark {
+    pub event_id: String,
+    pub outcome_known: bool,
+    pub window_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    Alert(AlertMark),
+    Observation(ObservationMark),
+    DeadLetter,
+}
+
 #[derive(Debug)]
 pub struct Product {
     pub output: Output,
-    pub alert: Option<AlertMark>,
+    pub mark: Mark,
 }
 
 /// A candidate whose outputs are all known.
@@ -143,7 +159,7 @@ impl Worker {
                 reason,
                 candidate.ticket,
             ),
-            alert: None,
+            mark: Mark::DeadLetter,
         }
     }
 
@@ -225,7 +241,7 @@ impl Worker {
         };
         let alert = alert::from_finding(finding, &origin);
         Ok(Product {
-            alert: Some(AlertMark {
+            mark: Mark::Alert(AlertMark {
                 id: alert.id.clone(),
                 rule_id: alert.rule.id.clone(),
                 revision: alert.revision,
@@ -250,7 +266,11 @@ impl Worker {
             None
         };
         Ok(Product {
-            alert: None,
+            mark: Mark::Observation(ObservationMark {
+                event_id: observation.event_id.clone(),
+                outcome_known: observation.event.outcome() != EventOutcome::Unknown,
+                window_ms: observation.window_ms,
+            }),
             output: Output {
                 kind: OutputKind::Observation,
                 topic: Arc::clone(&self.observations_topic),
@@ -260,6 +280,7 @@ impl Worker {
                 headers: Vec::new(),
                 reduced,
                 ticket: candidate.ticket,
+                serial: 0,
             },
         })
     }

@@ -129,7 +129,7 @@ fn one_record_can_raise_observe_and_fail_at_once() {
         });
         assert_eq!(position(product), expected);
         assert_eq!(product.output.topic.as_ref(), "alerts");
-        let mark = product.alert.as_ref().unwrap();
+        let Mark::Alert(mark) = &product.mark else { panic!("{product:?}") };
         assert_eq!(product.output.key.as_deref(), Some(mark.id.as_bytes()));
         assert!(mark.outcome_known);
     }
@@ -154,9 +154,8 @@ fn stages_of_one_request_share_an_id_and_tell_more_each_time() {
         exec("a", "RequestReceived", None),
         exec("a", "ResponseComplete", Some(101)),
     ]));
-    let marks: Vec<&AlertMark> =
-        settled.products.iter().filter_map(|product| product.alert.as_ref()).collect();
-    let [received, complete] = marks.as_slice() else { panic!("{settled:?}") };
+    let marks: Vec<&Mark> = settled.products.iter().map(|product| &product.mark).collect();
+    let [Mark::Alert(received), Mark::Alert(complete)] = marks[..] else { panic!("{settled:?}") };
     assert_eq!(received.id, complete.id);
     assert_eq!((received.revision, received.outcome_known), (1, false));
     assert_eq!((complete.revision, complete.outcome_known), (3, true));

@@ -68,6 +68,8 @@ pub struct Output {
     /// What is sent instead when a broker says that the record is too large.
     pub reduced: Option<Vec<u8>>,
     pub ticket: Ticket,
+    /// Which one of the ticket's outputs this is; the caller's, as the ticket is.
+    pub serial: u32,
 }
 
 impl Output {
