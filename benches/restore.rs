@@ -31,6 +31,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use kubetell::audit::event::Event;
 use kubetell::clock;
 use kubetell::detect::matcher::{Context, Detection, Matcher};
+use kubetell::faults::Faults;
 use kubetell::ingest::kafka::group_config;
 use kubetell::limits;
 use kubetell::position::Position;
@@ -38,10 +39,11 @@ use kubetell::rules::compile::RuleSet;
 use kubetell::stats::Stats;
 use kubetell::terms::observation::Observation;
 use kubetell::terms::record::{self, HASH_VERSION, Marker};
-use kubetell::terms::restore::{Epochs, Request, Restorer};
+use kubetell::terms::restore::{Epochs, Restorer};
 use kubetell::terms::store::Store;
 use kubetell::terms::store::open::Expectation;
 use kubetell::terms::store::sled::SledStore;
+use kubetell::terms::takeover::Request;
 
 const TOPIC: &str = "kubetell.observations";
 const GROUP: &str = "kubetell-terms";
@@ -55,6 +57,9 @@ struct Args {
     terms: u64,
     #[arg(long, default_value_t = 12)]
     partitions: u32,
+    /// Threads that take over; `run` has two on two cores.
+    #[arg(long, default_value_t = 2)]
+    restorers: u32,
     #[arg(long, default_value = "")]
     wrap: String,
     /// The restoring process: where the brokers are.
@@ -118,6 +123,7 @@ fn restoring_process(broker: &kafka::broker::Broker, args: &Args, state: &Path) 
     };
     command
         .args(["--restore-from", &broker.bootstrap(), "--partitions", &args.partitions.to_string()])
+        .args(["--restorers", &args.restorers.to_string()])
         .arg("--state")
         .arg(state)
         .stderr(Stdio::inherit());
@@ -253,17 +259,23 @@ fn restore(servers: &str, args: &Args) {
     reader.set("enable.partition.eof", "true");
     let epochs = Arc::new(Epochs::default());
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let restorer = Restorer::new(
-        reader,
-        TOPIC.into(),
-        shared,
-        Arc::new(AtomicBool::new(false)),
-        Arc::clone(&epochs),
-        Arc::new(Stats::default()),
-    );
     let (request_sender, requests) = bounded(args.partitions as usize);
     let (restored_sender, restored) = bounded(args.partitions as usize);
-    let thread = std::thread::spawn(move || restorer.run(&requests, &restored_sender));
+    let restorers: Vec<_> = (0..args.restorers)
+        .map(|_| {
+            let restorer = Restorer::new(
+                reader.clone(),
+                TOPIC.into(),
+                Arc::clone(&shared),
+                Arc::new(AtomicBool::new(false)),
+                Arc::clone(&epochs),
+                Arc::new(Stats::default()),
+                Faults::NONE,
+            );
+            let (requests, restored) = (requests.clone(), restored_sender.clone());
+            std::thread::spawn(move || restorer.run(&requests, &restored))
+        })
+        .collect();
     let begun = clock::monotonic();
     for partition in 0..args.partitions {
         let request = Request { partition: i32::try_from(partition).unwrap(), epoch: 1 };
@@ -277,7 +289,8 @@ fn restore(servers: &str, args: &Args) {
     }
     let seconds = begun.elapsed().as_secs_f64();
     drop(request_sender);
-    thread.join().unwrap();
+    restorers.into_iter().for_each(|restorer| restorer.join().unwrap());
+    drop(shared);
     let (resident, peak) = memory_mb();
     let disk_mb = store.disk_bytes().unwrap() / 1_000_000;
     println!(
