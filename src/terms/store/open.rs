@@ -6,8 +6,7 @@
 //! touched.
 //!
 //! In the directory: `terms`, the database; `terms.lock`, held while it is used; `terms.aside-1`
-//! and `-2`, what was set aside last; `terms.damaged`, why the database should be set aside;
-//! `terms.opening`, there while it is being opened.
+//! and `-2`, what was set aside last; `terms.damaged`, why the database should be set aside.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -17,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::guard;
-use super::sled::{SledStore, close, disk_trouble};
+use super::sled::{SledStore, close, disk_trouble, in_words};
 use crate::clock;
 use crate::limits::STATE_CACHE_BYTES;
 
@@ -159,10 +158,6 @@ impl Place<'_> {
         self.directory.join("terms.damaged")
     }
 
-    fn opening_note(&self) -> PathBuf {
-        self.directory.join("terms.opening")
-    }
-
     /// Writability and room are asked of the file system, not of sled, whose errors are many.
     fn prepare(&self) -> Result<(), OpenError> {
         let probe = || {
@@ -199,26 +194,13 @@ impl Place<'_> {
         }
     }
 
-    /// What an earlier process left word of: that the database failed while it was used, or that
-    /// the process ended while it was opening it (a damaged file can make sled ask for more memory
-    /// than there is).
+    /// What an earlier process left word of: that the database failed while it was used.
     fn noted_damage(&self) -> Option<String> {
-        if let Ok(reason) = std::fs::read_to_string(self.damage_note()) {
-            return Some(format!("it failed while it was used: {reason}"));
-        }
-        self.opening_note().exists().then(|| "a process ended while it was opening it".to_owned())
+        let note = std::fs::read(self.damage_note()).ok()?;
+        Some(format!("it failed while it was used ({})", String::from_utf8_lossy(&note)))
     }
 
     fn open(&self, meta: &Meta) -> Result<::sled::Db, Refused> {
-        let operator =
-            |error: std::io::Error| Refused::Operator(OpenError::of(self.directory, &error));
-        std::fs::write(self.opening_note(), "").map_err(operator)?;
-        let opened = self.open_noted(meta);
-        std::fs::remove_file(self.opening_note()).map_err(operator)?;
-        opened
-    }
-
-    fn open_noted(&self, meta: &Meta) -> Result<::sled::Db, Refused> {
         let db = self.guarded(|| open_patiently(&self.database()))?;
         match self.guarded(|| belongs(&db, meta)) {
             Ok(()) => Ok(db),
@@ -237,7 +219,7 @@ impl Place<'_> {
             Ok(Err(Unfit::Locked)) => Err(Refused::Operator(OpenError::Locked(directory))),
             Ok(Err(Unfit::Sled(error))) => Err(match disk_trouble(&error) {
                 Some(error) => Refused::Operator(OpenError::of(self.directory, &error)),
-                None => Refused::Aside(error.to_string()),
+                None => Refused::Aside(in_words(&error)),
             }),
         }
     }
@@ -260,10 +242,8 @@ impl Place<'_> {
             std::fs::rename(self.database(), name(1))?;
         }
         // Only now: a process that ends in between sets aside once more.
-        for note in [self.damage_note(), self.opening_note()] {
-            if exists(&note) {
-                remove(&note)?;
-            }
+        if exists(&self.damage_note()) {
+            remove(&self.damage_note())?;
         }
         Ok(name(1))
     }

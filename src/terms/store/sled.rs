@@ -245,8 +245,15 @@ pub(super) fn disk_trouble(error: &::sled::Error) -> Option<std::io::Error> {
 fn classify(error: &::sled::Error) -> StoreError {
     match disk_trouble(error) {
         Some(error) => StoreError::Disk(error.to_string()),
-        None => StoreError::Damaged(error.to_string()),
+        None => StoreError::Damaged(in_words(error)),
     }
+}
+
+/// The error's text, without the form that sled gives a system's error which it kept.
+pub(super) fn in_words(error: &::sled::Error) -> String {
+    let text = error.to_string();
+    let kept = text.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    kept.map_or(text.as_str(), |(message, _)| message).to_owned()
 }
 
 fn read_head(db: &::sled::Db, partition: i32) -> Result<Head, Failure> {

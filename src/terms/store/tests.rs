@@ -249,6 +249,61 @@ fn clearing_a_partition_leaves_the_others() {
     });
 }
 
+/// Enough terms for pages to be added and taken away again.
+#[test]
+fn many_terms_come_are_updated_and_expire() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sled = open(directory.path()).store;
+    let memory = MemoryStore::default();
+    let term = |number: i64| format!("term-{number}").into_bytes();
+    let mut next = 0;
+    let mut held = Vec::new();
+    for round in 0..6i64 {
+        if round == 4 {
+            drop(sled);
+            let opened = open(directory.path());
+            assert_eq!(opened.set_aside, None);
+            sled = opened.store;
+        }
+        for store in [&sled as &dyn Store, &memory] {
+            store.begin(7, 1);
+        }
+        for _ in 0..4 {
+            let mut batch = batch(next, &[], &[], None);
+            // In the last rounds nothing comes, and all expires.
+            for number in next..next + if round < 4 { 700 } else { 0 } {
+                batch.entries.insert(term(number), entry(round * 10_000_000));
+                // And some of before are seen again.
+                if number % 5 == 0 {
+                    batch.entries.insert(term(number / 2), entry(round * 10_000_000));
+                }
+            }
+            next += 700;
+            for store in [&sled as &dyn Store, &memory] {
+                store.apply(7, 1, &batch).unwrap();
+            }
+        }
+        for store in [&sled as &dyn Store, &memory] {
+            let mut cursor = None;
+            loop {
+                // What is joined behind the cursor is looked at in the next round.
+                cursor = store.sweep(7, 1, (round - 1) * 10_000_000, cursor, 300).unwrap();
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        while sled.sweep(7, 1, (round - 1) * 10_000_000, None, usize::MAX).unwrap().is_some() {}
+        let contents = |store: &dyn Store| -> Vec<_> {
+            (0..next).map(|number| store.entry(7, &term(number)).unwrap()).collect()
+        };
+        assert_eq!(contents(&sled), contents(&memory), "round {round}");
+        assert_eq!(sled.load(7).unwrap(), memory.load(7).unwrap());
+        held.push(sled.entries(7).unwrap());
+    }
+    assert!(held[0] > 2_000 && held[5] == 0, "{held:?}");
+}
+
 #[test]
 fn two_alerts_of_one_offset_are_both_kept() {
     with_each(|store| {

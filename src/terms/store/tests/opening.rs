@@ -111,3 +111,62 @@ fn a_place_that_is_no_directory_is_unusable() {
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"x", "the file is left as it was");
 }
+
+/// A state in a directory whose meta record says `format`.
+fn written_with_format(directory: &Path, format: u32) {
+    let store = open(directory).store;
+    store.begin(0, 1);
+    store.apply(0, 1, &batch(1, &[(b"a", 5)], &[], None)).unwrap();
+    drop(store);
+    let path = directory.join("terms");
+    let db = std::iter::repeat_with(|| ::sled::open(&path)).find_map(Result::ok).unwrap();
+    let key = b"\xff\xff\xff\xffmeta";
+    let mut meta: serde_json::Value =
+        serde_json::from_slice(&db.get(key).unwrap().unwrap()).unwrap();
+    meta["format"] = format.into();
+    // What another version may have added.
+    meta["other"] = true.into();
+    db.insert(key, meta.to_string().into_bytes()).unwrap();
+}
+
+#[test]
+fn another_format_is_set_aside_and_says_whose_it_is() {
+    for (format, whose) in [(1, "an older version"), (3, "a newer version"), (u32::MAX, "newer")] {
+        let directory = tempfile::tempdir().unwrap();
+        written_with_format(directory.path(), format);
+        let opened = open(directory.path());
+        let aside = opened.set_aside.unwrap();
+        assert!(aside.reason.contains(whose), "{}", aside.reason);
+        assert!(aside.reason.contains(&format!("format {format};")), "{}", aside.reason);
+        assert_eq!(aside.path, directory.path().join("terms.aside-1"));
+        assert_eq!(opened.store.load(0).unwrap(), None);
+    }
+}
+
+#[test]
+fn what_failed_while_it_was_used_is_set_aside_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    std::fs::write(directory.path().join("terms.damaged"), "a page was gone").unwrap();
+    let aside = open(directory.path()).set_aside.unwrap();
+    assert!(aside.reason.contains("a page was gone"), "{}", aside.reason);
+    assert!(aside.path.is_dir());
+    assert_eq!(open(directory.path()).set_aside, None, "once");
+}
+
+#[test]
+fn a_snapshot_of_sleds_that_is_gone_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    written_with_format(directory.path(), 2);
+    for file in files_under(&directory.path().join("terms")) {
+        if file.file_name().unwrap().to_string_lossy().starts_with("snap.") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let opened = SledStore::open(directory.path(), &expectation("o", 3)).unwrap();
+    match opened.set_aside {
+        // An unknown field in the meta record is none of this version's.
+        None => assert_eq!(opened.store.entry(0, b"a").unwrap(), Some(entry(5))),
+        Some(aside) => panic!("{}", aside.reason),
+    }
+}
