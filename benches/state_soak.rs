@@ -179,7 +179,7 @@ impl Soak {
             };
             for term_number in new.clone().chain(again.clone()).filter(mine) {
                 batch.entries.insert(term(term_number), self::entry(term_number, self.now_ms));
-                if term_number >= new.start && term_number % ALERT_OF == 0 {
+                if term_number >= new.start && term_number.is_multiple_of(ALERT_OF) {
                     batch.outbox.push((batch.state.next, alert(term_number)));
                 }
                 batch.state.next += 1;
@@ -234,7 +234,7 @@ fn entry(number: u64, now_ms: i64) -> Entry {
         last_seen_ms: now_ms,
         window_ms: WINDOW_MS,
         first_event_id: format!("{number:08x}-7a10-4c3e-9f4e-0123456789ab"),
-        raised: number % ALERT_OF == 0,
+        raised: number.is_multiple_of(ALERT_OF),
         outcome_told: true,
     }
 }
@@ -274,6 +274,9 @@ fn csv(samples: &[Sample]) -> String {
     text
 }
 
+/// Name, colour, and what of a sample.
+type Curve = (&'static str, &'static str, fn(&Sample) -> u64);
+
 /// Two curves over the windows, in MB, on one scale.
 fn svg(samples: &[Sample]) -> String {
     const WIDTH: f64 = 720.0;
@@ -311,7 +314,7 @@ fn svg(samples: &[Sample]) -> String {
         )
         .unwrap();
     }
-    let curves: [(&str, &str, fn(&Sample) -> u64); 2] = [
+    let curves: [Curve; 2] = [
         ("on disk", "#c2410c", |sample| sample.disk_bytes),
         ("resident", "#1d4ed8", |sample| sample.resident_bytes),
     ];

@@ -45,10 +45,7 @@ fn all_users() -> BTreeSet<String> {
 }
 
 fn users_of<'a>(alerts: impl IntoIterator<Item = &'a serde_json::Value>) -> BTreeSet<String> {
-    alerts
-        .into_iter()
-        .map(|alert| alert["user"]["name"].as_str().unwrap().to_owned())
-        .collect()
+    alerts.into_iter().map(|alert| alert["user"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -104,9 +101,8 @@ fn a_scan_whose_state_has_no_room_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("audit.log");
     // Enough terms for the pages of entries alone to fill the disk.
-    let lines: Vec<Vec<u8>> = (0..30_000)
-        .map(|number| secret_event(&format!("event-{number}"), &user(number)))
-        .collect();
+    let lines: Vec<Vec<u8>> =
+        (0..30_000).map(|number| secret_event(&format!("event-{number}"), &user(number))).collect();
     std::fs::write(&log, lines.join(&b"\n"[..])).unwrap();
     let state = directory.path().join("state");
     let scan = |log: &Path| {

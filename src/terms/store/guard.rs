@@ -5,8 +5,9 @@
 //! and syncs in the background) is remembered, since sled goes on without that thread: nothing
 //! would be cleaned up any more, and closing would wait for it for ever.
 
+use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::panic::AssertUnwindSafe;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,7 +32,9 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
                 tracing::debug!("the database panicked: {info}");
             } else if is_of_sled() {
                 BACKGROUND_PANICS.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("a thread of the database panicked: {}", text_of(info));
+                let place = info.location().map(ToString::to_string).unwrap_or_default();
+                let text = text_of(info.payload());
+                tracing::error!("a thread of the database panicked: {text} ({place})");
             } else {
                 previous(info);
             }
@@ -40,13 +43,7 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     let outer = GUARDED.replace(true);
     let result = std::panic::catch_unwind(AssertUnwindSafe(call));
     GUARDED.set(outer);
-    result.map_err(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied());
-        format!("it panicked: {}", first_line(text.unwrap_or("without a text")))
-    })
+    result.map_err(|payload| format!("it panicked: {}", text_of(payload.as_ref())))
 }
 
 fn is_of_sled() -> bool {
@@ -55,16 +52,13 @@ fn is_of_sled() -> bool {
         .is_some_and(|name| name == "log flusher" || name.starts_with("sled-io"))
 }
 
-fn text_of(info: &PanicHookInfo<'_>) -> String {
-    let text = info.payload_as_str().unwrap_or("without a text");
-    match info.location() {
-        Some(place) => format!("{} ({}:{})", first_line(text), place.file(), place.line()),
-        None => first_line(text),
-    }
-}
-
-/// sled's texts can hold whole pages.
-fn first_line(text: &str) -> String {
+/// The first line of a panic's text. sled's can hold whole pages.
+fn text_of(payload: &dyn Any) -> String {
     const MAX_CHARS: usize = 200;
-    text.lines().next().unwrap_or_default().chars().take(MAX_CHARS).collect()
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    let line = text.and_then(|text| text.lines().next()).unwrap_or("without a text");
+    line.chars().take(MAX_CHARS).collect()
 }

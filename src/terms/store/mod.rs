@@ -3,8 +3,9 @@
 //! A view can be thrown away at any time and folded anew from the log. Everything of one
 //! partition is written in one atomic batch, by whoever holds the partition's current epoch.
 //!
-//! `encoding` and `page` are the bytes of the view (pure), `sled` reads and writes them, `open`
-//! brings a directory into a usable state, `guard` keeps the database's failures in bounds.
+//! `encoding` and `page` are the bytes of the view (pure), `view` a partition's records in the
+//! database, `sled` the store, `open` brings a directory into a usable state, `guard` keeps the
+//! database's failures in bounds.
 
 mod encoding;
 mod guard;
@@ -12,6 +13,7 @@ pub mod memory;
 pub mod open;
 mod page;
 pub mod sled;
+mod view;
 
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 

@@ -14,6 +14,7 @@ const OWNED: [i32; 3] = [0, 1, 2];
 const STEPS: i64 = 40;
 const TERMS_A_STEP: i64 = 16;
 
+type Write<'w> = &'w dyn Fn(&dyn Store);
 /// The state of each partition after each write, as text, by what it had reached.
 type History = BTreeMap<(i32, i64), Vec<String>>;
 
@@ -61,7 +62,7 @@ fn original() -> &'static Original {
             for number in range {
                 for partition in OWNED {
                     let now = (number - 25) * 100_000 + 3_700_000;
-                    let writes: [&dyn Fn(&dyn Store); 2] = [
+                    let writes: [Write<'_>; 2] = [
                         &|store| {
                             store.begin(partition, 1);
                             store.apply(partition, 1, &step(number)).unwrap();
