@@ -182,7 +182,9 @@ impl<'d> Change<'d> {
             looked_at += count.max(1);
             number += 1;
         }
-        self.resize()?;
+        if !self.pages.is_empty() {
+            self.resize()?;
+        }
         Ok(number)
     }
 
