@@ -65,7 +65,7 @@ struct Args {
     /// The restoring process: where the brokers are.
     #[arg(long)]
     restore_from: Option<String>,
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "unused")]
     state: PathBuf,
     /// Given by `cargo bench`.
     #[arg(long)]

@@ -102,8 +102,22 @@ const OUTCOME_TOLD: u8 = 2;
 /// The id is a UUID in its usual spelling, which audit ids are, and stands as 16 bytes.
 const ID_IS_UUID: u8 = 4;
 
-/// Flags, first sighting, how much later the last one was, window, id: about 30 bytes.
+/// Behind its length (so that it can be skipped unread): flags, first sighting, how much later the
+/// last one was, window, id; about 33 bytes.
 pub(super) fn put_entry(bytes: &mut Vec<u8>, entry: &Entry) {
+    let start = bytes.len();
+    put_entry_body(bytes, entry);
+    match u8::try_from(bytes.len() - start) {
+        // As `put_number` writes it, which nearly all are short enough for.
+        Ok(length) if length < 0x80 => bytes.insert(start, length),
+        _ => {
+            let body = bytes.split_off(start);
+            put_bytes(bytes, &body);
+        }
+    }
+}
+
+fn put_entry_body(bytes: &mut Vec<u8>, entry: &Entry) {
     let uuid = usual_uuid(&entry.first_event_id);
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     bytes.push(
@@ -130,7 +144,9 @@ pub(super) struct RawEntry<'b> {
 }
 
 impl<'b> RawEntry<'b> {
-    pub fn read(reader: &mut Reader<'b>) -> Option<RawEntry<'b>> {
+    /// Of the bytes behind the length.
+    pub fn read(bytes: &'b [u8]) -> Option<RawEntry<'b>> {
+        let mut reader = Reader(bytes);
         let [flags] = reader.array()?;
         if flags > RAISED | OUTCOME_TOLD | ID_IS_UUID {
             return None;
@@ -139,7 +155,8 @@ impl<'b> RawEntry<'b> {
         let last_seen_ms = first_seen_ms.wrapping_add(reader.signed()?);
         let window_ms = reader.signed()?;
         let id = if flags & ID_IS_UUID == 0 { reader.bytes()? } else { reader.take(16)? };
-        Some(RawEntry { flags, first_seen_ms, last_seen_ms, window_ms, id })
+        let entry = RawEntry { flags, first_seen_ms, last_seen_ms, window_ms, id };
+        reader.0.is_empty().then_some(entry)
     }
 
     pub fn to_entry(&self) -> Option<Entry> {

@@ -60,8 +60,19 @@ pub(super) fn empty() -> Vec<u8> {
     vec![0; CHECK_BYTES]
 }
 
-/// An entry with its hash, as bytes.
-pub(super) type Item<'b> = (TermHash, &'b [u8], RawEntry<'b>);
+/// An entry in a page.
+pub(super) struct Item<'b> {
+    pub hash: TermHash,
+    /// The whole of it, to be copied.
+    whole: &'b [u8],
+    entry: &'b [u8],
+}
+
+impl<'b> Item<'b> {
+    pub fn entry(&self) -> Option<RawEntry<'b>> {
+        RawEntry::read(self.entry)
+    }
+}
 
 /// The entries of a page, in the order of their hashes; `None` at the first thing that is not one.
 pub(super) fn items(rest: &[u8]) -> impl Iterator<Item = Option<Item<'_>>> {
@@ -72,21 +83,21 @@ pub(super) fn items(rest: &[u8]) -> impl Iterator<Item = Option<Item<'_>>> {
             return None;
         }
         let start = reader.0;
-        let read = reader.array().zip(RawEntry::read(&mut reader));
+        let read = reader.array().zip(reader.bytes());
         failed = read.is_none();
-        let length = start.len() - reader.0.len();
-        Some(read.map(|(hash, entry)| (hash, &start[..length], entry)))
+        let whole = &start[..start.len() - reader.0.len()];
+        Some(read.map(|(hash, entry)| Item { hash, whole, entry }))
     })
 }
 
 /// The entry of a term. The outer `None`: the page can't be read.
 pub(super) fn find(rest: &[u8], hash: &TermHash) -> Option<Option<Entry>> {
     for item in items(rest) {
-        let (found, _, entry) = item?;
-        if found == *hash {
-            return entry.to_entry().map(Some);
+        let item = item?;
+        if item.hash == *hash {
+            return item.entry()?.to_entry().map(Some);
         }
-        if found > *hash {
+        if item.hash > *hash {
             break;
         }
     }
@@ -105,14 +116,14 @@ pub(super) fn merged(rest: &[u8], changes: &[(TermHash, &Entry)]) -> Option<(Vec
     let mut changes = changes.iter().peekable();
     let mut added = 0;
     for item in items(rest) {
-        let (hash, bytes, _) = item?;
-        while let Some(change) = changes.next_if(|(new, _)| *new < hash) {
+        let item = item?;
+        while let Some(change) = changes.next_if(|(new, _)| *new < item.hash) {
             put(&mut page, change);
             added += 1;
         }
-        match changes.next_if(|(new, _)| *new == hash) {
+        match changes.next_if(|(new, _)| *new == item.hash) {
             Some(change) => put(&mut page, change),
-            None => page.extend_from_slice(bytes),
+            None => page.extend_from_slice(item.whole),
         }
     }
     for change in changes {
@@ -122,18 +133,18 @@ pub(super) fn merged(rest: &[u8], changes: &[(TermHash, &Entry)]) -> Option<(Vec
     Some((page, added))
 }
 
-/// The entries that `keep` wants, the others, and how many those are.
+/// The entries that `keep` wants (`None`: it can't read one), the others, and how many those are.
 pub(super) fn parted(
     rest: &[u8],
-    keep: impl Fn(&TermHash, &RawEntry<'_>) -> bool,
+    keep: impl Fn(&Item<'_>) -> Option<bool>,
 ) -> Option<(Vec<u8>, Vec<u8>, u64)> {
     let (mut kept, mut others, mut count) = (empty(), empty(), 0);
     for item in items(rest) {
-        let (hash, bytes, entry) = item?;
-        if keep(&hash, &entry) {
-            kept.extend_from_slice(bytes);
+        let item = item?;
+        if keep(&item)? {
+            kept.extend_from_slice(item.whole);
         } else {
-            others.extend_from_slice(bytes);
+            others.extend_from_slice(item.whole);
             count += 1;
         }
     }
@@ -146,14 +157,16 @@ pub(super) fn joined(one: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     page.resize(CHECK_BYTES, 0);
     let mut others = items(other).peekable();
     for item in items(one) {
-        let (hash, bytes, _) = item?;
-        while let Some(before) = others.next_if(|o| o.as_ref().is_none_or(|o| o.0 < hash)) {
-            page.extend_from_slice(before?.1);
+        let item = item?;
+        let is_before =
+            |other: &Option<Item<'_>>| other.as_ref().is_none_or(|other| other.hash < item.hash);
+        while let Some(before) = others.next_if(is_before) {
+            page.extend_from_slice(before?.whole);
         }
-        page.extend_from_slice(bytes);
+        page.extend_from_slice(item.whole);
     }
     for item in others {
-        page.extend_from_slice(item?.1);
+        page.extend_from_slice(item?.whole);
     }
     Some(page)
 }
@@ -163,11 +176,12 @@ pub(super) fn verified(rest: &[u8], number: u32, pages: u32) -> Option<u64> {
     let mut count = 0;
     let mut last: Option<TermHash> = None;
     for item in items(rest) {
-        let (hash, _, _) = item?;
-        if page_of(&hash, pages) != number || last.is_some_and(|last| last >= hash) {
+        let item = item?;
+        item.entry()?;
+        if page_of(&item.hash, pages) != number || last.is_some_and(|last| last >= item.hash) {
             return None;
         }
-        last = Some(hash);
+        last = Some(item.hash);
         count += 1;
     }
     Some(count)

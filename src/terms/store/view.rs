@@ -167,13 +167,15 @@ impl<'d> Change<'d> {
             let mut count = 0;
             let mut expired = false;
             for item in page::items(rest) {
-                expired |= item.ok_or(PAGE_DAMAGED)?.2.is_expired(last_append_ms);
+                let entry = item.and_then(|item| item.entry()).ok_or(PAGE_DAMAGED)?;
+                expired |= entry.is_expired(last_append_ms);
                 count += 1;
             }
             if expired {
-                let (kept, _, gone) =
-                    page::parted(rest, |_, entry| !entry.is_expired(last_append_ms))
-                        .ok_or(PAGE_DAMAGED)?;
+                let is_kept = |item: &page::Item<'_>| {
+                    item.entry().map(|entry| !entry.is_expired(last_append_ms))
+                };
+                let (kept, _, gone) = page::parted(rest, is_kept).ok_or(PAGE_DAMAGED)?;
                 self.head.subtract(check);
                 self.head.entries = self.head.entries.saturating_sub(gone);
                 self.pages.insert(number, kept);
@@ -232,10 +234,9 @@ impl<'d> Change<'d> {
             let added = self.head.pages;
             let divided = page::divided_from(added);
             let page = self.take(divided)?;
-            let (kept, moved, _) = page::parted(&page[CHECK_BYTES..], |hash, _| {
-                page::page_of(hash, added + 1) == divided
-            })
-            .ok_or(PAGE_DAMAGED)?;
+            let stays =
+                |item: &page::Item<'_>| Some(page::page_of(&item.hash, added + 1) == divided);
+            let (kept, moved, _) = page::parted(&page[CHECK_BYTES..], stays).ok_or(PAGE_DAMAGED)?;
             self.pages.insert(divided, kept);
             self.pages.insert(added, moved);
             self.head.pages += 1;

@@ -39,7 +39,7 @@ fn any_outbox_record() -> impl Strategy<Value = OutboxRecord> {
 
 fn read_entry(bytes: &[u8]) -> Option<Entry> {
     let mut reader = Reader(bytes);
-    let entry = RawEntry::read(&mut reader)?.to_entry()?;
+    let entry = RawEntry::read(reader.bytes()?)?.to_entry()?;
     reader.0.is_empty().then_some(entry)
 }
 
@@ -49,7 +49,7 @@ proptest! {
         let mut bytes = Vec::new();
         encoding::put_entry(&mut bytes, &entry);
         prop_assert_eq!(read_entry(&bytes), Some(entry.clone()));
-        let raw = RawEntry::read(&mut Reader(&bytes)).unwrap();
+        let raw = RawEntry::read(Reader(&bytes).bytes().unwrap()).unwrap();
         prop_assert_eq!(raw.is_expired(now), entry.is_expired(now));
         for cut in 0..bytes.len() {
             prop_assert_eq!(read_entry(&bytes[..cut]), None, "{} bytes", cut);
@@ -76,10 +76,8 @@ proptest! {
             prop_assert_eq!(encoding::read_outbox(&again), Some(record));
         }
         read_entry(&bytes);
-        for item in page::items(&bytes) {
-            if item.is_none() {
-                break;
-            }
+        for item in page::items(&bytes).map_while(|item| item) {
+            item.entry();
         }
     }
 
@@ -120,15 +118,17 @@ proptest! {
             model.retain(|term, _| term % 4 >= forgotten);
             for bytes in pages.values_mut() {
                 let kept: Vec<_> = model.keys().map(|term| hash_of(*term)).collect();
-                *bytes = page::parted(&bytes[CHECK_BYTES..], |hash, _| kept.contains(hash))
-                    .unwrap()
-                    .0;
+                *bytes = page::parted(&bytes[CHECK_BYTES..], |item| {
+                    Some(kept.contains(&item.hash))
+                })
+                .unwrap()
+                .0;
             }
             while u32::try_from(pages.len()).unwrap() < count {
                 let added = u32::try_from(pages.len()).unwrap();
                 let from = page::divided_from(added);
-                let (kept, moved, _) = page::parted(&pages[&from][CHECK_BYTES..], |hash, _| {
-                    page::page_of(hash, added + 1) == from
+                let (kept, moved, _) = page::parted(&pages[&from][CHECK_BYTES..], |item| {
+                    Some(page::page_of(&item.hash, added + 1) == from)
                 })
                 .unwrap();
                 pages.insert(from, kept);
@@ -209,7 +209,7 @@ fn an_entry_is_small() {
     };
     let mut bytes = Vec::new();
     encoding::put_entry(&mut bytes, &entry);
-    assert_eq!(bytes.len(), 1 + 6 + 4 + 5 + 16);
+    assert_eq!(bytes.len(), 1 + 1 + 6 + 4 + 5 + 16);
 }
 
 #[test]
