@@ -58,9 +58,10 @@ pub const REVISION_MAX_MS: i64 = HOUR_MS;
 pub const COMPACTION_LAG_MS: i64 = 24 * HOUR_MS;
 /// Longest history window of any new-terms rule.
 pub const WINDOW_MAX_MS: i64 = 90 * DAY_MS;
-/// How often the owner of a partition appends its marker again: well under half of any retention
-/// of the observations topic, which is longer than `COMPACTION_LAG_MS`.
-pub const MARKER_REPEAT_MS: i64 = 12 * HOUR_MS;
+/// How often the owner of a partition appends its marker again. It has to stand in the log still
+/// after the longest outage and a takeover as long as that; the retention of the observations topic
+/// is longer than `COMPACTION_LAG_MS`, but for short windows not by much.
+pub const MARKER_REPEAT_MS: i64 = 6 * HOUR_MS;
 /// How far past its window a term's entry is kept: broker clocks can step back.
 pub const WINDOW_SLACK_MS: i64 = HOUR_MS;
 /// `segment.ms` of the observations topic: the active segment is never compacted.
@@ -87,6 +88,13 @@ pub const WORKERS_MAX: i64 = 1_024;
 pub const IN_FLIGHT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 pub const IN_FLIGHT_MIN_BYTES: u64 = 1024 * 1024;
 pub const IN_FLIGHT_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Default and most of what the cache of recent observations may take. The default holds some
+/// 78,000 terms.
+pub const CACHE_DEFAULT_BYTES: u64 = 16 * 1024 * 1024;
+pub const CACHE_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// An observation that was sent spares others of its term for this share of the window: an hour
+/// of seven days.
+pub const CACHE_SHARE_OF_WINDOW: i64 = 168;
 
 pub const SECOND_MS: i64 = 1_000;
 pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
@@ -100,7 +108,7 @@ pub const fn observation_retention_ms(window_ms: i64) -> i64 {
 const _: () = {
     assert!(COMPACTION_LAG_MS > 2 * OUTAGE_MAX_MS + REVISION_MAX_MS);
     assert!(REVISION_MAX_MS < OUTAGE_MAX_MS);
-    assert!(MARKER_REPEAT_MS <= COMPACTION_LAG_MS / 2);
+    assert!(MARKER_REPEAT_MS + 2 * OUTAGE_MAX_MS + HOUR_MS < COMPACTION_LAG_MS);
     assert!(OBSERVATION_SEGMENT_MS < COMPACTION_LAG_MS);
     assert!(DECOMPRESSED_FREE_BYTES <= DECOMPRESSED_MAX_BYTES);
     assert!(RECORD_MAX_BYTES <= DECOMPRESSED_MAX_BYTES);
@@ -111,6 +119,8 @@ const _: () = {
     assert!(IN_FLIGHT_MIN_BYTES <= IN_FLIGHT_DEFAULT_BYTES);
     assert!(IN_FLIGHT_DEFAULT_BYTES <= IN_FLIGHT_MAX_BYTES);
     assert!(RECORD_MAX_BYTES as u64 <= IN_FLIGHT_DEFAULT_BYTES);
+    assert!(CACHE_DEFAULT_BYTES <= CACHE_MAX_BYTES);
+    assert!(CACHE_SHARE_OF_WINDOW > 1);
 };
 
 /// What sled may keep of the state in memory.

@@ -16,6 +16,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use crate::config::{ClusterFrom, Config};
+use crate::detect::ledger::Ledger;
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
@@ -210,11 +211,11 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
         OutputProducer::new(&client, "detect producer")?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
-        common.faults,
+        Ledger::new(common.faults, config.new_terms.cache_bytes),
     );
     let context = GroupContext::new(handler, "detect consumer");
     let consumer: GroupConsumer<DetectHandler> =
-        group_config(&client, &config.kafka.group_id, "earliest").create_with_context(context)?;
+        group_config(&client, &config.kafka.group_id, "error").create_with_context(context)?;
     let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics)?;
     let (stop, ends) = (Arc::clone(&common.stop), common.ends.clone());
@@ -344,6 +345,7 @@ fn log_stats(stats: &Stats) {
         alerts = ?stats.alerts.snapshot(),
         revisions = stats.revisions.get(),
         observations = stats.observations.get(),
+        observations_spared = stats.observations_spared.get(),
         dead_letters = stats.dead_letters.get(),
         unreadable = ?stats.unreadable.snapshot(),
         "flow so far"

@@ -1,17 +1,18 @@
 //! The protocol of the detect half: which records are under way, what of a settled record is sent,
 //! and how far each source partition may be committed.
 //!
-//! Owns the watermarks, the assignments' epochs, what was told of each alert, and the outputs under
-//! way. Does no I/O, reads no clock (times are arguments) and knows no topics: a slot is the
+//! Owns the watermarks, the assignments' epochs, what was told of each alert, what was observed
+//! lately, and the outputs under way. Does no I/O, reads no clock (times are arguments) and knows no topics: a slot is the
 //! driver's number for a source partition. Everything under way carries (slot, epoch, offset);
 //! what comes back from a past epoch counts for nothing that may be committed.
 //!
 //! Bounded: a record under way and an output under way take a few words each, and the driver
-//! bounds how many there are; what was told is bounded here.
+//! bounds how many there are; what was told and observed is bounded here.
 
 use std::collections::HashMap;
 
 use crate::detect::pool::{Mark, Settled};
+use crate::detect::recent::Recent;
 use crate::detect::told::{Tell, Told};
 use crate::faults::{Fault, Faults};
 use crate::ingest::watermark::{Watermark, WatermarkError};
@@ -43,8 +44,8 @@ pub struct Counted {
     pub revisions: u64,
     /// Later stages of an alerted event that told nothing new.
     pub repeats: u64,
-    /// Observations that the cache made unnecessary.
-    pub skipped: u64,
+    /// Observations of a term that was observed a moment ago.
+    pub spared: u64,
 }
 
 #[derive(Debug)]
@@ -55,18 +56,27 @@ pub struct Ledger {
     /// Of the latest assignment.
     epoch: u64,
     told: Told,
+    recent: Recent,
     /// Sent and not acknowledged, past assignments' too: by ticket and serial.
-    open: HashMap<(Ticket, u32), Mark>,
+    open: HashMap<(Ticket, u32), Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    mark: Mark,
+    /// When it was handed to the producer.
+    handed_ms: i64,
 }
 
 impl Ledger {
     /// `cache_bytes` is what the cache of recent observations may take; 0 is none.
-    pub fn new(faults: Faults, _cache_bytes: u64) -> Self {
+    pub fn new(faults: Faults, cache_bytes: u64) -> Self {
         Ledger {
             faults,
             slots: Vec::new(),
             epoch: 0,
             told: Told::new(TOLD_MAX_ALERTS),
+            recent: Recent::new(cache_bytes, faults),
             open: HashMap::new(),
         }
     }
@@ -123,6 +133,11 @@ impl Ledger {
         self.assignment(slot).is_some()
     }
 
+    /// One past the highest offset that was passed or admitted, else where the slot began.
+    pub fn next(&self, slot: u32) -> Option<i64> {
+        Some(self.assignment(slot)?.mark.next())
+    }
+
     /// Looks at a delivered record. One that is new is then passed or admitted.
     pub fn look(&self, slot: u32, offset: i64) -> Admission {
         let Some(assignment) = self.assignment(slot) else { return Admission::NotOwned };
@@ -150,7 +165,7 @@ impl Ledger {
     pub fn settle(
         &mut self,
         settled: Settled,
-        _boot_ms: i64,
+        boot_ms: i64,
         send: &mut Vec<Output>,
     ) -> Result<Counted, WatermarkError> {
         let ticket = settled.ticket;
@@ -160,18 +175,27 @@ impl Ledger {
         }
         let mut serial = 0;
         for product in settled.products {
-            if let Mark::Alert(mark) = &product.mark {
-                match self.told.tell(&mark.id, mark.outcome_known) {
+            match &product.mark {
+                Mark::Alert(mark) => match self.told.tell(&mark.id, mark.outcome_known) {
                     Tell::First => {}
                     Tell::Revision => counted.revisions += 1,
                     Tell::Repeat => {
                         counted.repeats += 1;
                         continue;
                     }
+                },
+                Mark::Observation(mark) => {
+                    let key = product.output.key.as_deref().unwrap_or_default();
+                    if self.recent.spares(key, mark, boot_ms) {
+                        counted.spared += 1;
+                        continue;
+                    }
+                    self.recent.sent(key, mark, boot_ms);
                 }
+                Mark::DeadLetter => {}
             }
             send.push(Output { serial, ..product.output });
-            self.open.insert((ticket, serial), product.mark);
+            self.open.insert((ticket, serial), Open { mark: product.mark, handed_ms: boot_ms });
             serial += 1;
         }
         self.step(ticket, |mark| mark.settle(ticket.offset, serial))?;
@@ -182,10 +206,16 @@ impl Ledger {
     pub fn acknowledge(
         &mut self,
         output: &Output,
-        _boot_ms: i64,
+        boot_ms: i64,
     ) -> Result<Option<Mark>, WatermarkError> {
         let ticket = output.ticket;
-        let Some(mark) = self.open.remove(&(ticket, output.serial)) else { return Ok(None) };
+        let Some(Open { mark, handed_ms }) = self.open.remove(&(ticket, output.serial)) else {
+            return Ok(None);
+        };
+        if let Mark::Observation(mark) = &mark {
+            let key = output.key.as_deref().unwrap_or_default();
+            self.recent.acknowledged(key, mark, handed_ms, boot_ms);
+        }
         self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
         Ok(Some(mark))
     }

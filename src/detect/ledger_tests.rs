@@ -5,7 +5,8 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
-use crate::detect::pool::{AlertMark, Product};
+use crate::detect::pool::{AlertMark, ObservationMark, Product};
+use crate::limits::HOUR_MS;
 use crate::output::producer::OutputKind;
 
 fn alert(ticket: Ticket, id: &str, outcome_known: bool) -> Product {
@@ -137,6 +138,53 @@ fn a_record_that_is_delivered_again_is_not_taken_twice() {
     assert_eq!(ledger.look(0, 3), Admission::AlreadySeen);
     assert_eq!(ledger.look(0, 0), Admission::AlreadySeen);
     assert_eq!(take(&ledger, 0, 4).offset, 4);
+}
+
+fn observe(ledger: &mut Ledger, offset: i64, event_id: &str, boot_ms: i64) -> Vec<Output> {
+    let ticket = take(ledger, 0, offset);
+    ledger.admit(ticket).unwrap();
+    let Product { output, .. } = alert(ticket, "term", true);
+    let mark = ObservationMark {
+        event_id: event_id.to_owned(),
+        outcome_known: true,
+        window_ms: 7 * 24 * HOUR_MS,
+    };
+    let products = vec![Product {
+        output: Output { kind: OutputKind::Observation, ..output },
+        mark: Mark::Observation(mark),
+    }];
+    let mut send = Vec::new();
+    ledger.settle(Settled { ticket, size: 1, products }, boot_ms, &mut send).unwrap();
+    send
+}
+
+#[test]
+fn an_observation_is_spared_once_one_of_its_term_is_acknowledged() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    ledger.assigned(0, 0);
+    let first = observe(&mut ledger, 0, "a", 0);
+    let second = observe(&mut ledger, 1, "b", 10);
+    assert_eq!((first.len(), second.len()), (1, 1));
+    ledger.acknowledge(&first[0], 20).unwrap();
+    assert_eq!(observe(&mut ledger, 2, "c", 30).len(), 0);
+    assert_eq!(ledger.committable(0), Some(1), "the second is not acknowledged");
+    ledger.acknowledge(&second[0], 40).unwrap();
+    assert_eq!(ledger.committable(0), Some(3), "what is spared is done");
+    assert_eq!(observe(&mut ledger, 3, "d", HOUR_MS + 10).len(), 0);
+    assert_eq!(observe(&mut ledger, 4, "e", HOUR_MS + 11).len(), 1);
+}
+
+/// What a past assignment sent is in the log all the same once it is acknowledged.
+#[test]
+fn an_acknowledgement_after_a_release_still_makes_the_term_known() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    ledger.assigned(0, 0);
+    let sent = observe(&mut ledger, 0, "a", 0);
+    ledger.released([0]);
+    ledger.assigned(0, 0);
+    ledger.acknowledge(&sent[0], 20).unwrap();
+    assert_eq!(observe(&mut ledger, 0, "a", 30).len(), 0);
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(1), 0));
 }
 
 /// An alert's id with whether the stage tells the outcome.

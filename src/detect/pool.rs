@@ -33,11 +33,31 @@ pub struct Candidate {
     pub partition: i32,
     /// In the batch's bytes.
     pub payload: Range<usize>,
+    /// Bytes that it keeps in memory.
+    pub size: usize,
     pub key: Option<Vec<u8>>,
     pub headers: Option<OwnedHeaders>,
     pub append_ms: Option<i64>,
     /// From the topic's name or a header, where the configuration asks for it.
     pub cluster: Option<String>,
+}
+
+/// What librdkafka takes for a header beside its name and value, rounded up.
+const HEADER_OVERHEAD_BYTES: usize = 64;
+
+/// Bytes that a candidate keeps in memory.
+pub fn size_of_record<H: Headers>(
+    payload: &[u8],
+    key: Option<&[u8]>,
+    headers: Option<&H>,
+) -> usize {
+    let headers = headers.map_or(0, |headers| {
+        headers
+            .iter()
+            .map(|one| HEADER_OVERHEAD_BYTES + one.key.len() + one.value.map_or(0, <[u8]>::len))
+            .sum()
+    });
+    size_of::<Candidate>() + payload.len() + key.map_or(0, <[u8]>::len) + headers
 }
 
 /// Candidates with their bytes in one buffer.
@@ -83,7 +103,7 @@ pub struct Product {
 #[derive(Debug)]
 pub struct Settled {
     pub ticket: Ticket,
-    /// Bytes of the payload, to be taken off what is in flight.
+    /// The candidate's, to be taken off what is in flight.
     pub size: usize,
     pub products: Vec<Product>,
 }
@@ -139,7 +159,7 @@ impl Worker {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         Settled {
             ticket: candidate.ticket,
-            size: candidate.payload.len(),
+            size: candidate.size,
             products: vec![self.dead_letter(candidate, payload, &reason)],
         }
     }
@@ -229,7 +249,7 @@ impl Worker {
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
-        Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
+        Settled { ticket: candidate.ticket, size: candidate.size, products }
     }
 
     fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {

@@ -18,8 +18,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::clock;
 use crate::config::ClusterFrom;
 use crate::detect::ledger::{Admission, Ledger};
-use crate::detect::pool::{AlertMark, Batch, Candidate, Mark, Settled};
-use crate::faults::Faults;
+use crate::detect::place;
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Mark, Settled};
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
@@ -32,8 +32,8 @@ const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long assigning waits for the group's offsets and the log's bounds.
-const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause before reading is placed again after a look-up that failed.
+const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 
 struct Slot {
@@ -64,6 +64,9 @@ pub struct DetectHandler {
     /// Batches in the pool.
     in_pool: usize,
     paused: bool,
+    /// A partition stands where its log has no record; nothing more comes of it.
+    lost_place: bool,
+    place_again_at: Option<Instant>,
     /// Empty between two uses.
     to_send: Vec<Output>,
     acknowledged: Vec<Arc<Output>>,
@@ -79,13 +82,13 @@ impl DetectHandler {
         producer: OutputProducer,
         stats: Arc<Stats>,
         max_in_flight_bytes: usize,
-        faults: Faults,
+        ledger: Ledger,
     ) -> Self {
         DetectHandler {
             slots: Vec::new(),
             slot_by_topic: HashMap::new(),
             last_slot: 0,
-            ledger: Ledger::new(faults, 0),
+            ledger,
             batch: Batch::default(),
             pool,
             prefilter,
@@ -96,6 +99,8 @@ impl DetectHandler {
             max_in_flight_bytes,
             in_pool: 0,
             paused: false,
+            lost_place: false,
+            place_again_at: None,
             to_send: Vec::new(),
             acknowledged: Vec::new(),
             fatal: None,
@@ -157,14 +162,14 @@ impl DetectHandler {
 
     fn settle(&mut self, results: Vec<Settled>) {
         self.in_pool -= 1;
-        let boot_ms = clock::since_boot_ms();
         let mut to_send = std::mem::take(&mut self.to_send);
         for settled in results {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
-            match self.ledger.settle(settled, boot_ms, &mut to_send) {
+            match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
                 Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
+                    self.stats.observations_spared.add(counted.spared);
                 }
                 error => self.check_mark(error.map(|_| ())),
             }
@@ -263,76 +268,77 @@ impl DetectHandler {
         }
     }
 
-    /// Where to begin reading each partition: the group's offset, else the log's start. A
-    /// committed offset that the log no longer holds is a gap, which is counted and said.
-    fn starting_offsets(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-    ) -> Result<TopicPartitionList, KafkaError> {
-        let mut asked = TopicPartitionList::new();
-        for element in partitions.elements() {
-            asked.add_partition(element.topic(), element.partition());
-        }
-        let committed = consumer.committed_offsets(asked, OFFSETS_TIMEOUT)?;
-        let mut explicit = TopicPartitionList::new();
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let (low, high) = consumer.fetch_watermarks(topic, partition, OFFSETS_TIMEOUT)?;
-            let start = match element.offset() {
-                Offset::Offset(offset) if offset < low => {
-                    let lost = u64::try_from(low - offset).unwrap_or(0);
-                    self.stats.gap.add(lost);
-                    tracing::error!(
-                        topic,
-                        partition,
-                        lost,
-                        committed = offset,
-                        log_start = low,
-                        "records were deleted from the topic before they were read"
-                    );
-                    low
+    /// Goes on at places that the logs hold. Which partition lost its own is not told, so all are
+    /// looked at.
+    fn place_again(&mut self, consumer: &GroupConsumer<Self>) -> Result<(), KafkaError> {
+        let mut wanted = TopicPartitionList::new();
+        let mut unknown = TopicPartitionList::new();
+        for (number, slot) in self.owned() {
+            match self.ledger.next(number) {
+                Some(next) if next > 0 => {
+                    let offset = Offset::Offset(next);
+                    wanted.add_partition_offset(&slot.topic, slot.partition, offset)?;
                 }
-                Offset::Offset(offset) if offset > high => {
-                    tracing::warn!(
-                        topic,
-                        partition,
-                        committed = offset,
-                        log_end = high,
-                        "the committed offset is past the log's end (was the topic made anew?); beginning at its start"
-                    );
-                    low
+                _ => {
+                    unknown.add_partition(&slot.topic, slot.partition);
                 }
-                Offset::Offset(offset) => offset,
-                _ => low,
-            };
-            explicit.add_partition_offset(topic, partition, Offset::Offset(start))?;
+            }
         }
-        Ok(explicit)
+        if unknown.count() > 0 {
+            for element in place::committed(consumer, &unknown)?.elements() {
+                let (topic, partition) = (element.topic(), element.partition());
+                wanted.add_partition_offset(topic, partition, element.offset())?;
+            }
+        }
+        let places = place::within_log(consumer, &wanted, &self.stats)?;
+        consumer.incremental_unassign(&places)?;
+        self.lost_place = false;
+        if let Err(error) = consumer.incremental_assign(&places) {
+            self.fail(HalfError::Consumer(error));
+            return Ok(());
+        }
+        for element in places.elements() {
+            let Offset::Offset(start) = element.offset() else { continue };
+            let number = self.slot(element.topic(), element.partition());
+            let next = self.ledger.next(number).unwrap_or(0);
+            if next == 0 || start < next {
+                self.ledger.released([number]);
+                self.begin(number, start);
+            } else if let Admission::New(ticket) = self.ledger.look(number, start - 1) {
+                // What was deleted is done with.
+                let passed = self.ledger.pass(ticket);
+                self.check_mark(passed);
+            }
+        }
+        if self.paused {
+            self.pause(consumer, true);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, number: u32, start: i64) {
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.commits = Commits::new(start);
+        }
+        self.ledger.assigned(number, start);
     }
 }
 
 impl GroupHandler for DetectHandler {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
-        let explicit = match self.starting_offsets(consumer, partitions) {
+        let found = place::committed(consumer, partitions)
+            .and_then(|committed| place::within_log(consumer, &committed, &self.stats));
+        let explicit = found.or_else(|error| {
+            // A broker went away in the middle. librdkafka goes on asking for the group's offsets
+            // by itself.
+            tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
+            place::stored(partitions)
+        });
+        let explicit = match explicit {
             Ok(explicit) => explicit,
             Err(error) => {
-                // A broker went away in the middle. librdkafka goes on asking for the group's
-                // offsets by itself; only a gap is then not counted.
-                tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
-                let mut stored = TopicPartitionList::new();
-                for element in partitions.elements() {
-                    let added = stored.add_partition_offset(
-                        element.topic(),
-                        element.partition(),
-                        Offset::Stored,
-                    );
-                    if let Err(error) = added {
-                        self.fail(HalfError::Consumer(error));
-                        return;
-                    }
-                }
-                stored
+                self.fail(HalfError::Consumer(error));
+                return;
             }
         };
         if let Err(error) = consumer.incremental_assign(&explicit) {
@@ -346,10 +352,7 @@ impl GroupHandler for DetectHandler {
                 _ => 0,
             };
             let number = self.slot(element.topic(), element.partition());
-            if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.commits = Commits::new(start);
-            }
-            self.ledger.assigned(number, start);
+            self.begin(number, start);
         }
         if self.paused {
             self.pause(consumer, true);
@@ -447,6 +450,9 @@ impl GroupHandler for DetectHandler {
             }),
             ClusterFrom::None | ClusterFrom::Field(_) => None,
         };
+        let key = message.key().map(<[u8]>::to_vec);
+        let headers = message.headers();
+        let size = pool::size_of_record(payload, key.as_deref(), headers);
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
         self.batch.candidates.push(Candidate {
@@ -454,12 +460,13 @@ impl GroupHandler for DetectHandler {
             topic: Arc::clone(&slot.topic),
             partition: slot.partition,
             payload: start..self.batch.bytes.len(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            size,
+            key,
+            headers: headers.map(rdkafka::message::BorrowedHeaders::detach),
             append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
             cluster,
         });
-        self.in_flight_bytes += payload.len();
+        self.in_flight_bytes += size;
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
         if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
@@ -473,6 +480,13 @@ impl GroupHandler for DetectHandler {
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
+        if self.lost_place && self.place_again_at.is_none_or(|at| at <= clock::monotonic()) {
+            self.place_again_at = None;
+            if let Err(error) = self.place_again(consumer) {
+                tracing::warn!(%error, "reading could not be placed within the log; trying again");
+                self.place_again_at = Some(clock::monotonic() + PLACE_AGAIN_AFTER);
+            }
+        }
         let full = self.in_flight_bytes >= self.max_in_flight_bytes;
         if full && !self.paused {
             self.pause(consumer, true);
@@ -485,6 +499,10 @@ impl GroupHandler for DetectHandler {
     /// Whether results or acknowledgements are still to come.
     fn busy(&self) -> bool {
         self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    fn overtaken(&mut self) {
+        self.lost_place = true;
     }
 
     fn take_fatal(&mut self) -> Option<HalfError> {

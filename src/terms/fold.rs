@@ -53,8 +53,9 @@ pub struct PartitionState {
     pub marker_offset: i64,
     /// Append time of the last marker folded, milliseconds.
     pub marker_append_ms: i64,
-    /// The last marker lacks a part of the merge: the whole has to be appended.
-    pub marker_owed: bool,
+    /// Offset of the first marker, since the last whole one, that lacks a part of the merge: the
+    /// whole has to be appended before anything behind it is committed.
+    pub marker_owed_from: Option<i64>,
 }
 
 impl PartitionState {
@@ -133,7 +134,7 @@ pub fn fold<E>(
     let decision = match record {
         Record::Tombstone => Decision::NOTHING,
         Record::Marker(marker) => {
-            fold_marker(&mut batch.state, marker);
+            fold_marker(&mut batch.state, offset, marker);
             batch.state.marker_offset = offset;
             batch.state.marker_append_ms = append_ms;
             Decision::NOTHING
@@ -158,10 +159,10 @@ pub fn pass(batch: &mut Batch, offset: i64, append_ms: i64) {
     batch.state.last_append_ms = batch.state.last_append_ms.max(append_ms);
 }
 
-fn fold_marker(state: &mut PartitionState, marker: &Marker) {
+fn fold_marker(state: &mut PartitionState, offset: i64, marker: &Marker) {
     let Some(merged) = &mut state.marker else {
         state.marker = Some(marker.clone());
-        state.marker_owed = false;
+        state.marker_owed_from = None;
         return;
     };
     for (version, start) in &marker.learning_starts {
@@ -171,7 +172,8 @@ fn fold_marker(state: &mut PartitionState, marker: &Marker) {
             .and_modify(|earliest| *earliest = (*earliest).min(*start))
             .or_insert(*start);
     }
-    state.marker_owed = merged != marker;
+    state.marker_owed_from =
+        if merged == marker { None } else { state.marker_owed_from.or(Some(offset)) };
 }
 
 fn observe(

@@ -229,7 +229,7 @@ impl Partition {
     ) -> Result<bool, PartitionError> {
         if self.queue.is_empty() {
             // A log without an id is given one before anything stands in it.
-            if self.state.marker.is_none() || self.state.marker_owed {
+            if self.state.marker.is_none() || self.state.marker_owed_from.is_some() {
                 self.need_marker(&self.state.clone(), None, env, out);
             }
             return Ok(false);
@@ -346,8 +346,8 @@ impl Partition {
                 blocks = true;
             }
         }
-        if wanted.is_none() && self.owes_marker(state) {
-            wanted = state.marker.clone();
+        if wanted.is_none() && self.owed_from(state).is_some() {
+            wanted = Some(self.whole_marker(state, env));
         }
         if let Some(marker) = wanted {
             self.append(marker, out);
@@ -355,11 +355,15 @@ impl Partition {
         blocks && !self.faults.has(Fault::MarkerUnacknowledged)
     }
 
-    /// The last marker folded lacks a part of the merge, and the whole is not appended yet.
-    fn owes_marker(&self, state: &PartitionState) -> bool {
-        state.marker_owed
-            && self.appended != state.marker
-            && !self.faults.has(Fault::MarkerNotRepeated)
+    /// Where the markers begin that lack a part of the merge, unless the whole is appended.
+    fn owed_from(&self, state: &PartitionState) -> Option<i64> {
+        let whole = state.marker.as_ref()?;
+        if self.appended.as_ref().is_some_and(|appended| appended.covers(whole))
+            || self.faults.has(Fault::MarkerNotRepeated)
+        {
+            return None;
+        }
+        state.marker_owed_from
     }
 
     /// Everything known of the log's markers: those folded, and the last one appended here.
@@ -429,8 +433,8 @@ impl Partition {
         } else {
             self.mark.committable()
         };
-        if self.owes_marker(&self.state) {
-            offset = offset.min(self.state.marker_offset);
+        if let Some(owed) = self.owed_from(&self.state) {
+            offset = offset.min(owed);
         }
         Some((offset, self.state.log_id()?, &mut self.commits))
     }

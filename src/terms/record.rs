@@ -33,6 +33,16 @@ impl Marker {
     pub fn starts(&self, terms_version: &str) -> bool {
         self.learning_starts.contains_key(terms_version)
     }
+
+    /// Whether nothing of the other is lost when only this one is left.
+    pub fn covers(&self, other: &Marker) -> bool {
+        self.log_id == other.log_id
+            && self.partitions == other.partitions
+            && self.hash_version == other.hash_version
+            && other.learning_starts.iter().all(|(version, start)| {
+                self.learning_starts.get(version).is_some_and(|own| own <= start)
+            })
+    }
 }
 
 /// A record of the log.

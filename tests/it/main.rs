@@ -7,5 +7,6 @@ mod kafka;
 mod mock;
 mod pipeline;
 mod scan;
+mod source;
 mod support;
 mod texts;

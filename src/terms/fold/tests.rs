@@ -279,7 +279,7 @@ fn markers_merge() {
         let state = batch.state;
         assert_eq!(state.marker.as_ref(), Some(&merged), "{name}");
         assert_eq!(state.log_id(), Some(merged.log_id.as_str()), "{name}");
-        assert_eq!(state.marker_owed, owed, "{name}");
+        assert_eq!(state.marker_owed_from.is_some(), owed, "{name}");
         assert_eq!(state.marker_offset, i64::try_from(markers.len()).unwrap() - 1, "{name}");
         assert_eq!(state.marker_append_ms, T0 + 7, "{name}");
     };

@@ -175,6 +175,30 @@ fn nothing_behind_a_marker_that_lacks_something_is_committed_before_the_whole_on
     assert_eq!(world.committable(), Some(12));
 }
 
+/// Two markers that each lack something the other holds: the second one's place was taken for the
+/// first one's.
+#[test]
+fn nothing_behind_the_first_of_several_lacking_markers_is_committed() {
+    let mut world = World::new(known("a"));
+    world.see_marker(10, marker("a", &[("other@1", T0)]));
+    world.see(11, "x", "1");
+    world.see_marker(12, marker("a", &[("third@1", T0)]));
+    world.step();
+    world.partition.alert_acknowledged(11).unwrap();
+    assert_eq!(world.committable(), Some(10));
+    let whole = marker("a", &[("other@1", T0), ("third@1", T0), (VERSION, T0)]);
+    for _ in 0..3 {
+        // Whatever was sent first, the whole one follows, and then no other.
+        for (serial, _) in world.sent_markers() {
+            world.acknowledge_marker(serial);
+        }
+        world.step();
+    }
+    assert_eq!(world.sent_markers(), []);
+    assert_eq!(world.partition.appended, Some(whole));
+    assert_eq!(world.committable(), Some(13));
+}
+
 #[test]
 fn the_marker_is_repeated_long_before_retention_and_once() {
     let mut world = World::new(known("a"));

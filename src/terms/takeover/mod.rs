@@ -78,11 +78,12 @@ enum Stage {
         view: PartitionState,
         from: i64,
     },
-    /// No view counts. Folds up to the group's offset, on the way to the log's id.
+    /// No view counts. Folds up to the group's offset, and looks for its log's id on the way.
     FoldAnew {
         until: i64,
+        found: bool,
     },
-    /// Nothing up to the group's offset told the log's id.
+    /// No marker up to the group's offset had its id; one behind it may.
     FindMarker {
         from: i64,
     },
@@ -162,7 +163,13 @@ impl Takeover {
             };
             return Ok(takeover);
         }
-        match view.filter(|view| view.log_id().is_some() && view.next <= end) {
+        // A view of another log than the offset is of: one of the two is past. The offset decides.
+        let of_one_log = |view: &PartitionState| match (view.log_id(), &takeover.committed) {
+            (Some(id), Some(committed)) => committed.log_id == id,
+            (id, None) => id.is_some(),
+            (None, _) => false,
+        };
+        match view.filter(|view| of_one_log(view) && view.next <= end) {
             Some(view) if faults.has(Fault::LogIdOnlyInView) => takeover.go_on(view, store)?,
             Some(view) => {
                 let from = view.marker_offset.max(start);
@@ -181,7 +188,7 @@ impl Takeover {
     fn range(&self) -> Option<(i64, i64)> {
         match &self.stage {
             Stage::VerifyView { from, .. } | Stage::FindMarker { from } => Some((*from, self.end)),
-            Stage::FoldAnew { until } | Stage::Fold { until, .. } => {
+            Stage::FoldAnew { until, .. } | Stage::Fold { until, .. } => {
                 Some((self.batch.state.next, *until))
             }
             Stage::Done { .. } => None,
@@ -208,14 +215,18 @@ impl Takeover {
                 self.go_on(view, store)?;
             }
             Stage::FindMarker { .. } => {
-                let id = match seen.is_marker.then(|| (seen.decode)()).flatten() {
-                    Some(Record::Marker(marker)) => marker.log_id,
-                    _ => return Ok(Flow::More),
-                };
-                self.identified(Some(id), store)?;
+                let found = seen.is_marker
+                    && (seen.decode)().is_some_and(|record| self.names_our_log(&record));
+                if !found {
+                    return Ok(Flow::More);
+                }
+                self.identified(true, store)?;
             }
             Stage::FoldAnew { .. } => {
-                self.fold(seen, store)?;
+                let named = self.fold(seen, store)?;
+                if let Stage::FoldAnew { found, .. } = &mut self.stage {
+                    *found |= named;
+                }
                 return Ok(Flow::More);
             }
             Stage::Fold { plan, .. } => {
@@ -251,17 +262,17 @@ impl Takeover {
     fn end_stage(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         match &self.stage {
             Stage::VerifyView { .. } => self.fold_anew(store),
-            Stage::FindMarker { .. } => self.identified(None, store),
-            Stage::FoldAnew { until } => {
-                let until = *until;
+            Stage::FindMarker { .. } => self.identified(false, store),
+            Stage::FoldAnew { until, found } => {
+                let (until, found) = (*until, *found);
                 if self.waits_for_last_record(until) {
                     return Ok(());
                 }
                 self.batch.state.next = self.batch.state.next.max(until);
-                match self.batch.state.log_id().map(str::to_owned) {
-                    None => self.stage = Stage::FindMarker { from: until },
-                    id => self.identified(id, store)?,
+                if found {
+                    return self.identified(true, store);
                 }
+                self.stage = Stage::FindMarker { from: until };
                 Ok(())
             }
             Stage::Fold { plan, until } => {
@@ -294,20 +305,34 @@ impl Takeover {
     /// No view counts: begins with what the group's offset asks for, should it be of this log.
     fn fold_anew(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let Some(committed) = self.committed.as_ref().filter(|one| one.offset <= self.end) else {
-            return self.identified(None, store);
+            return self.identified(false, store);
         };
         let until = committed.offset.max(self.start);
         store.clear(self.request.partition, self.request.epoch)?;
         self.batch.state = PartitionState { next: self.start, ..PartitionState::default() };
-        self.stage = Stage::FoldAnew { until };
+        self.stage = Stage::FoldAnew { until, found: false };
         Ok(())
     }
 
-    /// The log's id is known, of which no view was made; what was folded on the way to it stays
-    /// if the group's offset is of this log.
-    fn identified(&mut self, id: Option<String>, store: &dyn Store) -> Result<(), StoreError> {
-        let plan = self.plan(None, id);
+    /// Whether the group's offset was committed of the log that this marker names. Any marker of
+    /// the log will do, since ids are random: the first one may be gone.
+    fn names_our_log(&self, record: &Record) -> bool {
+        match (record, &self.committed) {
+            (Record::Marker(marker), Some(committed)) => marker.log_id == committed.log_id,
+            _ => false,
+        }
+    }
+
+    /// Without a view: whether the group's offset is of this log. What was folded up to it stays
+    /// if it is.
+    fn identified(&mut self, ours: bool, store: &dyn Store) -> Result<(), StoreError> {
+        let id = self.committed.as_ref().filter(|_| ours).map(|one| one.log_id.clone());
+        let plan = self.plan(None, id.clone());
         if matches!(plan.silent, Silent::Below(_)) {
+            if let (Some(marker), Some(id)) = (&mut self.batch.state.marker, id) {
+                // Should the log hold several ids, the one that is committed goes on.
+                marker.log_id = id;
+            }
             self.stage = Stage::Fold { until: self.batch.state.next, plan };
             return Ok(());
         }
@@ -345,10 +370,13 @@ impl Takeover {
         Ok(())
     }
 
-    fn fold(&mut self, seen: Seen<'_>, store: &dyn Store) -> Result<(), StoreError> {
+    /// Folds a record; whether it is a marker that names the log of the group's offset.
+    fn fold(&mut self, seen: Seen<'_>, store: &dyn Store) -> Result<bool, StoreError> {
         let partition = self.request.partition;
+        let mut named = false;
         match (seen.decode)() {
             Some(record) => {
+                named = self.names_our_log(&record);
                 fold::fold(&mut self.batch, seen.offset, seen.append_ms, &record, |key| {
                     store.entry(partition, key)
                 })?;
@@ -360,7 +388,7 @@ impl Takeover {
         if self.unwritten >= BATCH_RECORDS {
             self.write(store)?;
         }
-        Ok(())
+        Ok(named)
     }
 
     fn write(&mut self, store: &dyn Store) -> Result<(), StoreError> {

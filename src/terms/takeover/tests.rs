@@ -158,6 +158,25 @@ fn a_marker_behind_the_groups_offset_still_names_the_log() {
     assert!(store.entry(PARTITION, &key("y")).unwrap().is_none());
 }
 
+/// Retention deleted the marker whose id was folded first; a later one carries the id that was
+/// committed.
+#[test]
+fn an_offset_counts_when_any_marker_of_the_log_has_its_id() {
+    let log = vec![
+        (5, T0, named("b")),
+        (6, T0, seen("x", "1")),
+        (7, T0, named("a")),
+        (8, T0, seen("y", "2")),
+    ];
+    for offset in [7, 8, 9] {
+        let store = MemoryStore::default();
+        store.begin(PARTITION, EPOCH);
+        let (restored, _) = take_over(committed(offset, "a"), &log, 9, &store);
+        assert_eq!((restored.state.next, restored.acknowledged), (offset, offset));
+        assert_eq!(restored.state.log_id(), Some("a"));
+    }
+}
+
 #[test]
 fn an_offset_of_another_log_sends_what_is_younger_than_the_longest_outage() {
     let old = T0 - OUTAGE_MAX_MS - 2 * HOUR_MS;
