@@ -4,7 +4,7 @@
 //! offsets at its end, and lets a process of its own (whose memory is then its own, too) restore
 //! all partitions into an empty state directory, and once more with the view that is there then.
 //!
-//! `KUBETELL_KAFKA_LIBS=… cargo bench --bench restore -- [--terms N] [--partitions N] [--wrap CMD]`;
+//! `KUBETELL_KAFKA_LIBS=… cargo bench --bench restore -- [--terms N] [--partitions N] [--wrap CMD] [--property K=V]`;
 //! `tests/run --help` says where the jars come from. `--wrap` is put before the restoring process,
 //! e.g. `--wrap 'perf record -g -o /tmp/perf.data'`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -32,14 +32,13 @@ use kubetell::audit::event::Event;
 use kubetell::clock;
 use kubetell::detect::matcher::{Context, Detection, Matcher};
 use kubetell::faults::Faults;
-use kubetell::ingest::kafka::group_config;
 use kubetell::limits;
 use kubetell::position::Position;
 use kubetell::rules::compile::RuleSet;
 use kubetell::stats::Stats;
 use kubetell::terms::observation::Observation;
 use kubetell::terms::record::{self, HASH_VERSION, Marker};
-use kubetell::terms::restore::{Epochs, Restorer};
+use kubetell::terms::restore::{Epochs, Restorer, reader_config};
 use kubetell::terms::store::Store;
 use kubetell::terms::store::open::Expectation;
 use kubetell::terms::store::sled::SledStore;
@@ -62,6 +61,9 @@ struct Args {
     restorers: u32,
     #[arg(long, default_value = "")]
     wrap: String,
+    /// `KEY=VALUE` of librdkafka's for the restoring process.
+    #[arg(long = "property")]
+    properties: Vec<String>,
     /// The restoring process: where the brokers are.
     #[arg(long)]
     restore_from: Option<String>,
@@ -124,6 +126,7 @@ fn restoring_process(broker: &kafka::broker::Broker, args: &Args, state: &Path) 
     command
         .args(["--restore-from", &broker.bootstrap(), "--partitions", &args.partitions.to_string()])
         .args(["--restorers", &args.restorers.to_string()])
+        .args(args.properties.iter().map(|property| format!("--property={property}")))
         .arg("--state")
         .arg(state)
         .stderr(Stdio::inherit());
@@ -255,8 +258,11 @@ fn restore(servers: &str, args: &Args) {
     let opened = started.elapsed();
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", servers);
-    let mut reader = group_config(&client, GROUP, "error");
-    reader.set("enable.partition.eof", "true");
+    for property in &args.properties {
+        let (key, value) = property.split_once('=').unwrap();
+        client.set(key, value);
+    }
+    let reader = reader_config(&client, GROUP);
     let epochs = Arc::new(Epochs::default());
     let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
     let (request_sender, requests) = bounded(args.partitions as usize);

@@ -30,7 +30,7 @@ use crate::output::producer::OutputProducer;
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
-use crate::terms::restore::{Epochs, Restorer};
+use crate::terms::restore::{Epochs, Restorer, reader_config};
 use crate::terms::store::Store;
 use crate::terms::store::open::{Expectation, OpenError};
 use crate::terms::store::sled::SledStore;
@@ -233,8 +233,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
     let faults = common.faults;
-    let mut reader = group_config(&client, &group, "error");
-    reader.set("enable.partition.eof", "true");
+    let reader = reader_config(&client, &group);
     for number in 0..cores().min(RESTORERS_MAX) {
         let restorer = Restorer::new(
             reader.clone(),

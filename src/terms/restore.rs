@@ -17,7 +17,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::faults::Faults;
-use crate::ingest::kafka::ConnectionLog;
+use crate::ingest::kafka::{ConnectionLog, group_config};
 use crate::stats::Stats;
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
@@ -57,6 +57,22 @@ enum RestoreError {
 }
 
 type Reader = BaseConsumer<ConnectionLog>;
+
+/// The client of a restorer, which names the group and never joins it. Several read at once and
+/// each a partition alone, so what they fetch ahead is kept small, unless the operator has said
+/// otherwise.
+pub fn reader_config(properties: &ClientConfig, group: &str) -> ClientConfig {
+    let mut config = group_config(properties, group, "error");
+    config.set("enable.partition.eof", "true");
+    for (key, value) in
+        [("queued.max.messages.kbytes", "8192"), ("fetch.message.max.bytes", "1048576")]
+    {
+        if properties.get(key).is_none() {
+            config.set(key, value);
+        }
+    }
+    config
+}
 
 pub struct Restorer {
     client: ClientConfig,
