@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::failure::{Class, Doing};
     use crate::ingest::kafka::HalfError;
-    use crate::terms::store::sled::OpenError;
+    use crate::terms::store::open::OpenError;
     use crate::topics::Problem;
     use rdkafka::error::KafkaError;
     use rdkafka::types::RDKafkaErrorCode;
