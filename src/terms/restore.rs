@@ -87,6 +87,16 @@ impl From<RestoreError> for HalfError {
     }
 }
 
+/// A view that can't be kept ends the half.
+impl From<StoreError> for HalfError {
+    fn from(error: StoreError) -> Self {
+        HalfError::State {
+            message: error.to_string(),
+            hint: error.hint().unwrap_or(failure::RESTART),
+        }
+    }
+}
+
 type Reader = BaseConsumer<ConnectionLog>;
 
 /// The client of a restorer, which names the group and never joins it. Several read at once and

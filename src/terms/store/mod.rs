@@ -15,8 +15,7 @@ mod page;
 pub mod sled;
 mod view;
 
-use crate::failure::{self, Class};
-use crate::ingest::kafka::HalfError;
+use crate::failure::Class;
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,15 +59,6 @@ impl StoreError {
             StoreError::Damaged(_) => Some(
                 "start again: the damaged state is then set aside and folded anew from the observations topic; if it happens again, check the disk",
             ),
-        }
-    }
-}
-
-impl From<StoreError> for HalfError {
-    fn from(error: StoreError) -> Self {
-        HalfError::State {
-            message: error.to_string(),
-            hint: error.hint().unwrap_or(failure::RESTART),
         }
     }
 }
