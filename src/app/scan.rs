@@ -150,7 +150,7 @@ pub fn scan(
         }
         drop(chunks);
         drop(examined_sender);
-        Merge::new(options, fold, sink).run(&examined)
+        Merge::new(options, fold, sink).run(examined)
     })
 }
 
@@ -273,7 +273,7 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
             Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
                 outcomes = item + 1;
-                let failed = failed.get_or_insert_with(|| (error.class(), error.to_string(), 0));
+                let failed = failed.get_or_insert_with(|| (error.label(), error.to_string(), 0));
                 failed.2 += 1;
             }
         });
@@ -327,10 +327,11 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         }
     }
 
-    fn run(mut self, examined: &Receiver<Examined>) -> Result<ScanStats, ScanError> {
+    /// Owns the channel: should this end early, the workers must not wait for it.
+    fn run(mut self, examined: Receiver<Examined>) -> Result<ScanStats, ScanError> {
         let mut waiting: BTreeMap<u64, Examined> = BTreeMap::new();
         let mut next = 0;
-        for result in examined {
+        for result in &examined {
             waiting.insert(result.number, result);
             while let Some(result) = waiting.remove(&next) {
                 next += 1;

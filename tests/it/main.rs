@@ -2,10 +2,14 @@
 
 mod cli;
 mod demo;
+mod full_disk;
 mod kafka;
 mod mock;
+mod outage;
 mod pipeline;
+mod refusals;
 mod scan;
 mod source;
+mod storm;
 mod support;
 mod texts;
