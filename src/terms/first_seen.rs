@@ -91,6 +91,8 @@ pub struct FirstSeen {
     owned: BTreeMap<i32, Owned>,
     epoch: u64,
     counts: Counts,
+    /// Records that one write holds at most, if not as many as usual.
+    batch_records: Option<usize>,
     faults: Faults,
 }
 
@@ -102,8 +104,16 @@ impl FirstSeen {
             owned: BTreeMap::new(),
             epoch: 0,
             counts: Counts::default(),
+            batch_records: None,
             faults,
         }
+    }
+
+    /// Folds so many records into one write at most: what a simulation of short logs needs.
+    #[must_use]
+    pub fn folding_at_most(mut self, records: usize) -> Self {
+        self.batch_records = Some(records);
+        self
     }
 
     fn next_epoch(&mut self, partition: i32) -> u64 {
@@ -204,7 +214,10 @@ impl FirstSeen {
         self.check_topology(&restored.state)?;
         let next = restored.state.next;
         let mut outgoing = Vec::new();
-        let active = Partition::open(restored, self.partitions, self.faults, &mut outgoing)?;
+        let mut active = Partition::open(restored, self.partitions, self.faults, &mut outgoing)?;
+        if let Some(records) = self.batch_records {
+            active.fold_at_most(records);
+        }
         self.owned.insert(partition, Owned::Active(Box::new(active)));
         out.extend(outgoing.into_iter().map(|outgoing| Sent { partition, epoch, outgoing }));
         Ok(Some(next))

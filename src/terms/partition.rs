@@ -127,6 +127,7 @@ pub struct Partition {
     sweep_cursor: Option<Vec<u8>>,
     /// Of the topic.
     partitions: u32,
+    batch_records: usize,
     faults: Faults,
 }
 
@@ -158,6 +159,7 @@ impl Partition {
             log_end,
             sweep_cursor: None,
             partitions,
+            batch_records: BATCH_RECORDS,
             faults,
             state,
         };
@@ -172,6 +174,11 @@ impl Partition {
             partition.mark.pass(partition.state.next - 1)?;
         }
         Ok(partition)
+    }
+
+    /// Folds so many records into one write at most.
+    pub fn fold_at_most(&mut self, records: usize) {
+        self.batch_records = records;
     }
 
     pub fn epoch(&self) -> u64 {
@@ -260,7 +267,7 @@ impl Partition {
         };
         let mut raised: Vec<(i64, Option<OutboxRecord>)> = Vec::new();
         let mut opened: HashMap<Vec<u8>, i64> = HashMap::new();
-        while raised.len() < BATCH_RECORDS
+        while raised.len() < self.batch_records
             && let Some(pending) = self.queue.pop_front()
         {
             let Pending { offset, append_ms, record, bytes } = &pending;

@@ -59,12 +59,12 @@ impl Disk {
     fn write(&self) -> Result<(), StoreError> {
         let left = self.writes_left.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(StoreError::Storage("the process is dead".to_owned()));
+            return Err(StoreError::Disk("the process is dead".to_owned()));
         }
         if left != FOR_EVER {
             self.writes_left.store(left - 1, Ordering::Relaxed);
             if left == 1 {
-                return Err(StoreError::Storage("the process dies".to_owned()));
+                return Err(StoreError::Disk("the process dies".to_owned()));
             }
         }
         Ok(())
@@ -121,5 +121,9 @@ impl Store for Disk {
         self.read(partition)?;
         self.write()?;
         self.store.sweep(partition, epoch, last_append_ms, cursor, max)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.store.flush()
     }
 }

@@ -98,7 +98,8 @@ impl FirstHalf {
         let partitions = world.setup.partitions;
         let store: Arc<dyn Store> = Arc::clone(&disk) as Arc<dyn Store>;
         FirstHalf {
-            core: FirstSeen::new(store, u32::try_from(partitions).unwrap(), world.faults),
+            core: FirstSeen::new(store, u32::try_from(partitions).unwrap(), world.faults)
+                .folding_at_most(world.setup.batch_records),
             restorer: Restorer::new(Arc::clone(&disk)),
             disk,
             readers: (0..partitions).map(|_| None).collect(),

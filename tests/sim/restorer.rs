@@ -204,7 +204,7 @@ impl Restorer {
             let store = &*self.disk;
             let begun =
                 Takeover::begin(job.request, committed, bounds, store, me.times, world.faults)?;
-            job.takeover = Some(begun);
+            job.takeover = Some(begun.writing_after(world.setup.batch_records));
             return Ok(false);
         };
         let mut left = most;

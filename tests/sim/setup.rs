@@ -54,6 +54,8 @@ pub struct Setup {
     pub retention_ms: i64,
     /// What the cache of recent observations may take; 0: there is none.
     pub cache_bytes: u64,
+    /// Records that one write of a view holds at most.
+    pub batch_records: usize,
     /// The first-seen half may be away for longer than the protocol allows.
     pub exceeds_outage: bool,
     /// Actions in the schedule.
@@ -104,6 +106,7 @@ impl Setup {
             versions,
             retention_ms: limits::observation_retention_ms(longest),
             cache_bytes: *rng.pick(&[0, 600, 2_000, 1_000_000]),
+            batch_records: *rng.pick(&[1, 2, 3, 1_000]),
             exceeds_outage: rng.percent(12),
             actions: 10 + rng.below(50),
         }

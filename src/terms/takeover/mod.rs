@@ -109,6 +109,7 @@ pub struct Takeover {
     batch: Batch,
     unwritten: usize,
     unwritten_key_bytes: usize,
+    batch_records: usize,
     folded: u64,
     faults: Faults,
 }
@@ -147,6 +148,7 @@ impl Takeover {
             batch: Batch::default(),
             unwritten: 0,
             unwritten_key_bytes: 0,
+            batch_records: BATCH_RECORDS,
             folded: 0,
             faults,
         };
@@ -183,6 +185,13 @@ impl Takeover {
         }
         takeover.skip_empty_reads(store)?;
         Ok(takeover)
+    }
+
+    /// Writes after so many records: what a simulation of short logs needs.
+    #[must_use]
+    pub fn writing_after(mut self, records: usize) -> Takeover {
+        self.batch_records = records;
+        self
     }
 
     pub fn request(&self) -> Request {
@@ -393,7 +402,7 @@ impl Takeover {
         }
         self.folded += 1;
         self.unwritten += 1;
-        if self.unwritten >= BATCH_RECORDS || self.unwritten_key_bytes >= BATCH_KEY_BYTES {
+        if self.unwritten >= self.batch_records || self.unwritten_key_bytes >= BATCH_KEY_BYTES {
             self.write(store)?;
         }
         Ok(named)
