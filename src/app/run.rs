@@ -36,9 +36,10 @@ use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
 use crate::terms::record;
-use crate::terms::restore::{Epochs, Restorer};
+use crate::terms::restore::{Epochs, Restorer, reader_config};
 use crate::terms::store::Store;
-use crate::terms::store::sled::{Expectation, OpenError, SledStore};
+use crate::terms::store::open::{Expectation, OpenError};
+use crate::terms::store::sled::SledStore;
 use crate::topics::{Report, Topics, TopicsError};
 
 /// Which half of the stream this process is.
@@ -186,10 +187,11 @@ fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenEr
         group: config.kafka.group_id.clone(),
     };
     let opened = SledStore::open(&config.state.directory, &expectation)?;
-    if let Some(reason) = opened.set_aside {
+    if let Some(aside) = opened.set_aside {
         tracing::warn!(
-            directory = %config.state.directory.display(),
-            "the state could not be used and was set aside ({reason}); it is folded anew from the observations topic"
+            kept = %aside.path.display(),
+            "the state could not be used and was set aside: {}; it is folded anew from the observations topic",
+            aside.reason
         );
     }
     Ok(Arc::new(opened.store))
@@ -264,8 +266,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
     let faults = common.faults;
-    let mut reader = observations_config(&client, &group);
-    reader.set("enable.partition.eof", "true");
+    let reader = reader_config(&client, &group);
     for number in 0..cores().min(RESTORERS_MAX) {
         let restorer = Restorer::new(
             reader.clone(),

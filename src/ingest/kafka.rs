@@ -40,6 +40,9 @@ pub enum HalfError {
     /// Missing rights, or a state that does not fit the topics: for the operator to mend.
     #[error("{message}")]
     Configuration { message: String, hint: String },
+    /// The view can't be kept: the disk is full or broken, or the database failed.
+    #[error("{message}")]
+    State { message: String, hint: &'static str },
     #[error("{0}")]
     Internal(String),
 }
@@ -57,6 +60,7 @@ impl HalfError {
                 (remedy, hint.to_owned())
             }
             HalfError::Configuration { hint, .. } => (Remedy::Configure, hint.clone()),
+            HalfError::State { hint, .. } => (Remedy::Restart, (*hint).to_owned()),
             HalfError::Undrained => (
                 Remedy::Restart,
                 "start it again when the brokers are back; nothing is lost, repeats keep their ids"

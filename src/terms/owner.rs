@@ -173,9 +173,7 @@ impl FirstSeenHandler {
                 message: format!("`{}`: {error}", self.topic),
                 hint: topology_hint(error, &self.topic),
             },
-            FirstSeenError::Partition(PartitionError::Store(error)) => {
-                HalfError::Internal(error.to_string())
-            }
+            FirstSeenError::Partition(PartitionError::Store(error)) => error.clone().into(),
             error => HalfError::Internal(error.to_string()),
         };
         self.fail(error);

@@ -18,7 +18,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::clock;
 use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
-use crate::ingest::kafka::{ConnectionLog, HalfError};
+use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
 use crate::stats::Stats;
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
@@ -58,10 +58,11 @@ enum RestoreError {
 }
 
 impl RestoreError {
-    /// What the view can't do is tried again from the log, after the view was cleared.
+    /// A view that can't be read is cleared and folded anew; without a disk nothing helps.
     fn class(&self) -> Class {
         match self {
-            RestoreError::Cancelled | RestoreError::Store(_) => Class::Retriable,
+            RestoreError::Cancelled => Class::Retriable,
+            RestoreError::Store(error) => error.class(),
             RestoreError::Kafka(error) => error
                 .rdkafka_error_code()
                 .map_or(Class::Retriable, |code| failure::class_of(code, Doing::Consuming)),
@@ -80,12 +81,39 @@ impl From<RestoreError> for HalfError {
                 },
                 None => HalfError::Consumer(error),
             },
-            error => HalfError::Internal(error.to_string()),
+            RestoreError::Store(error) => error.into(),
+            error @ RestoreError::Cancelled => HalfError::Internal(error.to_string()),
+        }
+    }
+}
+
+/// A view that can't be kept ends the half.
+impl From<StoreError> for HalfError {
+    fn from(error: StoreError) -> Self {
+        HalfError::State {
+            message: error.to_string(),
+            hint: error.hint().unwrap_or(failure::RESTART),
         }
     }
 }
 
 type Reader = BaseConsumer<ConnectionLog>;
+
+/// The client of a restorer, which names the group and never joins it. Several read at once and
+/// each a partition alone, so what they fetch ahead is kept small, unless the operator has said
+/// otherwise.
+pub fn reader_config(properties: &ClientConfig, group: &str) -> ClientConfig {
+    let mut config = group_config(properties, group, "error");
+    config.set("enable.partition.eof", "true");
+    for (key, value) in
+        [("queued.max.messages.kbytes", "8192"), ("fetch.message.max.bytes", "1048576")]
+    {
+        if properties.get(key).is_none() {
+            config.set(key, value);
+        }
+    }
+    config
+}
 
 pub struct Restorer {
     client: ClientConfig,
@@ -168,10 +196,9 @@ impl Restorer {
         reader: &mut Option<Reader>,
     ) -> Result<Restored, RestoreError> {
         let attempt = AssertUnwindSafe(|| self.attempt(request, reader));
-        let result = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
-            Err(StoreError::Storage("the database panicked".to_owned()).into())
-        });
-        if let Err(RestoreError::Store(StoreError::Corrupt(_) | StoreError::Storage(_))) = &result {
+        let result = std::panic::catch_unwind(attempt)
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("its takeover panicked").into()));
+        if let Err(RestoreError::Store(StoreError::Corrupt(_))) = &result {
             self.store.clear(request.partition, request.epoch)?;
         }
         result

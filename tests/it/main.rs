@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod full_disk;
 mod kafka;
 mod mock;
 mod outage;
@@ -9,5 +10,6 @@ mod pipeline;
 mod refusals;
 mod scan;
 mod source;
+mod storm;
 mod support;
 mod texts;

@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
@@ -90,39 +88,11 @@ impl Stream {
         kubetell(&arguments)
     }
 
-    /// Lag of both groups: how many records are not committed.
+    /// Lag of both groups: how many records are not committed, 1 while nobody can say.
     pub(crate) fn lag(&self, kafka: &Broker) -> i64 {
-        let group = |group: String, topic: String| -> i64 {
-            let mut config = kafka.client_config();
-            config.set("group.id", &group);
-            let consumer: BaseConsumer = config.create().unwrap();
-            let Ok(metadata) = consumer.fetch_metadata(Some(&topic), DEADLINE) else { return 1 };
-            let partitions = metadata.topics()[0].partitions().len();
-            if partitions == 0 {
-                return 1;
-            }
-            let mut asked = TopicPartitionList::new();
-            for partition in 0..partitions {
-                asked.add_partition(&topic, i32::try_from(partition).unwrap());
-            }
-            let Ok(committed) = consumer.committed_offsets(asked, DEADLINE) else { return 1 };
-            committed
-                .elements()
-                .iter()
-                .map(|element| {
-                    let (low, high) = consumer
-                        .fetch_watermarks(&topic, element.partition(), DEADLINE)
-                        .unwrap_or((0, 1));
-                    match element.offset() {
-                        Offset::Offset(offset) => high - offset,
-                        // The markers alone need no commit before somebody reads.
-                        _ => high - low,
-                    }
-                })
-                .sum()
-        };
-        group(self.prefix.clone(), self.source())
-            + group(format!("{}-terms", self.prefix), self.observations())
+        let of = |group: &str, topic: &str| kafka.lag(group, topic).unwrap_or(1);
+        of(&self.prefix, &self.source())
+            + of(&format!("{}-terms", self.prefix), &self.observations())
     }
 
     pub(crate) fn wait_until_read(&self, kafka: &Broker) {

@@ -12,9 +12,11 @@
 
 pub mod broker;
 pub mod client;
+pub mod cluster;
 pub mod process;
 pub mod tools;
 
+#[cfg(test)]
 mod harness;
 
 use std::time::Duration;
