@@ -83,7 +83,8 @@ impl Fault {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults(Option<Fault>);
 
-const VARIABLE: &str = "KUBETELL_PLANTED_FAULT";
+/// Names the fault.
+pub const VARIABLE: &str = "KUBETELL_PLANTED_FAULT";
 
 impl Faults {
     pub const NONE: Faults = Faults(None);

@@ -38,6 +38,7 @@ pub mod config;
 pub mod demo;
 pub mod detect;
 pub mod duration;
+pub mod failure;
 pub mod faults;
 pub mod ingest;
 pub mod limits;

@@ -126,10 +126,6 @@ const _: () = {
 /// What sled may keep of the state in memory.
 pub const STATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Records that we produce carry a smaller form above this size, for brokers that refuse them.
-/// Kafka's default for `message.max.bytes` is 1,048,588 bytes with the batch's overhead.
-pub const REDUCED_ABOVE_BYTES: usize = 900_000;
-
 /// Longest value of one new-terms field that stands in a key as it is.
 pub const TERM_MAX_BYTES: usize = 8 * 1024;
 /// Most entries of `sourceIPs` that a finding or an observation carries.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tracing::field::{DebugValue, debug};
+
 /// A counter that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -16,6 +18,10 @@ impl Counter {
     }
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+    /// For the log, where nothing says that nothing happened.
+    fn shown(&self) -> Option<u64> {
+        Some(self.get()).filter(|count| *count > 0)
     }
 }
 
@@ -47,6 +53,9 @@ impl Labelled {
     }
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn shown(&self) -> Option<DebugValue<BTreeMap<String, u64>>> {
+        Some(self.snapshot()).filter(|counts| !counts.is_empty()).map(debug)
     }
 }
 
@@ -108,6 +117,12 @@ pub struct Stats {
     /// Items that could not be read, by error class.
     pub unreadable: Labelled,
     pub dead_letters: Counter,
+    /// Outputs that left shortened, since their topic refuses the whole as too large, by kind.
+    pub shortened: Labelled,
+    /// Outputs that went to the dead letters in place of a topic that refuses them, by class.
+    pub diverted: Labelled,
+    /// Refusals of outputs that were sent again, by the broker's or the client's reason.
+    pub refused: Labelled,
     /// Alerts acknowledged by the brokers, by rule; a revision counts again in `revisions`.
     pub alerts: Labelled,
     pub revisions: Counter,
@@ -121,12 +136,166 @@ pub struct Stats {
     pub terms_folded: Counter,
     /// First sightings that stayed silent because their rule is learning.
     pub learned: Counter,
+    /// Records and results that were let go since another assignment reads, or has read, them:
+    /// by reason. No loss: somebody has them or reads them again.
+    pub let_go: Labelled,
     /// Observations that could not be decoded.
     pub poison: Counter,
+    /// Batches of records that librdkafka passed over as damaged.
+    pub damaged: Counter,
     /// Offsets that were gone from the log before they were read.
     pub gap: Counter,
     /// From the event's own time to the alert's acknowledgement, in milliseconds.
     pub event_to_alert: Latencies,
     /// From the record's append to the alert's acknowledgement, in milliseconds.
     pub append_to_alert: Latencies,
+}
+
+impl Stats {
+    /// One line with every counter that is not zero. Those of the flow itself stand there always.
+    pub fn log(&self) {
+        tracing::info!(
+            records = self.records.get(),
+            events = self.events.get(),
+            prefiltered = self.prefiltered.get(),
+            alerts = ?self.alerts.snapshot(),
+            observations = self.observations.get(),
+            observations_spared = self.observations_spared.shown(),
+            folded = self.terms_folded.shown(),
+            revisions = self.revisions.shown(),
+            repeats = self.repeats.shown(),
+            learned = self.learned.shown(),
+            tombstones = self.tombstones.shown(),
+            skipped = self.skipped.shown(),
+            terms_cut = self.terms_cut.shown(),
+            unreadable = self.unreadable.shown(),
+            dead_letters = self.dead_letters.shown(),
+            shortened = self.shortened.shown(),
+            diverted = self.diverted.shown(),
+            refused = self.refused.shown(),
+            let_go = self.let_go.shown(),
+            poison = self.poison.shown(),
+            damaged = self.damaged.shown(),
+            gap = self.gap.shown(),
+            "flow so far"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// What `log` writes, as JSON.
+    fn logged(stats: &Stats) -> serde_json::Map<String, serde_json::Value> {
+        #[derive(Clone, Default)]
+        struct Buffer(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Buffer {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || stats.log());
+        let bytes = buffer.0.lock().unwrap().clone();
+        let mut line: serde_json::Map<_, _> = serde_json::from_slice(&bytes).unwrap();
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line.remove(field).is_some(), "{field}");
+        }
+        line
+    }
+
+    #[test]
+    fn every_counter_is_shown_once_it_counts() {
+        let stats = Stats::default();
+        let names = |line: serde_json::Map<String, serde_json::Value>| -> Vec<String> {
+            line.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(
+            names(logged(&stats)),
+            ["alerts", "events", "observations", "prefiltered", "records"]
+        );
+        // Every field by its name: one that is new has to be decided about.
+        let Stats {
+            records,
+            bytes: _,
+            tombstones,
+            prefiltered,
+            under_way: _,
+            events,
+            events_by_wrapper: _,
+            skipped,
+            unreadable,
+            dead_letters,
+            shortened,
+            diverted,
+            refused,
+            alerts,
+            revisions,
+            repeats,
+            observations,
+            observations_spared,
+            terms_cut,
+            terms_folded,
+            learned,
+            let_go,
+            poison,
+            damaged,
+            gap,
+            event_to_alert: _,
+            append_to_alert: _,
+        } = &stats;
+        let counters = [
+            ("records", records),
+            ("tombstones", tombstones),
+            ("prefiltered", prefiltered),
+            ("events", events),
+            ("dead_letters", dead_letters),
+            ("revisions", revisions),
+            ("repeats", repeats),
+            ("observations", observations),
+            ("observations_spared", observations_spared),
+            ("terms_cut", terms_cut),
+            ("folded", terms_folded),
+            ("learned", learned),
+            ("poison", poison),
+            ("damaged", damaged),
+            ("gap", gap),
+        ];
+        let labelled = [
+            ("skipped", skipped),
+            ("unreadable", unreadable),
+            ("shortened", shortened),
+            ("diverted", diverted),
+            ("refused", refused),
+            ("let_go", let_go),
+            ("alerts", alerts),
+        ];
+        let numbers = 1..;
+        for ((_, counter), number) in counters.iter().zip(numbers.clone()) {
+            counter.add(number);
+        }
+        for (name, counter) in labelled {
+            counter.add(name, 7);
+        }
+        let line = logged(&stats);
+        assert_eq!(line.len(), counters.len() + labelled.len());
+        for ((name, _), number) in counters.iter().zip(numbers) {
+            assert_eq!(line[*name], number, "{name}");
+        }
+        for (name, _) in labelled {
+            assert_eq!(line[name], format!("{{{name:?}: 7}}"), "{name}");
+        }
+    }
 }

@@ -14,12 +14,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
+use crate::failure::{Class, Remedy};
 use crate::ingest::kafka::Overheard;
 use crate::limits;
 
 /// How long the start waits for brokers before it gives up.
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
-const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// How long one attempt of a request may take; another one finds another broker.
+const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// How long a topic may take from its creation to its first leader.
 const CREATED_MAX: Duration = Duration::from_secs(30);
 
@@ -47,6 +49,18 @@ fn problems_text(problems: &[Problem]) -> String {
 }
 
 impl TopicsError {
+    /// The stream can't begin.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            TopicsError::Unreachable { .. } => Remedy::Brokers,
+            TopicsError::Problems(_) | TopicsError::Client(_) => Remedy::Configure,
+        }
+    }
+
     /// What to do about it, a line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -163,8 +177,26 @@ impl<'a> Topics<'a> {
         }
     }
 
+    /// Asks until there is an answer, while what is in the way passes by itself: a request to a
+    /// broker that goes away fails, and the next one finds another.
+    fn patiently<T>(
+        &self,
+        mut ask: impl FnMut() -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let deadline = clock::monotonic() + CONNECT_MAX;
+        loop {
+            match ask() {
+                Err(error) if passes(&error) && clock::monotonic() < deadline => {
+                    tracing::debug!(%error, "a request failed; trying again");
+                    let _ = self.reader.poll(Duration::from_millis(250));
+                }
+                result => return result,
+            }
+        }
+    }
+
     fn find(&self, topic: &str) -> Result<Found, KafkaError> {
-        let metadata = self.reader.fetch_metadata(Some(topic), REQUEST_MAX)?;
+        let metadata = self.patiently(|| self.reader.fetch_metadata(Some(topic), REQUEST_MAX))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(match found {
             Some(found) => Found {
@@ -260,8 +292,16 @@ impl<'a> Topics<'a> {
         if found.error == Some(RDKafkaErrorCode::UnknownTopicOrPartition) && create {
             match self.create(wanted, replicas) {
                 Ok(created) => report.created = created,
-                Err(problem) => {
-                    report.problems.push(problem);
+                Err(error) if passes(&error) => return Err(self.unreachable(&error)),
+                Err(error) => {
+                    report.problems.push(Problem {
+                        message: format!("the topic `{}` could not be made: {error}", wanted.name),
+                        hint: format!(
+                            "grant `Create` on it, or make it beforehand with {} partitions and {}",
+                            wanted.partitions,
+                            settings_text(&wanted.settings)
+                        ),
+                    });
                     return Ok(report);
                 }
             }
@@ -273,12 +313,12 @@ impl<'a> Topics<'a> {
         }
         report.partitions = Some(found.partitions);
         if role == "observations" {
-            self.check_observations(wanted, found.partitions, &mut report);
+            self.check_observations(wanted, found.partitions, &mut report)?;
         }
         Ok(report)
     }
 
-    fn create(&self, wanted: &Wanted, replicas: i32) -> Result<bool, Problem> {
+    fn create(&self, wanted: &Wanted, replicas: i32) -> Result<bool, KafkaError> {
         let mut topic =
             NewTopic::new(&wanted.name, wanted.partitions, TopicReplication::Fixed(replicas));
         for (key, value) in &wanted.settings {
@@ -290,23 +330,14 @@ impl<'a> Topics<'a> {
                 .set("unclean.leader.election.enable", "false");
         }
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_MAX));
-        let result = self.runtime.block_on(self.admin.create_topics([&topic], &options));
-        let refused = |reason: String| Problem {
-            message: format!("the topic `{}` could not be made: {reason}", wanted.name),
-            hint: format!(
-                "grant `Create` on it, or make it beforehand with {} partitions and {}",
-                wanted.partitions,
-                settings_text(&wanted.settings)
-            ),
-        };
-        match result {
-            Ok(results) => match results.into_iter().next() {
+        self.patiently(|| {
+            let results = self.runtime.block_on(self.admin.create_topics([&topic], &options))?;
+            match results.into_iter().next() {
                 Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-                Some(Err((_, code))) => Err(refused(code.to_string())),
+                Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
                 _ => Ok(true),
-            },
-            Err(error) => Err(refused(error.to_string())),
-        }
+            }
+        })
     }
 
     fn await_created(&self, wanted: &Wanted) -> Result<Found, TopicsError> {
@@ -320,7 +351,12 @@ impl<'a> Topics<'a> {
         }
     }
 
-    fn check_observations(&self, wanted: &Wanted, partitions: usize, report: &mut TopicReport) {
+    fn check_observations(
+        &self,
+        wanted: &Wanted,
+        partitions: usize,
+        report: &mut TopicReport,
+    ) -> Result<(), TopicsError> {
         let name = &wanted.name;
         if i32::try_from(partitions) != Ok(wanted.partitions) {
             report.problems.push(Problem {
@@ -335,17 +371,18 @@ impl<'a> Topics<'a> {
         }
         let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
         let specifier = ResourceSpecifier::Topic(name);
-        let described = self.runtime.block_on(self.admin.describe_configs([&specifier], &options));
-        let resource = match described.map(|results| results.into_iter().next()) {
-            Ok(Some(Ok(resource))) => resource,
-            Ok(Some(Err(code))) => {
-                report.problems.push(undescribed(name, &code.to_string()));
-                return;
-            }
-            Ok(None) => return,
+        let described = self.patiently(|| {
+            let results =
+                self.runtime.block_on(self.admin.describe_configs([&specifier], &options))?;
+            results.into_iter().next().transpose().map_err(KafkaError::AdminOp)
+        });
+        let resource = match described {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return Ok(()),
+            Err(error) if passes(&error) => return Err(self.unreachable(&error)),
             Err(error) => {
                 report.problems.push(undescribed(name, &error.to_string()));
-                return;
+                return Ok(());
             }
         };
         let value = |key: &str| resource.get(key).and_then(|entry| entry.value.clone());
@@ -364,6 +401,7 @@ impl<'a> Topics<'a> {
                 });
             }
         }
+        Ok(())
     }
 
     fn unreachable(&self, error: &KafkaError) -> TopicsError {
@@ -377,6 +415,29 @@ impl<'a> Topics<'a> {
     pub fn client_config(&self) -> &ClientConfig {
         &self.client_config
     }
+}
+
+/// Whether what went wrong passes by itself: brokers come and go.
+fn passes(error: &KafkaError) -> bool {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerDestroy
+                | RDKafkaErrorCode::BrokerNotAvailable
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NetworkException
+                | RDKafkaErrorCode::NotController
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
+    )
 }
 
 /// What the brokers said of the credentials, if they refused them.
@@ -517,6 +578,20 @@ mod tests {
             text.push_str(&format!("{key}={actual}: {}\n", setting_fits(key, actual, wanted).1));
         }
         insta::assert_snapshot!("problems", text);
+    }
+
+    /// A start in the second of a broker's death once ended with 78, after which no supervisor
+    /// tries again.
+    #[test]
+    fn a_broker_that_goes_away_is_no_problem_of_configuration() {
+        use RDKafkaErrorCode as Code;
+        for code in [Code::OperationTimedOut, Code::BrokerTransportFailure, Code::NotController] {
+            assert!(passes(&KafkaError::AdminOp(code)), "{code}");
+            assert!(passes(&KafkaError::MetadataFetch(code)), "{code}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::PolicyViolation, Code::InvalidConfig] {
+            assert!(!passes(&KafkaError::AdminOp(code)), "{code}");
+        }
     }
 
     #[test]

@@ -242,7 +242,8 @@ pub struct Kubetell {
     /// All references of a rule that has more than ECS's `rule.reference` holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rule_references: Vec<String>,
-    /// The brokers refused the whole alert as too large: the event and long texts are left out.
+    /// Shortened because a topic refused the whole as too large: the event but for its identity
+    /// is left out, or what was read of it had been cut, and long texts and lists are cut.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reduced: bool,
 }

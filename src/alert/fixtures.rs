@@ -269,6 +269,7 @@ pub fn secret_read(stage: &str) -> Observation {
         },
         event,
         history: false,
+        reduced: false,
     }
 }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::audit::event::EventOutcome;
 use crate::detect::finding::Finding;
+use crate::failure::Class;
 use crate::rules::format::{RuleInfo, Severity};
 use crate::terms::observation::Observation;
 
@@ -71,6 +72,13 @@ pub enum EncodeError {
     },
 }
 
+impl EncodeError {
+    /// The record that raised the alert goes to the dead letters.
+    pub fn class(&self) -> Class {
+        Class::Poison
+    }
+}
+
 /// The alert of a stateless rule.
 pub fn from_finding(finding: &Finding, origin: &Origin) -> Alert {
     let id = id::for_event(&finding.cluster, &finding.rule.id, &finding.event_id);
@@ -113,17 +121,6 @@ impl Alert {
     /// None in practice: the document holds only what JSON can.
     pub fn to_json(&self) -> Result<Vec<u8>, EncodeError> {
         serde_json::to_vec(&self.document)
-            .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
-    }
-
-    /// A smaller form for brokers that refuse the whole alert as too large: of the event only its
-    /// identity is left, and long texts are cut. Says so in `kubetell.reduced`.
-    ///
-    /// # Errors
-    /// As [`to_json`](Self::to_json).
-    pub fn to_reduced_json(&self) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_value(self.document.clone().reduced())
-            .and_then(|document| serde_json::to_vec(&shrink::cut_and_shrunk(document)))
             .map_err(|source| EncodeError::Json { id: self.id.clone(), source })
     }
 

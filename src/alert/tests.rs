@@ -371,12 +371,13 @@ fn the_schemas_describe_nothing_that_is_never_sent() {
     let rest = from_finding(&finding, &origin());
     let mut values: Vec<Value> = alerts().iter().map(|(_, alert)| value(alert)).collect();
     values.push(value(&rest));
-    values.push(serde_json::from_slice(&rest.to_reduced_json().unwrap()).unwrap());
+    values.push(serde_json::from_slice(&reduced(&rest, 0)).unwrap());
     assert_eq!(unused(schema::ecs(), &values), Vec::<String>::new());
 
     let mut from_topic = fixtures::secret_read("ResponseComplete");
     full(&mut from_topic.event, "x");
     from_topic.history = true;
+    from_topic.reduced = true;
     let mut from_file = fixtures::secret_read("ResponseComplete");
     from_file.position = fixtures::gke_exec().position;
     let values = [from_topic, from_file].map(|observation| {
@@ -563,9 +564,9 @@ fn a_reduced_alert_is_small_and_says_so() {
     finding.exec.text = finding.exec.argv.join(" ");
     finding.event.request_uri = Some("y".repeat(6_000_000).into());
     let alert = from_finding(&finding, &origin());
-    let reduced = alert.to_reduced_json().unwrap();
+    let reduced = reduced(&alert, 512 * 1024);
     schema::assert_valid(&reduced);
-    assert!(reduced.len() < 100_000, "{} bytes", reduced.len());
+    assert!(reduced.len() < 512 * 1024, "{} bytes", reduced.len());
     let reduced: Value = serde_json::from_slice(&reduced).unwrap();
     assert_eq!(reduced["kubetell"]["reduced"], Value::Bool(true));
     assert_eq!(reduced["event"]["id"], Value::String(alert.id.clone()));
@@ -586,8 +587,42 @@ fn no_part_of_an_event_makes_a_reduced_alert_large() {
         from_finding(&finding, &origin()),
         from_observation(&observation, &fixtures::first_seen(false), &origin()),
     ] {
-        let reduced = alert.to_reduced_json().unwrap();
-        schema::assert_valid(&reduced);
-        assert!(reduced.len() <= crate::alert::shrink::REDUCED_MAX_BYTES);
+        for below in [512 * 1024, 64 * 1024, 16 * 1024] {
+            let reduced = reduced(&alert, below);
+            schema::assert_valid(&reduced);
+            assert!(reduced.len() <= below, "{} bytes for {below}", reduced.len());
+        }
     }
+}
+
+#[test]
+fn every_alert_can_be_cut_to_a_few_kilobytes_and_stays_one() {
+    let mut finding = fixtures::denied_exec();
+    full(&mut finding.event, &"x".repeat(3_000));
+    let mut alerts: Vec<_> = alerts().into_iter().map(|(_, alert)| alert).collect();
+    alerts.push(from_finding(&finding, &origin()));
+    for alert in alerts {
+        let small = reduced(&alert, 0);
+        schema::assert_valid(&small);
+        assert!(small.len() < 4_096, "{} bytes", small.len());
+        assert_eq!(small, wire::reduced(&small, 0).unwrap(), "a smaller form has none below it");
+        let (small, whole): (Value, Value) =
+            (serde_json::from_slice(&small).unwrap(), value(&alert));
+        for pointer in ["/event/id", "/rule/id", "/kubetell/position", "/@timestamp"] {
+            assert_eq!(small.pointer(pointer), whole.pointer(pointer));
+        }
+    }
+    assert_eq!(wire::reduced(b"{}", 0), None);
+}
+
+#[test]
+fn an_alert_of_a_shortened_observation_says_so() {
+    let mut observation = fixtures::secret_read("ResponseComplete");
+    observation.reduced = true;
+    let alert = from_observation(&observation, &fixtures::first_seen(false), &origin());
+    assert_eq!(value(&alert)["kubetell"]["reduced"], Value::Bool(true));
+}
+
+fn reduced(alert: &Alert, below: usize) -> Vec<u8> {
+    wire::reduced(&alert.to_json().unwrap(), below).unwrap()
 }

@@ -15,21 +15,27 @@ use crossbeam_channel::bounded;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use crate::alert::wire;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::ledger::Ledger;
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
+use crate::failure::{Class, Remedy};
 use crate::faults::Faults;
 use crate::ingest::envelope::Wrapper;
-use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
+use crate::ingest::kafka::{
+    GroupConsumer, GroupContext, HalfError, group_config, observations_config, run_member,
+};
 use crate::ingest::prefilter::Prefilter;
 use crate::ingest::start::{check_group, commit_start};
-use crate::output::producer::OutputProducer;
+use crate::output::forms::Shapes;
+use crate::output::producer::{OutputKind, OutputProducer, Settings};
 use crate::rules::compile::RuleSet;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
+use crate::terms::record;
 use crate::terms::restore::{Epochs, Restorer, reader_config};
 use crate::terms::store::Store;
 use crate::terms::store::open::{Expectation, OpenError};
@@ -70,6 +76,32 @@ pub enum RunError {
     Undrained,
 }
 
+impl RunError {
+    /// Whatever ends the service is fatal.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    /// What the operator has to do, in kind and in words.
+    pub fn remedy(&self) -> (Remedy, String) {
+        match self {
+            RunError::Topics(error) => (error.remedy(), error.hints().join("\n")),
+            RunError::State(error) => (Remedy::Configure, error.hint().to_owned()),
+            RunError::Client(_) => {
+                (Remedy::Configure, "see `kafka.properties` in the configuration".to_owned())
+            }
+            RunError::Half { error, .. } => error.remedy(),
+            RunError::Start { .. } => (
+                Remedy::Restart,
+                "the system refuses more threads, files or signal handlers: see its limits for \
+                 this process"
+                    .to_owned(),
+            ),
+            RunError::Undrained => HalfError::Undrained.remedy(),
+        }
+    }
+}
+
 /// How long the halves may take to drain after a stop.
 const STOP_MAX: Duration = Duration::from_secs(90);
 /// How often a line says what flowed.
@@ -77,7 +109,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Most partitions taken over at a time: more would wait for the same disk and network.
 const RESTORERS_MAX: usize = 4;
 /// Batches between the detect thread and the pool, a worker.
-const BATCHES_A_WORKER: usize = 4;
+const BATCHES_A_WORKER: usize = 2;
 
 /// A started service.
 pub struct Service {
@@ -208,7 +240,7 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
         PoolHandle { batches: batch_sender, settled },
         Arc::new(Prefilter::new(&rules)),
         config.source.cluster_from.clone(),
-        OutputProducer::new(&client, "detect producer")?,
+        OutputProducer::new(&client, producer("detect producer", config, stats))?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
         Ledger::new(common.faults, config.new_terms.cache_bytes),
@@ -252,7 +284,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
         topic: config.observations.topic.as_str().into(),
         alerts_topic: config.alerts.topic.as_str().into(),
         partitions,
-        producer: OutputProducer::new(&client, "first-seen producer")?,
+        producer: OutputProducer::new(&client, producer("first-seen producer", config, stats))?,
         instance: Arc::clone(instance),
         stats: Arc::clone(stats),
         epochs,
@@ -262,13 +294,32 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =
-        group_config(&client, &group, "error").create_with_context(context)?;
+        observations_config(&client, &group).create_with_context(context)?;
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     let (stop, ends) = (Arc::clone(stop), common.ends.clone());
     spawn("first-seen", 0, move || {
         let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
 }
+
+fn producer(name: &'static str, config: &Config, stats: &Arc<Stats>) -> Settings {
+    let dead_letters = config.dead_letters.topic.as_str().into();
+    Settings { name, dead_letters, shapes: SHAPES, stats: Arc::clone(stats) }
+}
+
+/// What the producers know of the values that they send.
+const SHAPES: Shapes = Shapes {
+    reduce: |kind, value, below| match kind {
+        OutputKind::Alert => wire::reduced(value, below),
+        OutputKind::Observation => record::reduced(value, below),
+        OutputKind::Marker | OutputKind::DeadLetter => None,
+    },
+    position: |kind, value| match kind {
+        OutputKind::Alert => wire::position(value),
+        OutputKind::Observation => record::position(value),
+        OutputKind::Marker | OutputKind::DeadLetter => None,
+    },
+};
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -314,7 +365,7 @@ impl Service {
                     }
                     break;
                 }
-                _ = report.tick() => log_stats(&self.stats),
+                _ = report.tick() => self.stats.log(),
             }
         }
         self.stop();
@@ -328,27 +379,12 @@ impl Service {
             }
         })
         .await;
-        log_stats(&self.stats);
+        self.stats.log();
         if drained.is_err() && result.is_ok() {
             result = Err(RunError::Undrained);
         }
         result
     }
-}
-
-fn log_stats(stats: &Stats) {
-    tracing::info!(
-        records = stats.records.get(),
-        events = stats.events.get(),
-        prefiltered = stats.prefiltered.get(),
-        alerts = ?stats.alerts.snapshot(),
-        revisions = stats.revisions.get(),
-        observations = stats.observations.get(),
-        observations_spared = stats.observations_spared.get(),
-        dead_letters = stats.dead_letters.get(),
-        unreadable = ?stats.unreadable.snapshot(),
-        "flow so far"
-    );
 }
 
 /// The line that says which rules learn and until when.

@@ -273,7 +273,7 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
             Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
                 outcomes = item + 1;
-                let failed = failed.get_or_insert_with(|| (error.class(), error.to_string(), 0));
+                let failed = failed.get_or_insert_with(|| (error.label(), error.to_string(), 0));
                 failed.2 += 1;
             }
         });

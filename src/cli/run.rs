@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::app::run::{self as service, RunError};
 use crate::clock;
 use crate::config::Loaded;
-use crate::ingest::kafka::HalfError;
+use crate::failure::Remedy;
 use crate::rules::compile::RuleSet;
 use crate::topics::{Report, TopicsError};
 
@@ -143,26 +143,21 @@ fn partitions(topics: &Report) -> (Vec<(String, usize)>, u32) {
     (of_role("source").collect(), u32::try_from(observations).unwrap_or(1))
 }
 
-/// Says why the service did not start or ended by itself.
+/// Says why the service did not start or ended by itself, and what to do.
 fn failed(error: &RunError) -> Exit {
-    match error {
-        RunError::Topics(error) => topics_failed(error),
-        RunError::State(error) => {
-            report::error(error, Some(error.hint()));
-            Exit::Configuration
-        }
-        RunError::Half { error: HalfError::Configuration { message, hint }, .. } => {
-            report::error(message, Some(hint));
-            Exit::Configuration
-        }
-        RunError::Client(_) => {
-            report::error(error, Some("see `kafka.properties` in the configuration"));
-            Exit::Configuration
-        }
-        RunError::Half { .. } | RunError::Start { .. } | RunError::Undrained => {
-            report::error(error, None);
-            Exit::Internal
-        }
+    if let RunError::Topics(error) = error {
+        return topics_failed(error);
+    }
+    let (remedy, hint) = error.remedy();
+    report::error(error, Some(&hint));
+    exit_of(remedy)
+}
+
+fn exit_of(remedy: Remedy) -> Exit {
+    match remedy {
+        Remedy::Restart => Exit::Internal,
+        Remedy::Configure => Exit::Configuration,
+        Remedy::Brokers => Exit::Unreachable,
     }
 }
 
@@ -173,15 +168,69 @@ pub(super) fn topics_failed(error: &TopicsError) -> Exit {
             for problem in problems {
                 report::error(&problem.message, Some(&problem.hint));
             }
-            Exit::Configuration
         }
-        TopicsError::Unreachable { .. } => {
+        TopicsError::Unreachable { .. } | TopicsError::Client(_) => {
             report::error(error, error.hints().first().map(String::as_str));
-            Exit::Unreachable
         }
-        TopicsError::Client(_) => {
-            report::error(error, error.hints().first().map(String::as_str));
-            Exit::Configuration
-        }
+    }
+    exit_of(error.remedy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Class, Doing};
+    use crate::ingest::kafka::HalfError;
+    use crate::terms::store::open::OpenError;
+    use crate::topics::Problem;
+    use rdkafka::error::KafkaError;
+    use rdkafka::types::RDKafkaErrorCode;
+
+    #[test]
+    fn every_fatal_error_says_what_to_do_and_has_its_exit_code() {
+        let check = |error: RunError, exit: Exit| {
+            let (remedy, hint) = error.remedy();
+            assert_eq!(error.class(), Class::Fatal);
+            assert_eq!(exit_of(remedy), exit, "{error}");
+            assert!(!error.to_string().is_empty() && !error.to_string().ends_with('.'), "{error}");
+            assert!(hint.len() > 20 && !hint.ends_with('.'), "{error}: {hint}");
+        };
+        let half = |error: HalfError| RunError::Half { half: "detect", error };
+        let kafka = || KafkaError::ClientCreation("no such property".to_owned());
+        let directory = || std::path::PathBuf::from("/state");
+        let refused = |code| {
+            half(HalfError::Refused {
+                doing: Doing::Producing,
+                what: "to `alerts`".to_owned(),
+                code,
+            })
+        };
+        let problem = Problem {
+            message: "the topic `a` does not exist".to_owned(),
+            hint: "run `kubetell topics create`".to_owned(),
+        };
+        check(RunError::Topics(TopicsError::Problems(vec![problem])), Exit::Configuration);
+        let unreachable = TopicsError::Unreachable { servers: "a:1".into(), reason: "r".into() };
+        check(RunError::Topics(unreachable), Exit::Unreachable);
+        check(RunError::Topics(TopicsError::Client(kafka())), Exit::Configuration);
+        check(RunError::State(OpenError::Locked(directory())), Exit::Configuration);
+        let unusable = OpenError::Unusable { directory: directory(), reason: "full".to_owned() };
+        check(RunError::State(unusable), Exit::Configuration);
+        check(RunError::Client(kafka()), Exit::Configuration);
+        check(
+            RunError::Start { what: "detect", error: std::io::Error::other("no threads") },
+            Exit::Internal,
+        );
+        check(RunError::Undrained, Exit::Internal);
+        check(half(HalfError::Undrained), Exit::Internal);
+        check(half(HalfError::Producer("fenced".to_owned())), Exit::Internal);
+        check(half(HalfError::Consumer(kafka())), Exit::Internal);
+        check(half(HalfError::Internal("its thread panicked".to_owned())), Exit::Internal);
+        let (message, hint) =
+            ("no right to `a`".to_owned(), "grant `Write` on the topic".to_owned());
+        check(half(HalfError::Configuration { message, hint }), Exit::Configuration);
+        check(refused(RDKafkaErrorCode::TopicAuthorizationFailed), Exit::Configuration);
+        check(refused(RDKafkaErrorCode::UnsupportedVersion), Exit::Configuration);
+        check(refused(RDKafkaErrorCode::Inconsistent), Exit::Internal);
     }
 }

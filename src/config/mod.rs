@@ -29,6 +29,8 @@ pub use show::{show_json, show_toml};
 pub use sources::{Setting, SettingError};
 pub use template::template;
 
+use crate::faults;
+
 /// What the name of every variable begins with that sets a key.
 pub const ENVIRONMENT_PREFIX: &str = "KUBETELL_";
 /// Names the configuration file when `--config` does not.
@@ -36,7 +38,12 @@ pub const ENVIRONMENT_CONFIG: &str = "KUBETELL_CONFIG";
 /// What is logged: a filter of `tracing`, e.g. `debug` or `kubetell::ingest=trace`.
 pub const ENVIRONMENT_LOG: &str = "KUBETELL_LOG";
 /// Variables with our prefix that are no keys.
-const ENVIRONMENT_RESERVED: &[&str] = &[ENVIRONMENT_CONFIG, ENVIRONMENT_LOG];
+const ENVIRONMENT_RESERVED: &[&str] = if cfg!(debug_assertions) {
+    &[ENVIRONMENT_CONFIG, ENVIRONMENT_LOG, faults::VARIABLE]
+} else {
+    // A release has no faults and refuses to be asked for one.
+    &[ENVIRONMENT_CONFIG, ENVIRONMENT_LOG]
+};
 
 /// All that a configuration is made of.
 #[derive(Debug, Clone, Default)]

@@ -161,6 +161,8 @@ fn variables_that_are_no_keys_are_left_alone() {
             ("KUBETELL_CONFIG", "/etc/kubetell.toml"),
             ("KUBETELL_SERVICE_HOST", "10.0.0.1"),
             ("KUBETELL_PORT_9464_TCP", "tcp://10.0.0.1:9464"),
+            #[cfg(debug_assertions)]
+            (crate::faults::VARIABLE, "outbox-left-out"),
             ("PATH", "/bin"),
         ],
         &[],

@@ -276,7 +276,7 @@ impl Cluster {
         let mut request = request(random, &node.kubelet, "patch", object, "?timeout=10s");
         let images = (0..random.within(8..40))
             .map(|_| {
-                let digest: String = (0..4).map(|_| format!("{:016x}", random.next())).collect();
+                let digest: String = (0..4).map(|_| format!("{:016x}", random.draw())).collect();
                 format!(
                     r#"{{"names":["registry.example.com/shop/app@sha256:{digest}"],"sizeBytes":{}}}"#,
                     random.within(5_000_000..400_000_000)
@@ -362,7 +362,7 @@ impl Cluster {
         let node = random.pick(&self.nodes);
         let (namespace, pod, _) = *random.pick(&PODS);
         let mut object = core_object("events", namespace);
-        object.name = format!("{pod}.{:016x}", random.next());
+        object.name = format!("{pod}.{:016x}", random.draw());
         let mut request = request(random, &node.kubelet, "create", object, "");
         request.uri = format!("/api/v1/namespaces/{namespace}/events");
         request.code = 201;

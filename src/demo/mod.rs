@@ -12,7 +12,7 @@
 mod cluster;
 mod event;
 mod pack;
-mod random;
+pub mod random;
 mod request;
 pub mod scenario;
 mod story;

@@ -46,6 +46,8 @@ pub struct Counted {
     pub repeats: u64,
     /// Observations of a term that was observed a moment ago.
     pub spared: u64,
+    /// The record was read under a past assignment: whoever has the partition now reads it too.
+    pub past: u64,
 }
 
 #[derive(Debug)]
@@ -171,6 +173,7 @@ impl Ledger {
         let ticket = settled.ticket;
         let mut counted = Counted::default();
         if self.of(ticket).is_none() {
+            counted.past += 1;
             return Ok(counted);
         }
         let mut serial = 0;
@@ -218,6 +221,15 @@ impl Ledger {
         }
         self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
         Ok(Some(mark))
+    }
+
+    /// An output went to the dead letters in its place: it is done, and nobody was told.
+    pub fn diverted(&mut self, output: &Output) -> Result<(), WatermarkError> {
+        let ticket = output.ticket;
+        match self.open.remove(&(ticket, output.serial)) {
+            Some(_) => self.step(ticket, |mark| mark.acknowledge(ticket.offset)),
+            None => Ok(()),
+        }
     }
 
     /// The offset up to which a slot may be committed; `None` when it is not assigned.

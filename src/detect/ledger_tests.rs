@@ -111,7 +111,8 @@ fn what_comes_back_from_a_past_assignment_counts_for_nothing() {
     let products = vec![alert(in_pool, "b", true)];
     let mut send = Vec::new();
     let counted = ledger.settle(Settled { ticket: in_pool, size: 1, products }, 0, &mut send);
-    assert_eq!((counted, send.len()), (Ok(Counted::default()), 0));
+    let past = Counted { past: 1, ..Counted::default() };
+    assert_eq!((counted, send.len()), (Ok(past), 0));
     assert_eq!(raise(&mut ledger, 0, 6, &[("b", true)]).len(), 1, "nor does it count as told");
 
     ledger.acknowledge(&new[0], 0).unwrap();
@@ -156,6 +157,17 @@ fn observe(ledger: &mut Ledger, offset: i64, event_id: &str, boot_ms: i64) -> Ve
     let mut send = Vec::new();
     ledger.settle(Settled { ticket, size: 1, products }, boot_ms, &mut send).unwrap();
     send
+}
+
+/// The fold never saw it: a cache that took it for observed would hide the term from it.
+#[test]
+fn an_observation_that_went_to_the_dead_letters_spares_no_other() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    ledger.assigned(0, 0);
+    let sent = observe(&mut ledger, 0, "a", 0);
+    ledger.diverted(&sent[0]).unwrap();
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(1), 0), "it is done");
+    assert_eq!(observe(&mut ledger, 1, "b", 10).len(), 1);
 }
 
 #[test]

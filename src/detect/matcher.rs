@@ -178,6 +178,7 @@ impl Seen {
                 event_time_ms: self.event_time_ms,
                 position: self.position.clone(),
                 history: false,
+                reduced: false,
             })),
         }
     }

@@ -17,7 +17,6 @@ use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
-use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -213,9 +212,9 @@ impl Worker {
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
-                self.stats.unreadable.add(error.class(), 1);
+                self.stats.unreadable.add(error.label(), 1);
                 let reason = unreadable.get_or_insert_with(|| Reason {
-                    class: error.class(),
+                    class: error.label(),
                     text: error.to_string(),
                     item,
                     unreadable_items: 0,
@@ -280,11 +279,6 @@ impl Worker {
     ) -> Result<Product, serde_json::Error> {
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
         let payload = record::value(observation)?;
-        let reduced = if payload.len() > REDUCED_ABOVE_BYTES {
-            Some(record::reduced_value(observation)?)
-        } else {
-            None
-        };
         Ok(Product {
             mark: Mark::Observation(ObservationMark {
                 event_id: observation.event_id.clone(),
@@ -298,7 +292,7 @@ impl Worker {
                 key: Some(record::key(observation)),
                 payload: Some(payload),
                 headers: Vec::new(),
-                reduced,
+                reduced: None,
                 ticket: candidate.ticket,
                 serial: 0,
             },

@@ -24,16 +24,16 @@ use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::WatermarkError;
-use crate::output::producer::{Output, OutputKind, OutputProducer};
+use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer};
 use crate::stats::Stats;
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// Pause before reading is placed again after a look-up that failed.
 const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// One wait for the pool; then it is asked again whether it takes something.
+const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 
 struct Slot {
@@ -69,7 +69,7 @@ pub struct DetectHandler {
     place_again_at: Option<Instant>,
     /// Empty between two uses.
     to_send: Vec<Output>,
-    acknowledged: Vec<Arc<Output>>,
+    acknowledged: Vec<Acknowledged>,
     fatal: Option<HalfError>,
     dead_letter_said: Option<Instant>,
 }
@@ -169,6 +169,9 @@ impl DetectHandler {
                 Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
+                    if counted.past > 0 {
+                        self.stats.let_go.add("past-assignment", counted.past);
+                    }
                     self.stats.observations_spared.add(counted.spared);
                 }
                 error => self.check_mark(error.map(|_| ())),
@@ -221,11 +224,16 @@ impl DetectHandler {
         self.acknowledged = acknowledged;
     }
 
-    fn acknowledge(&mut self, acknowledged: &mut Vec<Arc<Output>>) {
+    fn acknowledge(&mut self, acknowledged: &mut Vec<Acknowledged>) {
         let boot_ms = clock::since_boot_ms();
         for output in acknowledged.drain(..) {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(output.size());
-            match self.ledger.acknowledge(&output, boot_ms) {
+            let mark = if output.diverted {
+                self.ledger.diverted(&output).map(|()| None)
+            } else {
+                self.ledger.acknowledge(&output, boot_ms)
+            };
+            match mark {
                 Ok(None) => {}
                 Ok(Some(Mark::Alert(mark))) => self.count_alert(&mark),
                 Ok(Some(Mark::Observation(_))) => self.stats.observations.add(1),
@@ -251,6 +259,8 @@ impl DetectHandler {
         (0..).zip(&self.slots).filter(|(number, _)| self.ledger.owns(*number))
     }
 
+    /// Pauses or resumes everything that is assigned. librdkafka keeps a partition paused that was
+    /// paused when it was last assigned here, so what is assigned anew is told either way.
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let mut partitions = TopicPartitionList::new();
         for (_, slot) in self.owned() {
@@ -259,7 +269,9 @@ impl DetectHandler {
         let result = if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
         match result {
             Ok(()) => {
-                tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                if pause != self.paused {
+                    tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                }
                 self.paused = pause;
             }
             Err(error) => {
@@ -310,9 +322,7 @@ impl DetectHandler {
                 self.check_mark(passed);
             }
         }
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         Ok(())
     }
 
@@ -354,9 +364,7 @@ impl GroupHandler for DetectHandler {
             let number = self.slot(element.topic(), element.partition());
             self.begin(number, start);
         }
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         tracing::info!(partitions = explicit.count(), "source partitions assigned");
     }
 
@@ -374,8 +382,8 @@ impl GroupHandler for DetectHandler {
     }
 
     /// Waits until nothing of the given partitions is under way, or the deadline; whether it is so.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
-        let deadline = clock::monotonic() + DRAIN_MAX;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool {
+        let deadline = clock::monotonic() + within;
         loop {
             self.collect();
             self.dispatch();
@@ -420,8 +428,16 @@ impl GroupHandler for DetectHandler {
     /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
     fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
         let number = self.slot(message.topic(), message.partition());
-        let Admission::New(ticket) = self.ledger.look(number, message.offset()) else {
-            return Intake::More;
+        let ticket = match self.ledger.look(number, message.offset()) {
+            Admission::New(ticket) => ticket,
+            Admission::AlreadySeen => {
+                self.stats.let_go.add("read-before", 1);
+                return Intake::More;
+            }
+            Admission::NotOwned => {
+                self.stats.let_go.add("not-assigned", 1);
+                return Intake::More;
+            }
         };
         let Some(slot) = self.slots.get(number as usize) else { return Intake::More };
         let payload = message.payload();
@@ -469,10 +485,18 @@ impl GroupHandler for DetectHandler {
         self.in_flight_bytes += size;
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
-        if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
+        // What is read ahead of the pool is bounded by waiting for it: what comes out of it may be
+        // many times as large as what went in.
+        while self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
             || self.batch.bytes.len() >= BATCH_MAX_BYTES
         {
             self.dispatch();
+            if self.batch.candidates.is_empty() || self.fatal.is_some() {
+                break;
+            }
+            if let Ok(settled) = self.pool.settled.recv_timeout(POOL_WAIT) {
+                self.settle(settled);
+            }
         }
         if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }
@@ -507,5 +531,9 @@ impl GroupHandler for DetectHandler {
 
     fn take_fatal(&mut self) -> Option<HalfError> {
         self.fatal.take()
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 }

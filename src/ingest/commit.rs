@@ -12,6 +12,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
+use crate::failure::{self, Class, Doing};
+use crate::ingest::kafka::HalfError;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 /// How often the success of commits is looked up.
@@ -64,14 +66,50 @@ pub struct Committable<'p> {
     pub commits: &'p mut Commits,
 }
 
-/// Commits what is wanted, of the partitions in `only` or of all. `false` when the brokers could
-/// not be asked; a group that moved on has another member read from the last commit.
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// Asked for or, where the mode is to wait for the answer, done.
+    Done,
+    /// The group moved on meanwhile: another member reads on from the last commit, and nothing is
+    /// wrong with the brokers.
+    MovedOn,
+    /// The brokers could not be asked.
+    Failed,
+    /// The brokers refuse, and will go on to.
+    Refused(RDKafkaErrorCode),
+}
+
+impl Commit {
+    fn of(error: &KafkaError) -> Commit {
+        let Some(code) = error.rdkafka_error_code() else { return Commit::Failed };
+        if failure::is_group_moved_on(code) {
+            return Commit::MovedOn;
+        }
+        match failure::class_of(code, Doing::Committing) {
+            Class::Fatal => Commit::Refused(code),
+            Class::Retriable | Class::Poison => Commit::Failed,
+        }
+    }
+
+    fn refusal(self) -> Result<(), HalfError> {
+        match self {
+            Commit::Refused(code) => {
+                let what = "the group's offsets".to_owned();
+                Err(HalfError::Refused { doing: Doing::Committing, what, code })
+            }
+            Commit::Done | Commit::MovedOn | Commit::Failed => Ok(()),
+        }
+    }
+}
+
+/// Commits what is wanted, of the partitions in `only` or of all.
 pub fn commit<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &mut [Committable<'_>],
     only: Option<&TopicPartitionList>,
     mode: CommitMode,
-) -> bool {
+) -> Commit {
     let mut offsets = TopicPartitionList::new();
     for one in partitions.iter_mut() {
         if only.is_some_and(|only| only.find_partition(one.topic, one.partition).is_none())
@@ -88,38 +126,48 @@ pub fn commit<C: ConsumerContext>(
         }
     }
     if offsets.count() == 0 {
-        return true;
+        return Commit::Done;
     }
     match consumer.commit(&offsets, mode) {
         Ok(()) => {
             if matches!(mode, CommitMode::Sync) {
                 succeeded(partitions, &offsets);
             }
-            true
+            Commit::Done
         }
         Err(error) => {
             // What was read will be read again by whoever comes next: repeats, no loss.
             tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
             ask_again(partitions);
-            group_moved_on(&error)
+            Commit::of(&error)
         }
     }
 }
 
 /// Looks up which commits have succeeded, while any is open.
-fn confirm<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitions: &mut [Committable<'_>]) {
+fn confirm<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &mut [Committable<'_>],
+) -> Commit {
     let mut open = TopicPartitionList::new();
     for one in partitions.iter().filter(|one| one.commits.asked > one.commits.confirmed) {
         open.add_partition(one.topic, one.partition);
     }
     if open.count() == 0 {
-        return;
+        return Commit::Done;
     }
-    match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
-        Ok(offsets) => succeeded(partitions, &offsets),
-        Err(error) => tracing::debug!(%error, "the group's offsets could not be looked up"),
-    }
+    let looked_up = match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
+        Ok(offsets) => {
+            succeeded(partitions, &offsets);
+            Commit::Done
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the group's offsets could not be looked up");
+            Commit::of(&error)
+        }
+    };
     ask_again(partitions);
+    looked_up
 }
 
 fn succeeded(partitions: &mut [Committable<'_>], offsets: &TopicPartitionList) {
@@ -140,19 +188,6 @@ fn ask_again(partitions: &mut [Committable<'_>]) {
     }
 }
 
-/// Whether a commit failed because the group moved on meanwhile: another member reads on from the
-/// last commit, and nothing is wrong with the brokers.
-fn group_moved_on(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::RebalanceInProgress
-                | RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
-        )
-    )
-}
-
 /// When to commit and when to look commits up.
 pub struct CommitClock {
     last_commit: Instant,
@@ -171,18 +206,23 @@ impl CommitClock {
     }
 
     /// Commits, and looks commits up, each when its time has come.
+    ///
+    /// # Errors
+    /// What the brokers refuse for good; whatever else fails is asked for again.
     pub fn tick<C: ConsumerContext>(
         &mut self,
         consumer: &BaseConsumer<C>,
         partitions: &mut [Committable<'_>],
-    ) {
+    ) -> Result<(), HalfError> {
         if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
             self.last_commit = clock::monotonic();
-            commit(consumer, partitions, None, CommitMode::Async);
+            commit(consumer, partitions, None, CommitMode::Async).refusal()?;
         }
         if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
-            confirm(consumer, partitions);
+            let looked_up = confirm(consumer, partitions);
             self.last_confirm = clock::monotonic();
+            looked_up.refusal()?;
         }
+        Ok(())
     }
 }

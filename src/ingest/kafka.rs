@@ -1,11 +1,10 @@
-//! A member of a consumer group: the client's configuration, the rebalance protocol, and what
-//! librdkafka says about the connection.
+//! A member of a consumer group: the client's configuration and the rebalance protocol.
 //!
 //! Owns the mapping from librdkafka's callbacks to [`GroupHandler`]. Each half of the stream is a
 //! handler; what it does with its partitions is its own affair. Assignment is cooperative
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,137 +18,78 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
-use crate::ingest::commit::{CommitClock, Committable, commit};
+use crate::failure::{self, Class, Doing, Remedy};
+use crate::ingest::commit::{Commit, CommitClock, Committable, commit};
+pub use crate::ingest::connection::{ConnectionLog, Overheard};
+use crate::stats::Stats;
 
-/// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
-/// once and again every minute, and so is its return.
-pub struct ConnectionLog {
-    name: &'static str,
-    lost: AtomicBool,
-    said_at_ms: AtomicU64,
-}
-
-const REPEAT_AFTER_MS: u64 = 60_000;
-
-impl ConnectionLog {
-    pub fn new(name: &'static str) -> Self {
-        ConnectionLog { name, lost: AtomicBool::new(false), said_at_ms: AtomicU64::new(0) }
-    }
-
-    fn due(&self) -> bool {
-        let now = u64::try_from(clock::since_boot_ms()).unwrap_or(0).max(1);
-        let said = self.said_at_ms.load(Ordering::Relaxed);
-        let due = said == 0 || now.saturating_sub(said) >= REPEAT_AFTER_MS;
-        if due {
-            self.said_at_ms.store(now, Ordering::Relaxed);
-        }
-        due
-    }
-
-    /// Something came back from a broker.
-    pub fn reached(&self) {
-        if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
-            self.said_at_ms.store(0, Ordering::Relaxed);
-            tracing::info!(client = self.name, "the brokers can be reached again");
-        }
-    }
-}
-
-impl ClientContext for ConnectionLog {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let client = self.name;
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(target: "librdkafka", client, facility, "{message}");
-            }
-            // Connection failures come through `error` as well, once and in words.
-            _ => tracing::debug!(target: "librdkafka", client, facility, "{message}"),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let client = self.name;
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut,
-            ) => {
-                let all = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
-                if all && (!self.lost.swap(true, Ordering::Relaxed) || self.due()) {
-                    self.due();
-                    tracing::warn!(
-                        client,
-                        "no broker can be reached: {reason}; trying again until one can"
-                    );
-                } else {
-                    tracing::debug!(client, %error, "{reason}");
-                }
-            }
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                if self.due() {
-                    tracing::error!(client, "the brokers refuse the credentials: {reason}");
-                }
-            }
-            _ if self.due() => tracing::warn!(client, %error, "{reason}"),
-            _ => tracing::debug!(client, %error, "{reason}"),
-        }
-    }
-}
-
-impl ConsumerContext for ConnectionLog {}
-
-/// What a client's background threads ran into, kept for whoever asks why a request failed: the
-/// request itself often only says that it timed out.
-#[derive(Clone, Default)]
-pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
-
-/// Errors kept of one client; the first ones tell the cause.
-const OVERHEARD_MAX: usize = 32;
-
-impl Overheard {
-    pub fn note(&self, error: &KafkaError, reason: &str) {
-        let Some(code) = error.rdkafka_error_code() else { return };
-        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.len() < OVERHEARD_MAX {
-            errors.push((code, reason.to_owned()));
-        }
-    }
-
-    /// The text of the first error with one of these codes.
-    pub fn find(&self, codes: &[RDKafkaErrorCode]) -> Option<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.iter().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
-    }
-}
-
-impl ClientContext for Overheard {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", facility, "{message}");
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.note(&error, reason);
-    }
-}
-
-impl ConsumerContext for Overheard {}
-
-/// Why a half ended before it was asked to.
+/// Why a half ended before it was asked to. Always fatal: what passes by itself is tried again
+/// where it occurs.
 #[derive(Debug, thiserror::Error)]
 pub enum HalfError {
     #[error("the producer failed for good: {0}")]
     Producer(String),
     #[error("the consumer failed for good: {0}")]
     Consumer(KafkaError),
+    /// The brokers refuse something, and will go on to.
+    #[error("the brokers refuse {} {what}: {code}", doing.as_str())]
+    Refused { doing: Doing, what: String, code: RDKafkaErrorCode },
     /// Asked to end while the brokers were away.
     #[error("not everything was acknowledged and committed; what was not will be read again")]
     Undrained,
     /// Missing rights, or a state that does not fit the topics: for the operator to mend.
     #[error("{message}")]
     Configuration { message: String, hint: String },
+    /// The view can't be kept: the disk is full or broken, or the database failed.
+    #[error("{message}")]
+    State { message: String, hint: &'static str },
     #[error("{0}")]
     Internal(String),
+}
+
+impl HalfError {
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
+    /// What the operator has to do, in kind and in words.
+    pub fn remedy(&self) -> (Remedy, String) {
+        match self {
+            HalfError::Refused { doing, code, .. } => {
+                let (remedy, hint) = failure::remedy_of(*code, *doing);
+                (remedy, hint.to_owned())
+            }
+            HalfError::Configuration { hint, .. } => (Remedy::Configure, hint.clone()),
+            HalfError::State { hint, .. } => (Remedy::Restart, (*hint).to_owned()),
+            HalfError::Undrained => (
+                Remedy::Restart,
+                "start it again when the brokers are back; nothing is lost, repeats keep their ids"
+                    .to_owned(),
+            ),
+            HalfError::Producer(_) | HalfError::Consumer(_) | HalfError::Internal(_) => {
+                (Remedy::Restart, failure::RESTART.to_owned())
+            }
+        }
+    }
+
+    /// What a client says when it can't be used any more: its own fatal error names the cause.
+    fn of_fatal_client(consumer: &BaseConsumer<impl ConsumerContext>, error: &KafkaError) -> Self {
+        match consumer.client().fatal_error() {
+            Some((code, _))
+                if failure::remedy_of(code, Doing::Consuming).0 == Remedy::Configure =>
+            {
+                HalfError::Refused {
+                    doing: Doing::Consuming,
+                    what: "as a member of the group".to_owned(),
+                    code,
+                }
+            }
+            Some((_, reason)) => {
+                HalfError::Internal(format!("the consumer failed for good: {reason}"))
+            }
+            None => HalfError::Consumer(error.clone()),
+        }
+    }
 }
 
 /// Whether a handler takes more records before its next turn.
@@ -170,6 +110,7 @@ pub trait GroupHandler: Send + Sized + 'static {
     fn busy(&self) -> bool;
     /// Why the half can't go on, once.
     fn take_fatal(&mut self) -> Option<HalfError>;
+    fn stats(&self) -> &Stats;
     /// Records were deleted before they were read, of a partition that is not named. Only a
     /// handler whose client has `auto.offset.reset=error` hears of it.
     fn overtaken(&mut self) {}
@@ -179,9 +120,9 @@ pub trait GroupHandler: Send + Sized + 'static {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList);
     /// The partitions that are owned, with what may be committed of each.
     fn committable(&mut self) -> Vec<Committable<'_>>;
-    /// Finishes what is under way of these partitions, within a bound; whether all of it is
+    /// Finishes what is under way of these partitions, `within` that time; whether all of it is
     /// acknowledged.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool;
     /// Drops what is left of these partitions and returns those of them that it had taken: they
     /// are given back right after. `lost`: another member may own them already.
     fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList;
@@ -191,10 +132,23 @@ pub trait GroupHandler: Send + Sized + 'static {
     }
 }
 
+/// Where a member is in its life, and so what a rebalance means to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Nothing new is taken any more.
+    Finishing,
+    /// What can be committed is committed at the most.
+    Finished,
+    /// The time is over, or the brokers are away: what is left is read again.
+    GivenUp,
+}
+
 pub type GroupConsumer<H> = BaseConsumer<GroupContext<H>>;
 
 pub struct GroupContext<H> {
     handler: Mutex<H>,
+    phase: Mutex<Phase>,
     undrained: Arc<AtomicBool>,
     pub connection: ConnectionLog,
 }
@@ -203,6 +157,7 @@ impl<H> GroupContext<H> {
     pub fn new(handler: H, name: &'static str) -> Self {
         GroupContext {
             handler: Mutex::new(handler),
+            phase: Mutex::new(Phase::Running),
             undrained: Arc::default(),
             connection: ConnectionLog::new(name),
         }
@@ -215,6 +170,10 @@ impl<H> GroupContext<H> {
 }
 
 impl<H: GroupHandler> GroupContext<H> {
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drains and commits synchronously what is not lost; the partitions to give back.
     fn revoke(
         &self,
@@ -222,16 +181,58 @@ impl<H: GroupHandler> GroupContext<H> {
         partitions: &TopicPartitionList,
         lost: bool,
     ) -> TopicPartitionList {
+        let phase = *self.phase();
         let mut handler = self.handler();
-        if !lost && !handler.has_ended() {
-            let drained = handler.drain(partitions);
-            let mode = CommitMode::Sync;
-            let committed = commit(consumer, &mut handler.committable(), Some(partitions), mode);
-            if !drained || !committed {
+        if !lost && !handler.has_ended() && phase != Phase::GivenUp {
+            let drained = match phase {
+                Phase::Running => handler.drain(partitions, REVOKE_DRAIN_MAX),
+                Phase::Finishing => handler.drain(partitions, STOP_DRAIN_MAX),
+                // Another step would begin something new.
+                Phase::Finished | Phase::GivenUp => true,
+            };
+            let committed = commit_patiently(consumer, &mut *handler, partitions);
+            if !drained || committed != Commit::Done {
                 self.undrained.store(true, Ordering::Relaxed);
             }
+        } else if lost && phase == Phase::Finishing {
+            self.undrained.store(true, Ordering::Relaxed);
         }
-        handler.release(partitions, lost)
+        let taken = handler.release(partitions, lost);
+        // What was assigned to a member that is finishing was never taken.
+        let Ok(assigned) = consumer.assignment() else { return taken };
+        let mut given_back = TopicPartitionList::new();
+        for one in taken.elements() {
+            if assigned.find_partition(one.topic(), one.partition()).is_some() {
+                given_back.add_partition(one.topic(), one.partition());
+            }
+        }
+        given_back
+    }
+}
+
+/// How long a revoke waits for what is under way; well under `max.poll.interval.ms`.
+const REVOKE_DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long a stop does, rebalances that it has to sit out included.
+const STOP_DRAIN_MAX: Duration = Duration::from_secs(8);
+/// How long a revoke goes on to ask for a commit that brokers could not answer.
+const COMMIT_MAX: Duration = Duration::from_secs(2);
+
+/// Commits what is done of these partitions. Another attempt, for a short while, is cheaper than
+/// what the next owner would read again.
+fn commit_patiently<H: GroupHandler>(
+    consumer: &GroupConsumer<H>,
+    handler: &mut H,
+    partitions: &TopicPartitionList,
+) -> Commit {
+    let deadline = clock::monotonic() + COMMIT_MAX;
+    loop {
+        let mode = CommitMode::Sync;
+        match commit(consumer, &mut handler.committable(), Some(partitions), mode) {
+            Commit::Failed if clock::monotonic() < deadline => {
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+            end => return end,
+        }
     }
 }
 
@@ -252,6 +253,13 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
         partitions: &mut TopicPartitionList,
     ) {
         match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+                if *self.phase() == Phase::Finishing =>
+            {
+                if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+                    tracing::warn!(%error, "the group's assignment could not be answered");
+                }
+            }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.handler().assigned(consumer, partitions);
             }
@@ -274,6 +282,8 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
 
 /// Records polled between two turns.
 const POLLS_A_TURN: usize = 2_000;
+/// Between two attempts to commit at the end.
+const FINISH_POLL: Duration = Duration::from_millis(200);
 /// Waits of `poll`: short while something is under way, long when nothing is.
 const POLL_BUSY: Duration = Duration::from_millis(1);
 const POLL_IDLE: Duration = Duration::from_millis(20);
@@ -292,10 +302,12 @@ pub fn run_member<H: GroupHandler>(
         let busy = {
             let mut handler = consumer.context().handler();
             handler.turn(&consumer);
-            if commits.is_due() {
-                commits.tick(&consumer, &mut handler.committable());
-            }
-            if let Some(error) = handler.take_fatal() {
+            let committed = if commits.is_due() {
+                commits.tick(&consumer, &mut handler.committable())
+            } else {
+                Ok(())
+            };
+            if let Some(error) = handler.take_fatal().or(committed.err()) {
                 result = Err(error);
                 break;
             }
@@ -306,15 +318,55 @@ pub fn run_member<H: GroupHandler>(
             break;
         }
     }
-    // Dropping the consumer leaves the group: that revokes what is assigned, which drains and
-    // commits through the handler.
     let undrained = Arc::clone(&consumer.context().undrained);
     undrained.store(false, Ordering::Relaxed);
+    let finished = result.is_err() || finish(&consumer);
+    if let Some(error) = consumer.context().handler().take_fatal() {
+        result = result.and(Err(error));
+    }
+    // Dropping the consumer leaves the group, which revokes what is assigned.
+    *consumer.context().phase() = if finished { Phase::Finished } else { Phase::GivenUp };
     drop(consumer);
-    if result.is_ok() && undrained.load(Ordering::Relaxed) {
+    if result.is_ok() && (!finished || undrained.load(Ordering::Relaxed)) {
         return Err(HalfError::Undrained);
     }
     result
+}
+
+/// Finishes what is under way and commits it, as a member that still belongs to the group: one that
+/// closes in the middle of a rebalance has lost its generation before it is asked to give its
+/// partitions back, and could commit no more. Takes nothing new. Whether nothing is left.
+fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
+    *consumer.context().phase() = Phase::Finishing;
+    let deadline = clock::monotonic() + STOP_DRAIN_MAX;
+    loop {
+        let left = deadline.saturating_duration_since(clock::monotonic());
+        {
+            let mut handler = consumer.context().handler();
+            let drained = match consumer.assignment() {
+                Ok(owned) => handler.drain(&owned, left),
+                Err(_) => false,
+            };
+            // A commit waits for its coordinator as long as a session lasts.
+            if !drained && consumer.context().connection.is_lost() {
+                return false;
+            }
+            match commit(consumer, &mut handler.committable(), None, CommitMode::Sync) {
+                Commit::Done => return drained,
+                Commit::Refused(_) => return false,
+                Commit::MovedOn | Commit::Failed => {}
+            }
+        }
+        if left.is_zero() {
+            return false;
+        }
+        // The group is in the middle of something: let it come to its end. What is read meanwhile
+        // is let go, and read again by whoever comes next, since it is not committed.
+        let pause = clock::monotonic() + FINISH_POLL;
+        while clock::monotonic() < pause {
+            let _ = consumer.poll(FINISH_POLL);
+        }
+    }
 }
 
 /// Polls until the source has nothing at hand, the handler has enough, or the turn is over.
@@ -341,38 +393,46 @@ fn poll_failed<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
     error: &KafkaError,
 ) -> Result<(), HalfError> {
-    match error {
-        KafkaError::MessageConsumptionFatal(_) => Err(HalfError::Consumer(error.clone())),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed,
-        ) => Err(HalfError::Configuration {
-            message: format!("no right to read: {error}"),
-            hint: "grant the principal of `kafka.properties` the operation `Read` on the source \
-                   and observations topics and on both consumer groups"
-                .to_owned(),
-        }),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-        ) => {
-            consumer.context().handler().overtaken();
-            Ok(())
+    if let KafkaError::MessageConsumptionFatal(_) = error {
+        return Err(HalfError::of_fatal_client(consumer, error));
+    }
+    let Some(code) = error.rdkafka_error_code() else {
+        return Ok(());
+    };
+    match failure::class_of(code, Doing::Consuming) {
+        Class::Fatal => {
+            let what = "a topic or the group".to_owned();
+            return Err(HalfError::Refused { doing: Doing::Consuming, what, code });
         }
-        // The client's own error callback says these, and not more often than is of use.
-        KafkaError::MessageConsumption(
+        Class::Poison => {
+            consumer.context().handler().stats().damaged.add(1);
+            tracing::error!(%error, "damaged records were passed over: no client can read them");
+        }
+        Class::Retriable => match code {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                consumer.context().handler().overtaken();
+            }
+            // The client's own error callback says these, and not more often than is of use.
             RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::OperationTimedOut,
-        ) => {
-            tracing::debug!(%error, "reading failed; trying again");
-            Ok(())
-        }
-        _ => {
-            tracing::warn!(%error, "reading failed; trying again");
-            Ok(())
-        }
+            | RDKafkaErrorCode::OperationTimedOut => {
+                tracing::debug!(%error, "reading failed; trying again");
+            }
+            _ if consumer.context().connection.reading_is_due() => {
+                tracing::warn!(%error, "reading failed; trying again");
+            }
+            _ => tracing::debug!(%error, "reading failed; trying again"),
+        },
     }
+    Ok(())
 }
+
+/// What a reader may fetch ahead, in KiB: of the source, and of the observations, which are few.
+const SOURCE_QUEUE_KBYTES: u32 = 32 * 1024;
+const OBSERVATIONS_QUEUE_KBYTES: u32 = 16 * 1024;
+/// The largest answer to one fetch, before it is decompressed.
+const FETCH_MAX_BYTES: u32 = 8 * 1024 * 1024;
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults
 /// where the operator is silent, and what correctness needs on top.
@@ -382,21 +442,33 @@ pub fn group_config(properties: &ClientConfig, group_id: &str, reset: &str) -> C
     config
 }
 
+/// As [`group_config`], for the readers of the observations topic.
+pub fn observations_config(properties: &ClientConfig, group_id: &str) -> ClientConfig {
+    let mut config = group_config(properties, group_id, "error");
+    if properties.get("queued.max.messages.kbytes").is_none() {
+        config.set("queued.max.messages.kbytes", OBSERVATIONS_QUEUE_KBYTES.to_string());
+    }
+    config
+}
+
 /// As [`group_config`], without a group: for readers that assign themselves explicit offsets.
 pub fn reader_config(properties: &ClientConfig, reset: &str) -> ClientConfig {
     let mut config = properties.clone();
-    for (key, value) in [
-        ("fetch.min.bytes", "1"),
-        ("fetch.wait.max.ms", "100"),
-        ("fetch.message.max.bytes", "4194304"),
-        ("queued.min.messages", "100000"),
-        ("queued.max.messages.kbytes", "65536"),
-        ("fetch.queue.backoff.ms", "20"),
-        ("topic.metadata.refresh.interval.ms", "30000"),
-    ] {
+    let mut default = |key: &str, value: &str| {
         if properties.get(key).is_none() {
             config.set(key, value);
         }
+    };
+    default("fetch.min.bytes", "1");
+    default("fetch.wait.max.ms", "100");
+    default("fetch.message.max.bytes", "4194304");
+    default("queued.min.messages", "100000");
+    default("queued.max.messages.kbytes", &SOURCE_QUEUE_KBYTES.to_string());
+    default("fetch.queue.backoff.ms", "20");
+    default("topic.metadata.refresh.interval.ms", "30000");
+    // The client refuses a value below this property, which the operator may have set high.
+    if properties.get("message.max.bytes").is_none() {
+        default("fetch.max.bytes", &FETCH_MAX_BYTES.to_string());
     }
     config
         .set("enable.auto.commit", "false")

@@ -2,6 +2,7 @@
 //! the watermark.
 
 pub mod commit;
+pub mod connection;
 pub mod envelope;
 pub mod file;
 pub mod kafka;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::failure::Class;
 use crate::faults::{Fault, Faults};
 
 /// Why a call did not fit the record's state. Always a bug of the caller; the watermark stays
@@ -18,6 +19,13 @@ pub enum WatermarkError {
     NotUnderWay(i64),
     #[error("offset {0} has no unacknowledged output")]
     NothingOutstanding(i64),
+}
+
+impl WatermarkError {
+    /// Going on could commit what is not done.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
 }
 
 /// What is left to do of a record.

@@ -1,10 +1,10 @@
-//! Dead letters: records that could not be read, unchanged, with headers that say why and where
-//! they came from.
+//! Dead letters: records that could not be read, and outputs that their topic refuses, with headers
+//! that say why and where they came from.
 
 use std::sync::Arc;
 
-use crate::limits::REDUCED_ABOVE_BYTES;
 use crate::output::producer::{Output, OutputKind, Ticket};
+use crate::position::Position;
 
 /// Why a record is a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,22 @@ pub struct Original<'a> {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-/// What is kept of a record that the dead-letter topic refuses as too large.
-const REDUCED_BYTES: usize = 256 * 1024;
+pub type Headers = Vec<(String, Option<Vec<u8>>)>;
+
+/// Our headers, bounded in size: those that a letter keeps when all else has to be cut.
+pub const OURS: [&str; 11] = [
+    "kubetell-error-class",
+    "kubetell-error",
+    "kubetell-topic",
+    "kubetell-partition",
+    "kubetell-offset",
+    "kubetell-item",
+    "kubetell-unreadable-items",
+    "kubetell-size",
+    "kubetell-output",
+    "kubetell-output-topic",
+    "kubetell-output-partition",
+];
 
 /// Key, value and headers as they were, and ours behind them: `kubetell-error-class`,
 /// `kubetell-error`, `kubetell-topic`, `kubetell-partition`, `kubetell-offset`, `kubetell-item`,
@@ -42,7 +56,7 @@ pub fn output(
     let size = original.payload.map_or(0, <[u8]>::len);
     let mut headers = original.headers.clone();
     let mut add =
-        |key: &str, value: String| headers.push((key.to_owned(), Some(value.into_bytes())));
+        |name: &str, value: String| headers.push((name.to_owned(), Some(value.into_bytes())));
     add("kubetell-error-class", reason.class.to_owned());
     add("kubetell-error", reason.text.clone());
     add("kubetell-topic", original.topic.to_owned());
@@ -58,13 +72,44 @@ pub fn output(
         key: original.key.map(<[u8]>::to_vec),
         payload: original.payload.map(<[u8]>::to_vec),
         headers,
-        reduced: original
-            .payload
-            .filter(|payload| payload.len() > REDUCED_ABOVE_BYTES)
-            .map(|payload| payload[..REDUCED_BYTES.min(payload.len())].to_vec()),
+        reduced: None,
         ticket,
         serial: 0,
     }
+}
+
+/// The headers of an output that its topic refuses: its own, and ours behind them. `position` is
+/// that of the event that it was made of.
+pub fn headers_of(
+    output: &Output,
+    class: &str,
+    text: &str,
+    position: Option<&Position>,
+) -> Headers {
+    let mut headers = output.headers.clone();
+    let mut add =
+        |name: &str, value: String| headers.push((name.to_owned(), Some(value.into_bytes())));
+    add("kubetell-error-class", class.to_owned());
+    add("kubetell-error", text.to_owned());
+    if let Some(Position::Kafka { topic, partition, offset, item }) = position {
+        add("kubetell-topic", topic.clone());
+        add("kubetell-partition", partition.to_string());
+        add("kubetell-offset", offset.to_string());
+        add("kubetell-item", item.to_string());
+    }
+    add("kubetell-size", output.payload.as_ref().map_or(0, Vec::len).to_string());
+    add("kubetell-output", output.kind.as_str().to_owned());
+    add("kubetell-output-topic", output.topic.to_string());
+    if let Some(partition) = output.partition {
+        add("kubetell-output-partition", partition.to_string());
+    }
+    headers
+}
+
+/// Of the headers those that we wrote, which come last, and an alert's id.
+pub fn ours(headers: &Headers) -> Headers {
+    let kept = OURS.into_iter().chain(["alert-id"]);
+    kept.filter_map(|name| headers.iter().rev().find(|(key, _)| key == name).cloned()).collect()
 }
 
 #[cfg(test)]
@@ -125,17 +170,5 @@ mod tests {
     fn absent_stays_absent() {
         let output = of(None, None);
         assert_eq!((output.key, output.payload, output.reduced), (None, None, None));
-    }
-
-    #[test]
-    fn very_large_record_has_a_smaller_form_beside_it() {
-        let check = |size: usize, reduced: Option<usize>| {
-            let payload = vec![b'x'; size];
-            let output = of(None, Some(&payload));
-            assert_eq!(output.payload.map(|payload| payload.len()), Some(size));
-            assert_eq!(output.reduced.map(|reduced| reduced.len()), reduced, "{size}");
-        };
-        check(REDUCED_ABOVE_BYTES, None);
-        check(REDUCED_ABOVE_BYTES + 1, Some(REDUCED_BYTES));
     }
 }

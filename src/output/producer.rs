@@ -1,30 +1,41 @@
 //! The producing end of one half: sends outputs, keeps what the queue has no room for, sends again
-//! what failed, and hands back the tickets of what the brokers acknowledged.
+//! what failed, shortens what is too large, and hands back what the brokers acknowledged.
 //!
-//! Owns the producer and the outputs under way. Knows nothing of offsets: a ticket is the
-//! caller's and comes back as it was. Correctness rests on one rule: a ticket comes back only
-//! after its output was acknowledged by all in-sync replicas.
+//! Owns the producers and the outputs under way. Knows nothing of offsets: a ticket is the
+//! caller's and comes back as it was. Correctness rests on one rule: an output comes back only
+//! after it, a shorter form of it, or a dead letter in its place was acknowledged by all in-sync
+//! replicas.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use crate::clock;
-use crate::ingest::kafka::{ConnectionLog, HalfError};
+use crate::failure::{self, Class, Doing, Remedy};
+use crate::ingest::kafka::HalfError;
+use crate::output::client::{Attempt, Client, Delivery};
+use crate::output::dead_letter::Headers;
+use crate::output::forms::{self, Form, Shapes, Why};
+use crate::stats::Stats;
 
 /// How many messages may stand in librdkafka's queue; as many outputs again may wait in ours.
 const QUEUE_MAX_MESSAGES: usize = 50_000;
+/// The same for records that go alone.
+const LONE_QUEUE_MAX_MESSAGES: usize = 1_000;
 /// Pause before an output that a broker refused is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How often a standing refusal is logged.
-const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
+/// How often something that stands is logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How long acknowledgements may stay away before it is said.
+const QUIET_MAX: Duration = Duration::from_secs(10);
+
+/// What an output takes of memory beside its bytes.
+const OVERHEAD_BYTES: usize = 512;
 
 /// Where in the input an output came from; opaque to the producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,8 +75,8 @@ pub struct Output {
     pub partition: Option<i32>,
     pub key: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// What is sent instead when a broker says that the record is too large.
+    pub headers: Headers,
+    /// Of no use any more.
     pub reduced: Option<Vec<u8>>,
     pub ticket: Ticket,
     /// Which one of the ticket's outputs this is; the caller's, as the ticket is.
@@ -73,62 +84,27 @@ pub struct Output {
 }
 
 impl Output {
-    /// Bytes that this output keeps in memory.
+    /// Bytes that this output keeps in memory: ours, and librdkafka's copy of it.
     pub fn size(&self) -> usize {
-        self.payload.as_ref().map_or(0, Vec::len)
-            + self.reduced.as_ref().map_or(0, Vec::len)
+        let bytes = self.payload.as_ref().map_or(0, Vec::len)
             + self.key.as_ref().map_or(0, Vec::len)
-            + self.headers.iter().map(header_size).sum::<usize>()
-            + 128
+            + forms::headers_size(&self.headers);
+        2 * bytes + OVERHEAD_BYTES
     }
 }
 
-/// A dead letter carries the headers of its record, however many.
-fn header_size((name, value): &(String, Option<Vec<u8>>)) -> usize {
-    name.len() + value.as_ref().map_or(0, Vec::len) + 64
+/// An output whose ticket comes back, and what became of it.
+#[derive(Debug)]
+pub struct Acknowledged {
+    pub output: Arc<Output>,
+    /// It went to the dead letters in place of its topic.
+    pub diverted: bool,
 }
 
-struct Delivery {
-    output: Arc<Output>,
-    reduced: bool,
-    result: Result<(), KafkaError>,
-}
-
-struct Context {
-    deliveries: Sender<Delivery>,
-    log: ConnectionLog,
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.log(level, facility, message);
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(error, reason);
-    }
-}
-
-/// What rides through librdkafka with each message.
-struct Riding {
-    output: Arc<Output>,
-    reduced: bool,
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = Box<Riding>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, riding: Box<Riding>) {
-        let result = match result {
-            Ok(_) => Ok(()),
-            Err((error, _)) => Err(error.clone()),
-        };
-        if result.is_ok() {
-            self.log.reached();
-        }
-        let delivery = Delivery { output: riding.output, reduced: riding.reduced, result };
-        // The channel holds as many as librdkafka's queue and its owner drains it, so this waits
-        // only while the owner is busy. A gone owner needs no more acknowledgements.
-        let _ = self.deliveries.send(delivery);
+impl std::ops::Deref for Acknowledged {
+    type Target = Output;
+    fn deref(&self) -> &Output {
+        &self.output
     }
 }
 
@@ -137,157 +113,301 @@ impl ProducerContext for Context {
 pub enum ProducerFatal {
     #[error("the producer failed for good: {0}")]
     Client(String),
-    #[error("no right to write to the topic `{topic}`")]
-    NoRight { topic: String },
+    #[error("the brokers refuse writing to `{topic}`: {code}")]
+    Refused { topic: String, code: RDKafkaErrorCode },
+    /// Nothing shorter is left to send.
+    #[error("the topic `{topic}` refuses even a {kind} of {size} bytes: {code}")]
+    Impossible { topic: String, kind: &'static str, size: usize, code: RDKafkaErrorCode },
+}
+
+impl ProducerFatal {
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
 }
 
 impl From<ProducerFatal> for HalfError {
     fn from(error: ProducerFatal) -> Self {
         match error {
-            ProducerFatal::NoRight { topic } => HalfError::Configuration {
-                message: format!("no right to write to the topic `{topic}`"),
-                hint: format!(
-                    "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
-                ),
-            },
             ProducerFatal::Client(reason) => HalfError::Producer(reason),
+            ProducerFatal::Refused { topic, code } => {
+                HalfError::Refused { doing: Doing::Producing, what: format!("to `{topic}`"), code }
+            }
+            ProducerFatal::Impossible { ref topic, code, .. } => HalfError::Configuration {
+                message: error.to_string(),
+                hint: if failure::is_too_large(code) {
+                    format!("raise `max.message.bytes` of the topic `{topic}`; 1 MiB is usual")
+                } else {
+                    format!(
+                        "the topic `{topic}` has to take any bytes, with and without a key: \
+                         `cleanup.policy=delete` for dead letters, and no validation by a schema"
+                    )
+                },
+            },
         }
     }
 }
 
+/// Where a producer finds what it needs of the rest of the program.
+#[derive(Clone)]
+pub struct Settings {
+    /// Name in the log.
+    pub name: &'static str,
+    pub dead_letters: Arc<str>,
+    pub shapes: Shapes,
+    pub stats: Arc<Stats>,
+}
+
 pub struct OutputProducer {
-    producer: ThreadedProducer<Context>,
+    properties: ClientConfig,
+    settings: Settings,
+    batching: Client,
+    /// Made when a topic refuses something for the first time.
+    lone: Option<Client>,
+    /// By topic, the size from which on records go alone: the smallest that was refused.
+    alone_from: HashMap<Arc<str>, usize>,
+    sender: Sender<Delivery>,
     deliveries: Receiver<Delivery>,
     /// Not in librdkafka's queue: it was full, or the broker refused.
-    backlog: VecDeque<(Arc<Output>, bool)>,
-    /// Outputs in the backlog or in librdkafka's hands.
+    backlog: VecDeque<Attempt>,
+    /// Outputs in the backlog or in librdkafka's hands, and their bytes.
     outstanding: usize,
+    outstanding_bytes: usize,
     retry_at: Option<Instant>,
-    refusal_logged: Option<Instant>,
+    /// The last acknowledgement, or the first output after all were.
+    progress: Instant,
+    said: Said,
     refused: u64,
 }
 
+/// When each of the standing complaints was logged last.
+#[derive(Default)]
+struct Said {
+    refusal: Option<Instant>,
+    quiet: Option<Instant>,
+    shortened: Option<Instant>,
+    diverted: Option<Instant>,
+}
+
+fn due(said: &mut Option<Instant>) -> bool {
+    let now = clock::monotonic();
+    let due = said.is_none_or(|at| now - at >= LOG_EVERY);
+    if due {
+        *said = Some(now);
+    }
+    due
+}
+
 impl OutputProducer {
-    /// `properties` are the operator's; what correctness needs is set on top of them.
-    pub fn new(properties: &ClientConfig, name: &'static str) -> Result<Self, KafkaError> {
+    /// `properties` are the operator's.
+    pub fn new(properties: &ClientConfig, settings: Settings) -> Result<Self, KafkaError> {
         let (sender, deliveries) = bounded(QUEUE_MAX_MESSAGES * 2);
-        let mut config = properties.clone();
-        let mut default = |key: &str, value: &str| {
-            if properties.get(key).is_none() {
-                config.set(key, value);
-            }
-        };
-        default("linger.ms", "5");
-        default("compression.codec", "lz4");
-        default("queue.buffering.max.kbytes", "131072");
-        default("message.max.bytes", "67108864");
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // An output is never given up: a lost broker is waited for.
-            .set("message.timeout.ms", "0")
-            .set("queue.buffering.max.messages", QUEUE_MAX_MESSAGES.to_string());
-        let context = Context { deliveries: sender, log: ConnectionLog::new(name) };
-        let producer = config.create_with_context(context)?;
+        let batching =
+            Client::batching(properties, settings.name, sender.clone(), QUEUE_MAX_MESSAGES)?;
         Ok(OutputProducer {
-            producer,
+            properties: properties.clone(),
+            settings,
+            batching,
+            lone: None,
+            alone_from: HashMap::new(),
+            sender,
             deliveries,
             backlog: VecDeque::new(),
             outstanding: 0,
+            outstanding_bytes: 0,
             retry_at: None,
-            refusal_logged: None,
+            progress: clock::monotonic(),
+            said: Said::default(),
             refused: 0,
         })
     }
 
-    /// Outputs whose tickets have not come back.
+    /// Outputs that have not come back.
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
 
+    /// What they keep in memory.
+    pub fn outstanding_bytes(&self) -> usize {
+        self.outstanding_bytes
+    }
+
     pub fn client(&self) -> &rdkafka::client::Client<impl ClientContext> {
-        self.producer.client()
+        self.batching.client()
     }
 
     pub fn send(&mut self, output: Output) -> Result<(), ProducerFatal> {
+        if self.outstanding == 0 {
+            self.progress = clock::monotonic();
+        }
         self.outstanding += 1;
-        let output = Arc::new(output);
+        self.outstanding_bytes += output.size();
+        let attempt = Attempt {
+            output: Arc::new(output),
+            form: Form::Whole,
+            alone: false,
+            size: 0,
+            refusals: 0,
+        };
         if self.backlog.is_empty() {
-            self.enqueue(output, false)
+            self.attempt(attempt)
         } else {
-            self.backlog.push_back((output, false));
+            self.backlog.push_back(attempt);
             Ok(())
         }
     }
 
-    fn enqueue(&mut self, output: Arc<Output>, reduced: bool) -> Result<(), ProducerFatal> {
-        let sent = Arc::clone(&output);
-        let riding = Box::new(Riding { output: Arc::clone(&output), reduced });
-        let mut record = BaseRecord::with_opaque_to(&sent.topic, riding);
-        let payload = if reduced { sent.reduced.as_ref() } else { sent.payload.as_ref() };
-        if let Some(payload) = payload {
-            record = record.payload(payload.as_slice());
-        }
-        if let Some(key) = &sent.key {
-            record = record.key(key.as_slice());
-        }
-        if let Some(partition) = sent.partition {
-            record = record.partition(partition);
-        }
-        if !sent.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(sent.headers.len() + 1);
-            for (key, value) in &sent.headers {
-                headers = headers.insert(Header { key, value: value.as_deref() });
+    /// Gives an output to librdkafka in its present form, or finds another.
+    fn attempt(&mut self, mut attempt: Attempt) -> Result<(), ProducerFatal> {
+        let output = Arc::clone(&attempt.output);
+        let dead_letters = Arc::clone(&self.settings.dead_letters);
+        let Some(body) = forms::body(&output, attempt.form, &dead_letters, &self.settings.shapes)
+        else {
+            // The form is known to exist: it was looked at before it was chosen.
+            return self.shorten(attempt, RDKafkaErrorCode::MessageSizeTooLarge);
+        };
+        attempt.size = body.size();
+        let alone_from = self.alone_from.get(body.topic).copied().unwrap_or(usize::MAX);
+        attempt.alone |= attempt.size >= alone_from;
+        let client = match (&self.lone, attempt.alone) {
+            (Some(lone), true) => lone,
+            _ => &self.batching,
+        };
+        let Err((error, attempt)) = client.send(&body, attempt) else { return Ok(()) };
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => {
+                self.backlog.push_front(attempt);
+                Ok(())
             }
-            if reduced {
-                headers = headers.insert(Header { key: "kubetell-reduced", value: Some("true") });
-            }
-            record = record.headers(headers);
-        }
-        match self.producer.send(record) {
-            Ok(()) => Ok(()),
-            Err((error, _)) => self.refuse(output, reduced, &error, true),
+            // The client's own limit, which is one for records: sending it alone changes nothing.
+            Some(code) if failure::is_too_large(code) => self.shorten(attempt, code),
+            _ => self.refuse(attempt, &error),
         }
     }
 
-    /// An output that did not go out goes to the backlog, unless nothing can help it.
-    fn refuse(
-        &mut self,
-        output: Arc<Output>,
-        reduced: bool,
-        error: &KafkaError,
-        front: bool,
-    ) -> Result<(), ProducerFatal> {
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return Err(ProducerFatal::Client(reason));
-        }
-        let code = error.rdkafka_error_code();
-        if code == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
-            return Err(ProducerFatal::NoRight { topic: output.topic.to_string() });
-        }
-        let too_large = code == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-        let reduced = reduced || (too_large && output.reduced.is_some());
-        if code != Some(RDKafkaErrorCode::QueueFull) {
-            self.refused += 1;
-            let now = clock::monotonic();
-            if self.refusal_logged.is_none_or(|at| now - at >= REFUSAL_LOG_EVERY) {
-                self.refusal_logged = Some(now);
-                tracing::warn!(
-                    topic = &*output.topic,
-                    kind = output.kind.as_str(),
-                    refused = self.refused,
-                    %error,
-                    "an output was refused and will be sent again"
-                );
+    /// An output did not go out: it is sent again, in another form, or nothing can help it.
+    fn refuse(&mut self, mut attempt: Attempt, error: &KafkaError) -> Result<(), ProducerFatal> {
+        self.check_client()?;
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        match failure::class_of(code, Doing::Producing) {
+            Class::Fatal => {
+                Err(ProducerFatal::Refused { topic: self.topic_of(&attempt).to_string(), code })
             }
-            self.retry_at = Some(now + RETRY_AFTER);
+            Class::Poison => {
+                if failure::is_too_large(code) {
+                    self.send_alone_from(&attempt)?;
+                }
+                if !attempt.alone {
+                    // Limits are ones for batches, and of a batch with several faulty records the
+                    // reason is not told: it may be one that passes.
+                    attempt.alone = true;
+                    self.make_lone()?;
+                    return self.attempt(attempt);
+                }
+                let why =
+                    if failure::is_too_large(code) { Why::TooLarge } else { Why::Refused(code) };
+                self.give_up(attempt, why, code)
+            }
+            Class::Retriable => {
+                // What is refused for long must not use up the epochs of the idempotent producer.
+                attempt.refusals += 1;
+                if attempt.refusals > 1 {
+                    attempt.alone = true;
+                    self.make_lone()?;
+                }
+                self.refused += 1;
+                self.settings.stats.refused.add(&format!("{code:?}"), 1);
+                if due(&mut self.said.refusal) {
+                    tracing::warn!(
+                        topic = &*self.topic_of(&attempt),
+                        kind = attempt.output.kind.as_str(),
+                        refused = self.refused,
+                        %error,
+                        "an output was refused and will be sent again"
+                    );
+                }
+                self.retry_at = Some(clock::monotonic() + RETRY_AFTER);
+                self.backlog.push_back(attempt);
+                Ok(())
+            }
         }
-        if front {
-            self.backlog.push_front((output, reduced));
-        } else {
-            self.backlog.push_back((output, reduced));
+    }
+
+    fn topic_of(&self, attempt: &Attempt) -> Arc<str> {
+        match attempt.form {
+            Form::Whole | Form::Reduced(_) => Arc::clone(&attempt.output.topic),
+            Form::Letter(..) => Arc::clone(&self.settings.dead_letters),
+        }
+    }
+
+    fn make_lone(&mut self) -> Result<(), ProducerFatal> {
+        if self.lone.is_none() {
+            let lone = Client::lone(
+                &self.properties,
+                self.settings.name,
+                self.sender.clone(),
+                LONE_QUEUE_MAX_MESSAGES,
+            );
+            self.lone = Some(lone.map_err(|error| ProducerFatal::Client(error.to_string()))?);
         }
         Ok(())
+    }
+
+    /// Records of this topic and at least this size go alone from now on.
+    fn send_alone_from(&mut self, attempt: &Attempt) -> Result<(), ProducerFatal> {
+        let topic = self.topic_of(attempt);
+        self.make_lone()?;
+        if !self.alone_from.contains_key(&topic) {
+            tracing::warn!(
+                topic = &*topic,
+                size = attempt.size,
+                "the topic refused a batch as too large; its larger records go one at a time from \
+                 now on"
+            );
+        }
+        let from = self.alone_from.entry(topic).or_insert(usize::MAX);
+        *from = attempt.size.min(*from);
+        Ok(())
+    }
+
+    /// Sends the next smaller form of an output that is too large for its topic.
+    fn shorten(&mut self, attempt: Attempt, code: RDKafkaErrorCode) -> Result<(), ProducerFatal> {
+        self.give_up(attempt, Why::TooLarge, code)
+    }
+
+    fn give_up(
+        &mut self,
+        mut attempt: Attempt,
+        why: Why,
+        code: RDKafkaErrorCode,
+    ) -> Result<(), ProducerFatal> {
+        let topic = self.topic_of(&attempt);
+        let is_letter = attempt.output.kind == OutputKind::DeadLetter
+            || matches!(attempt.form, Form::Letter(..));
+        let next =
+            if is_letter && why != Why::TooLarge { None } else { self.smaller(&attempt, why) };
+        let Some(form) = next else {
+            let (kind, size) = (attempt.output.kind.as_str(), attempt.size);
+            return Err(ProducerFatal::Impossible { topic: topic.to_string(), kind, size, code });
+        };
+        tracing::debug!(
+            topic = &*topic,
+            size = attempt.size,
+            ?form,
+            "an output is sent in another form"
+        );
+        attempt.form = form;
+        attempt.alone = false;
+        self.attempt(attempt)
+    }
+
+    fn smaller(&self, attempt: &Attempt, why: Why) -> Option<Form> {
+        let topic = self.topic_of(attempt);
+        let dead_letters = &self.settings.dead_letters;
+        forms::after(attempt.output.kind, attempt.form, why).into_iter().find(|form| {
+            forms::body(&attempt.output, *form, dead_letters, &self.settings.shapes)
+                .is_some_and(|body| body.topic != &*topic || body.size() < attempt.size)
+        })
     }
 
     /// Collects acknowledgements into `acknowledged` and sends what waits. Waits up to `wait` for
@@ -295,7 +415,7 @@ impl OutputProducer {
     pub fn pump(
         &mut self,
         wait: Duration,
-        acknowledged: &mut Vec<Arc<Output>>,
+        acknowledged: &mut Vec<Acknowledged>,
     ) -> Result<(), ProducerFatal> {
         if !wait.is_zero()
             && let Ok(delivery) = self.deliveries.recv_timeout(wait)
@@ -305,21 +425,65 @@ impl OutputProducer {
         while let Ok(delivery) = self.deliveries.try_recv() {
             self.delivered(delivery, acknowledged)?;
         }
-        self.send_backlog()
+        self.send_backlog()?;
+        self.check_progress()
     }
 
     fn delivered(
         &mut self,
         delivery: Delivery,
-        acknowledged: &mut Vec<Arc<Output>>,
+        acknowledged: &mut Vec<Acknowledged>,
     ) -> Result<(), ProducerFatal> {
-        match delivery.result {
-            Ok(()) => {
-                self.outstanding -= 1;
-                acknowledged.push(delivery.output);
-                Ok(())
+        let Delivery { attempt, result } = delivery;
+        if let Err(error) = result {
+            return self.refuse(attempt, &error);
+        }
+        self.outstanding -= 1;
+        self.outstanding_bytes -= attempt.output.size();
+        self.progress = clock::monotonic();
+        if attempt.form != Form::Whole {
+            self.count_form(&attempt);
+        }
+        let diverted = attempt.output.kind != OutputKind::DeadLetter
+            && matches!(attempt.form, Form::Letter(..));
+        acknowledged.push(Acknowledged { output: attempt.output, diverted });
+        Ok(())
+    }
+
+    /// Counts and says what left in another form than it was made.
+    fn count_form(&mut self, attempt: &Attempt) {
+        let Attempt { output, form, size, .. } = attempt;
+        let (kind, topic) = (output.kind.as_str(), &*output.topic);
+        let key = output.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        let stats = &self.settings.stats;
+        match form {
+            Form::Letter(why, _) if output.kind != OutputKind::DeadLetter => {
+                stats.diverted.add(why.class(), 1);
+                if due(&mut self.said.diverted) {
+                    tracing::error!(
+                        topic,
+                        kind,
+                        %key,
+                        size,
+                        class = why.class(),
+                        "an output that its topic refuses went to the dead letters"
+                    );
+                }
             }
-            Err(error) => self.refuse(delivery.output, delivery.reduced, &error, false),
+            Form::Whole => {}
+            Form::Letter(..) | Form::Reduced(_) => {
+                stats.shortened.add(kind, 1);
+                if due(&mut self.said.shortened) {
+                    tracing::warn!(
+                        topic,
+                        kind,
+                        %key,
+                        size,
+                        whole = output.size(),
+                        "an output too large for its topic went out shortened"
+                    );
+                }
+            }
         }
     }
 
@@ -330,8 +494,8 @@ impl OutputProducer {
         self.retry_at = None;
         // One pass over what stands here now: what is refused again goes behind it or stops it.
         for _ in 0..self.backlog.len() {
-            let Some((output, reduced)) = self.backlog.pop_front() else { break };
-            self.enqueue(output, reduced)?;
+            let Some(attempt) = self.backlog.pop_front() else { break };
+            self.attempt(attempt)?;
             if self.retry_at.is_some() || self.queue_is_full() {
                 break;
             }
@@ -340,7 +504,36 @@ impl OutputProducer {
     }
 
     fn queue_is_full(&self) -> bool {
-        usize::try_from(self.producer.in_flight_count()).unwrap_or(0) >= QUEUE_MAX_MESSAGES
+        self.batching.in_flight() >= QUEUE_MAX_MESSAGES
+            || self.lone.as_ref().is_some_and(|lone| lone.in_flight() >= LONE_QUEUE_MAX_MESSAGES)
+    }
+
+    /// The idempotent producer's own end comes with no delivery report where nothing is under way.
+    fn check_client(&self) -> Result<(), ProducerFatal> {
+        let Some((code, reason)) = self.batching.fatal_error() else { return Ok(()) };
+        Err(match failure::remedy_of(code, Doing::Producing).0 {
+            Remedy::Configure => ProducerFatal::Refused { topic: "any topic".to_owned(), code },
+            Remedy::Restart | Remedy::Brokers => ProducerFatal::Client(reason),
+        })
+    }
+
+    /// librdkafka retries most things by itself, without a word: somebody has to say it.
+    fn check_progress(&mut self) -> Result<(), ProducerFatal> {
+        let quiet = clock::monotonic() - self.progress;
+        if self.outstanding == 0 || quiet < QUIET_MAX {
+            return Ok(());
+        }
+        self.check_client()?;
+        if due(&mut self.said.quiet) {
+            tracing::warn!(
+                producer = self.settings.name,
+                outstanding = self.outstanding,
+                seconds = quiet.as_secs(),
+                "no output was acknowledged for a while: brokers are away, or a topic lacks \
+                 in-sync replicas or a leader"
+            );
+        }
+        Ok(())
     }
 }
 

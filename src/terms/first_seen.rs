@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Times;
+use crate::failure::Class;
 use crate::faults::{Fault, Faults};
 use crate::ingest::commit::Commits;
 use crate::ingest::watermark::WatermarkError;
@@ -53,6 +54,16 @@ pub enum FirstSeenError {
     Partition(#[from] PartitionError),
     #[error(transparent)]
     Topology(#[from] TopologyError),
+}
+
+impl FirstSeenError {
+    /// With another topology every further step would lose history.
+    pub fn class(&self) -> Class {
+        match self {
+            FirstSeenError::Partition(error) => error.class(),
+            FirstSeenError::Topology(_) => Class::Fatal,
+        }
+    }
 }
 
 impl From<StoreError> for FirstSeenError {
@@ -214,7 +225,7 @@ impl FirstSeen {
     }
 
     /// Takes a record in; of a partition that is not active it is let go, since it will be read
-    /// again. `bytes` is what it takes of memory, roughly.
+    /// again. Whether it was taken. `bytes` is what it takes of memory, roughly.
     pub fn receive(
         &mut self,
         partition: i32,
@@ -222,9 +233,10 @@ impl FirstSeen {
         append_ms: i64,
         bytes: usize,
         record: impl FnOnce() -> Option<Record>,
-    ) {
-        if let Some(active) = self.of(partition) {
-            active.receive(offset, append_ms, bytes, record());
+    ) -> bool {
+        match self.of(partition) {
+            Some(active) => active.receive(offset, append_ms, bytes, record),
+            None => false,
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Observation {
     /// Imported from files: counts as history, never alerts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub history: bool,
+    /// The topic refused the whole as too large: parts of the event are cut.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reduced: bool,
 }
 
 /// What the fold needs of an observation. Reading it skips the event but for its outcome, so a view

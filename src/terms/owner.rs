@@ -16,7 +16,7 @@ use crate::clock;
 use crate::faults::Faults;
 use crate::ingest::commit::Committable;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
-use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
+use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
 use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent, TopologyError};
 use crate::terms::fold::{OutboxRecord, Verdict};
@@ -26,13 +26,14 @@ use crate::terms::restore::{Epochs, passed_over, read_record};
 use crate::terms::store::Store;
 use crate::terms::takeover::{Request, Restored};
 
-/// Alerts under way, and bytes of records taken in and not folded, before reading stops.
+/// Alerts under way, their bytes, and bytes of records taken in and not folded, before reading
+/// stops.
 const OUTSTANDING_MAX: usize = 10_000;
-const QUEUED_MAX_BYTES: usize = 16 * 1024 * 1024;
+const OUTSTANDING_MAX_BYTES: usize = 16 * 1024 * 1024;
+const QUEUED_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// What a record that was taken in takes beside its bytes.
 const PENDING_BYTES: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_millis(1_000);
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 pub struct FirstSeenHandler {
     core: FirstSeen,
@@ -43,13 +44,13 @@ pub struct FirstSeenHandler {
     epochs: Arc<Epochs>,
     requests: Sender<Request>,
     unsent_requests: VecDeque<Request>,
-    restored: Receiver<Restored>,
+    restored: Receiver<Result<Restored, HalfError>>,
     /// Partitions that the client reads. A partition is read only while it is active, from an
     /// explicit offset: whatever has to be taken over again is given up first.
     reading: BTreeSet<i32>,
     /// What the core wants sent.
     sent: Vec<Sent>,
-    acknowledged: Vec<Arc<Output>>,
+    acknowledged: Vec<Acknowledged>,
     /// The half has failed: what is left is to leave the group, without another step.
     ended: bool,
     fatal: Option<HalfError>,
@@ -68,7 +69,7 @@ pub struct Parts {
     pub stats: Arc<Stats>,
     pub epochs: Arc<Epochs>,
     pub requests: Sender<Request>,
-    pub restored: Receiver<Restored>,
+    pub restored: Receiver<Result<Restored, HalfError>>,
     pub faults: Faults,
 }
 
@@ -102,7 +103,6 @@ impl Alerts {
         if is_revision {
             self.stats.revisions.add(1);
         }
-        self.stats.alerts.add(&alert.rule.id, 1);
         if let Some(time) = observation.event_time_ms {
             self.stats.event_to_alert.add(created_ms - time);
         }
@@ -173,9 +173,7 @@ impl FirstSeenHandler {
                 message: format!("`{}`: {error}", self.topic),
                 hint: topology_hint(error, &self.topic),
             },
-            FirstSeenError::Partition(PartitionError::Store(error)) => {
-                HalfError::Internal(error.to_string())
-            }
+            FirstSeenError::Partition(PartitionError::Store(error)) => error.clone().into(),
             error => HalfError::Internal(error.to_string()),
         };
         self.fail(error);
@@ -257,7 +255,12 @@ impl FirstSeenHandler {
             if output.kind == OutputKind::Marker {
                 let serial = u64::try_from(offset).unwrap_or(0);
                 self.core.marker_acknowledged(partition, epoch, serial, clock::times());
-            } else if let Err(error) = self.core.alert_acknowledged(partition, epoch, offset) {
+                continue;
+            }
+            if !output.diverted {
+                self.stats.alerts.add(rule_id(&output), 1);
+            }
+            if let Err(error) = self.core.alert_acknowledged(partition, epoch, offset) {
                 self.failed(&error);
             }
         }
@@ -312,9 +315,7 @@ impl FirstSeenHandler {
             return self.take_over([request]);
         }
         self.reading.insert(partition);
-        if self.paused {
-            self.pause(consumer, true);
-        }
+        self.pause(consumer, self.paused);
         self.send();
         tracing::info!(partition, next, resent, "observations partition taken over");
     }
@@ -339,16 +340,23 @@ impl FirstSeenHandler {
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn is_sending_enough(&self) -> bool {
         self.producer.outstanding() >= OUTSTANDING_MAX
-            || self.core.queued_bytes() >= QUEUED_MAX_BYTES
+            || self.producer.outstanding_bytes() >= OUTSTANDING_MAX_BYTES
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_sending_enough() || self.core.queued_bytes() >= QUEUED_MAX_BYTES
     }
 
     fn has_room(&self) -> bool {
         self.producer.outstanding() <= OUTSTANDING_MAX / 2
+            && self.producer.outstanding_bytes() <= OUTSTANDING_MAX_BYTES / 2
             && self.core.queued_bytes() <= QUEUED_MAX_BYTES / 2
     }
 
+    /// Pauses or resumes everything that is read. librdkafka keeps a partition paused that was
+    /// paused when it was last read here, so what is read anew is told either way.
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let list = self.list(self.reading.iter().copied());
         let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
@@ -359,6 +367,13 @@ impl FirstSeenHandler {
             }
         }
     }
+}
+
+/// The rule of an alert, as its headers say.
+fn rule_id(output: &Output) -> &str {
+    let header = output.headers.iter().find(|(name, _)| name == "rule-id");
+    let value = header.and_then(|(_, value)| value.as_deref()).unwrap_or_default();
+    std::str::from_utf8(value).unwrap_or_default()
 }
 
 fn topology_hint(error: &TopologyError, topic: &str) -> String {
@@ -402,8 +417,8 @@ impl GroupHandler for FirstSeenHandler {
 
     /// Folds what the partitions have taken in and waits for its acknowledgement, or the deadline;
     /// whether all is acknowledged.
-    fn drain(&mut self, partitions: &TopicPartitionList) -> bool {
-        let deadline = clock::monotonic() + DRAIN_MAX;
+    fn drain(&mut self, partitions: &TopicPartitionList, within: Duration) -> bool {
+        let deadline = clock::monotonic() + within;
         let partitions: Vec<i32> =
             partitions.elements().iter().map(|element| element.partition()).collect();
         for partition in &partitions {
@@ -448,9 +463,13 @@ impl GroupHandler for FirstSeenHandler {
         let bytes = message.payload_len() + message.key_len() + PENDING_BYTES;
         let append_ms = message.timestamp().to_millis().unwrap_or(0);
         let stats = &self.stats;
-        self.core.receive(message.partition(), message.offset(), append_ms, bytes, || {
-            read_record(message, stats)
-        });
+        let (partition, offset) = (message.partition(), message.offset());
+        let taken =
+            self.core.receive(partition, offset, append_ms, bytes, || read_record(message, stats));
+        if !taken {
+            // Of a partition that is taken over, or delivered again.
+            self.stats.let_go.add("not-assigned", 1);
+        }
         if self.core.queued_bytes() >= QUEUED_MAX_BYTES { Intake::Enough } else { Intake::More }
     }
 
@@ -458,9 +477,15 @@ impl GroupHandler for FirstSeenHandler {
         self.take_over([]);
         self.give_up_reading(consumer);
         while let Ok(restored) = self.restored.try_recv() {
-            self.activate(consumer, restored);
+            match restored {
+                Ok(restored) => self.activate(consumer, restored),
+                Err(error) => self.fail(error),
+            }
         }
-        self.step(None);
+        // What is folded is sent: with no room for that, nothing is folded.
+        if !self.is_sending_enough() {
+            self.step(None);
+        }
         self.pump(Duration::ZERO);
         if self.is_full() && !self.paused {
             self.pause(consumer, true);
@@ -492,5 +517,9 @@ impl GroupHandler for FirstSeenHandler {
     fn take_fatal(&mut self) -> Option<HalfError> {
         self.ended = self.ended || self.fatal.is_some();
         self.fatal.take()
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 }

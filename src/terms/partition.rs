@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::clock::Times;
+use crate::failure::Class;
 use crate::faults::{Fault, Faults};
 use crate::ingest::commit::Commits;
 use crate::ingest::watermark::{Watermark, WatermarkError};
@@ -63,6 +64,17 @@ pub enum PartitionError {
     Encode(String),
     #[error("the watermark refused a step: {0}")]
     Watermark(#[from] WatermarkError),
+}
+
+impl PartitionError {
+    /// Without its alert an observation must not be folded.
+    pub fn class(&self) -> Class {
+        match self {
+            PartitionError::Store(error) => error.class(),
+            PartitionError::Encode(_) => Class::Fatal,
+            PartitionError::Watermark(error) => error.class(),
+        }
+    }
 }
 
 /// How a step ended.
@@ -181,13 +193,20 @@ impl Partition {
     }
 
     /// Takes a record in, to be folded by a later step. One that was taken in before is let go.
-    pub fn receive(&mut self, offset: i64, append_ms: i64, bytes: usize, record: Option<Record>) {
+    pub fn receive(
+        &mut self,
+        offset: i64,
+        append_ms: i64,
+        bytes: usize,
+        record: impl FnOnce() -> Option<Record>,
+    ) -> bool {
         if offset < self.expected {
-            return;
+            return false;
         }
         self.expected = offset + 1;
         self.queued_bytes += bytes;
-        self.queue.push_back(Pending { offset, append_ms, record, bytes });
+        self.queue.push_back(Pending { offset, append_ms, record: record(), bytes });
+        true
     }
 
     /// Folds what was taken in, as far as markers allow.

@@ -8,9 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::alert::shrink;
+use crate::failure::Class;
+use crate::position::Position;
 use crate::terms::observation::{Observation, Sighting};
 
 /// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
@@ -73,6 +76,13 @@ pub enum DecodeError {
     Mismatch,
 }
 
+impl DecodeError {
+    /// The record means nothing to the fold, today or at any replay.
+    pub fn class(&self) -> Class {
+        Class::Poison
+    }
+}
+
 impl From<serde_json::Error> for DecodeError {
     fn from(error: serde_json::Error) -> Self {
         DecodeError::Value { line: error.line(), column: error.column() }
@@ -100,16 +110,43 @@ pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(observation)
 }
 
-/// The value with the event cut, for brokers that refuse the whole. What decides (the terms, the
-/// identity) stays whole, so that it means the same.
-pub fn reduced_value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
-    let event = shrink::shrunk(serde_json::to_value(&observation.event)?);
-    let mut value = serde_json::to_value(observation)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("event".to_owned(), event);
-    }
-    serde_json::to_vec(&value)
+/// A shorter form of an observation's value, for a topic that refuses the whole as too large: the
+/// event is cut until the value takes `below` bytes or the event can't be cut any more. What
+/// decides (rule, terms, identity, outcome and stage) stays whole, so that it means the same.
+///
+/// `None` when the value is none of ours, or when it would no longer mean the same.
+pub fn reduced(value: &[u8], below: usize) -> Option<Vec<u8>> {
+    let whole: Observation = serde_json::from_slice(value).ok()?;
+    let mut document: Value = serde_json::from_slice(value).ok()?;
+    let event = document.get_mut("event")?.take();
+    let rest = document.to_string().len();
+    let event = shrink::to_fit(event, &EVENT_IDENTITY, below.saturating_sub(rest));
+    let fields = document.as_object_mut()?;
+    fields.insert("event".to_owned(), event);
+    fields.insert("reduced".to_owned(), Value::Bool(true));
+    let bytes = serde_json::to_vec(&document).ok()?;
+    let mut short: Observation = serde_json::from_slice(&bytes).ok()?;
+    let same_outcome = short.event.outcome() == whole.event.outcome()
+        && short.event.stage_rank() == whole.event.stage_rank();
+    short.event = whole.event.clone();
+    short.reduced = whole.reduced;
+    (same_outcome && short == whole).then_some(bytes)
 }
+
+/// Where the event of an observation stood, by the observation's value.
+pub fn position(value: &[u8]) -> Option<Position> {
+    let document: Value = serde_json::from_slice(value).ok()?;
+    Position::deserialize(document.get("position")?).ok()
+}
+
+/// What of an event says which one it is and how it ended.
+const EVENT_IDENTITY: [&str; 5] = [
+    "/auditID",
+    "/stage",
+    "/responseStatus/code",
+    "/annotations/authorization.k8s.io~1decision",
+    "/annotations/authorization_k8s_io~1decision",
+];
 
 pub fn marker_value(marker: &Marker) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(marker)

@@ -16,8 +16,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::clock;
+use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
-use crate::ingest::kafka::{ConnectionLog, group_config};
+use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
 use crate::stats::Stats;
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
@@ -54,6 +55,46 @@ enum RestoreError {
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl RestoreError {
+    /// A view that can't be read is cleared and folded anew; without a disk nothing helps.
+    fn class(&self) -> Class {
+        match self {
+            RestoreError::Cancelled => Class::Retriable,
+            RestoreError::Store(error) => error.class(),
+            RestoreError::Kafka(error) => error
+                .rdkafka_error_code()
+                .map_or(Class::Retriable, |code| failure::class_of(code, Doing::Consuming)),
+        }
+    }
+}
+
+impl From<RestoreError> for HalfError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Kafka(error) => match error.rdkafka_error_code() {
+                Some(code) => HalfError::Refused {
+                    doing: Doing::Consuming,
+                    what: "the observations topic".to_owned(),
+                    code,
+                },
+                None => HalfError::Consumer(error),
+            },
+            RestoreError::Store(error) => error.into(),
+            error @ RestoreError::Cancelled => HalfError::Internal(error.to_string()),
+        }
+    }
+}
+
+/// A view that can't be kept ends the half.
+impl From<StoreError> for HalfError {
+    fn from(error: StoreError) -> Self {
+        HalfError::State {
+            message: error.to_string(),
+            hint: error.hint().unwrap_or(failure::RESTART),
+        }
+    }
 }
 
 type Reader = BaseConsumer<ConnectionLog>;
@@ -98,8 +139,12 @@ impl Restorer {
         Restorer { client, topic, store, stop, epochs, stats, faults }
     }
 
-    /// Until the channel of requests closes.
-    pub fn run(&self, requests: &Receiver<Request>, restored: &Sender<Restored>) {
+    /// Until the channel of requests closes. An error is one that no attempt will mend.
+    pub fn run(
+        &self,
+        requests: &Receiver<Request>,
+        restored: &Sender<Result<Restored, HalfError>>,
+    ) {
         let mut reader = None;
         // What failed waits behind what is new: one partition without a leader must not hold up
         // the others.
@@ -118,11 +163,15 @@ impl Restorer {
             }
             match self.guarded(request, &mut reader) {
                 Ok(done) => {
-                    if restored.send(done).is_err() {
+                    if restored.send(Ok(done)).is_err() {
                         return;
                     }
                 }
                 Err(RestoreError::Cancelled | RestoreError::Store(StoreError::PastEpoch)) => {}
+                Err(error) if error.class() == Class::Fatal => {
+                    let _ = restored.send(Err(error.into()));
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(
                         partition = request.partition, %error,

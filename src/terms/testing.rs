@@ -46,6 +46,7 @@ pub fn observation(user: &str, term: &str, event_id: &str, code: Option<i64>) ->
         event_time_ms: Some(T0),
         position: Position::File { path: "-".to_owned(), line: 1, item: 0 },
         history: false,
+        reduced: false,
     }
 }
 

@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
@@ -25,7 +23,7 @@ pub(crate) struct Stream {
     prefix: String,
     bootstrap: String,
     dir: tempfile::TempDir,
-    extra: Vec<String>,
+    pub(crate) extra: Vec<String>,
 }
 
 impl Stream {
@@ -46,10 +44,10 @@ impl Stream {
     pub(crate) fn alerts(&self) -> String {
         format!("{}.alerts", self.prefix)
     }
-    fn observations(&self) -> String {
+    pub(crate) fn observations(&self) -> String {
         format!("{}.observations", self.prefix)
     }
-    fn dead_letters(&self) -> String {
+    pub(crate) fn dead_letters(&self) -> String {
         format!("{}.dead", self.prefix)
     }
     fn state(&self, instance: &str) -> PathBuf {
@@ -79,7 +77,7 @@ impl Stream {
         Process::spawn(self.command(instance, more))
     }
 
-    fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
         let mut arguments = vec!["run".to_owned()];
         for setting in self.settings(instance) {
             arguments.push("--set".to_owned());
@@ -90,39 +88,11 @@ impl Stream {
         kubetell(&arguments)
     }
 
-    /// Lag of both groups: how many records are not committed.
-    fn lag(&self, kafka: &Broker) -> i64 {
-        let group = |group: String, topic: String| -> i64 {
-            let mut config = kafka.client_config();
-            config.set("group.id", &group);
-            let consumer: BaseConsumer = config.create().unwrap();
-            let Ok(metadata) = consumer.fetch_metadata(Some(&topic), DEADLINE) else { return 1 };
-            let partitions = metadata.topics()[0].partitions().len();
-            if partitions == 0 {
-                return 1;
-            }
-            let mut asked = TopicPartitionList::new();
-            for partition in 0..partitions {
-                asked.add_partition(&topic, i32::try_from(partition).unwrap());
-            }
-            let Ok(committed) = consumer.committed_offsets(asked, DEADLINE) else { return 1 };
-            committed
-                .elements()
-                .iter()
-                .map(|element| {
-                    let (low, high) = consumer
-                        .fetch_watermarks(&topic, element.partition(), DEADLINE)
-                        .unwrap_or((0, 1));
-                    match element.offset() {
-                        Offset::Offset(offset) => high - offset,
-                        // The markers alone need no commit before somebody reads.
-                        _ => high - low,
-                    }
-                })
-                .sum()
-        };
-        group(self.prefix.clone(), self.source())
-            + group(format!("{}-terms", self.prefix), self.observations())
+    /// Lag of both groups: how many records are not committed, 1 while nobody can say.
+    pub(crate) fn lag(&self, kafka: &Broker) -> i64 {
+        let of = |group: &str, topic: &str| kafka.lag(group, topic).unwrap_or(1);
+        of(&self.prefix, &self.source())
+            + of(&format!("{}-terms", self.prefix), &self.observations())
     }
 
     pub(crate) fn wait_until_read(&self, kafka: &Broker) {
@@ -229,7 +199,7 @@ pub(crate) fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     kafka.produce(topic, &records);
 }
 
-fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
+pub(crate) fn assert_offsets_at_the_end(kafka: &Broker, stream: &Stream) {
     for group in [stream.prefix.clone(), format!("{}-terms", stream.prefix)] {
         let offsets = kafka.group_offsets(&group);
         assert!(!offsets.is_empty());

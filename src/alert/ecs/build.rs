@@ -98,6 +98,7 @@ pub fn from_observation(
         OutcomeDetail::Failed | OutcomeDetail::Unknown => &["info"],
     });
     let ours = &mut document.kubetell;
+    ours.reduced = observation.reduced;
     ours.new_terms = observation.terms.clone();
     ours.new_terms_fields = observation.fields.clone();
     ours.new_terms_window_seconds = Some(observation.window_ms / SECOND_MS);

@@ -3,6 +3,7 @@
 //! The texts name positions, limits and our own field names. They never hold content of the
 //! record: what an attacker wrote must not reach a log line or a header through an error.
 
+use crate::failure::Class;
 use crate::limits;
 
 /// A part of a record that is well formed and holds no audit event on purpose.
@@ -100,8 +101,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The error class: the label of metrics and the header of dead letters.
-    pub fn class(&self) -> &'static str {
+    /// A record that can't be read never will be: it goes to the dead letters.
+    pub fn class(&self) -> Class {
+        Class::Poison
+    }
+
+    /// The kind of error: the label of metrics and the header of dead letters.
+    pub fn label(&self) -> &'static str {
         match self {
             ReadError::Empty => "empty",
             ReadError::NotJson { .. } => "not-json",

@@ -49,7 +49,7 @@ fn seen_as(record: &[u8], forced: Option<Wrapper>) -> Vec<Seen> {
                 time: item.wrapper_time,
             },
             Outcome::Skipped(reason) => Seen::Skipped(reason.as_str()),
-            Outcome::Unreadable(error) => Seen::Unreadable(error.class()),
+            Outcome::Unreadable(error) => Seen::Unreadable(error.label()),
         });
     });
     assert!(!all.is_empty(), "every record has an outcome");
@@ -487,7 +487,7 @@ fn a_wrong_type_in_a_field_that_rules_depend_on_is_named() {
                 other => panic!("{record}: {other:?}"),
             });
             let error = error.unwrap();
-            assert_eq!(error.class(), "bad-field", "{record}");
+            assert_eq!(error.label(), "bad-field", "{record}");
             assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
         }
     }

@@ -62,11 +62,11 @@ impl World {
 
     fn see(&mut self, offset: i64, term: &str, event: &str) {
         let record = record_of(observation("mallory", term, event, None));
-        self.partition.receive(offset, self.times.now_ms, 100, Some(record));
+        self.partition.receive(offset, self.times.now_ms, 100, || Some(record));
     }
 
     fn see_marker(&mut self, offset: i64, marker: Marker) {
-        self.partition.receive(offset, self.times.now_ms, 100, Some(Record::Marker(marker)));
+        self.partition.receive(offset, self.times.now_ms, 100, || Some(Record::Marker(marker)));
     }
 
     fn sent_alerts(&mut self) -> Vec<i64> {

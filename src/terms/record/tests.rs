@@ -199,11 +199,32 @@ fn a_reduced_observation_is_small_and_means_the_same() {
     let mut observation = crate::alert::fixtures::secret_read("ResponseComplete");
     observation.event.source_ips = Some(vec![crate::audit::event::Text::from("10.0.0.1"); 200_000]);
     observation.event.request_uri = Some("\u{1}".repeat(300_000).into());
-    let reduced = reduced_value(&observation).unwrap();
-    assert!(reduced.len() < 600_000, "{}", reduced.len());
-    let read = super::observation(&key(&observation), &reduced).unwrap();
-    assert_eq!(read.terms, observation.terms);
-    assert_eq!(read.event_id, observation.event_id);
-    assert_eq!(read.event.verb, observation.event.verb);
-    assert_eq!(read.event.stage, observation.event.stage);
+    // The outcome hides behind many annotations.
+    let annotations = (0..100).map(|n| (format!("a{n}").into(), "x".into()));
+    let decision = ("authorization.k8s.io/decision".into(), "forbid".into());
+    observation.event.annotations = Some(annotations.chain([decision]).collect());
+    observation.event.response_status = None;
+    let whole = value(&observation).unwrap();
+    for below in [512 * 1024, 64 * 1024, 4 * 1024] {
+        let short = reduced(&whole, below).unwrap();
+        crate::alert::schema::assert_valid_observation(&short);
+        assert!(short.len() <= below, "{} bytes for {below}", short.len());
+        let read = super::observation(&key(&observation), &short).unwrap();
+        assert_eq!(read.event.verb, observation.event.verb);
+        assert_eq!(read.event.stage, observation.event.stage);
+        assert_eq!(read.event.outcome(), observation.event.outcome());
+        assert!(read.reduced);
+        let event = observation.event.clone();
+        assert_eq!(Observation { event, reduced: false, ..read }, observation);
+    }
+}
+
+#[test]
+fn what_decides_is_never_cut() {
+    let mut observation = crate::alert::fixtures::secret_read("ResponseComplete");
+    observation.terms = vec!["x".repeat(8_000); 3];
+    let short = reduced(&value(&observation).unwrap(), 0).unwrap();
+    assert!(short.len() > 24_000);
+    assert!(decode(Some(&key(&observation)), Some(&short)).is_ok());
+    assert_eq!(reduced(b"{}", 0), None);
 }

@@ -15,6 +15,7 @@ mod page;
 pub mod sled;
 mod view;
 
+use crate::failure::Class;
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A past assignment leaves the step to the new owner, and a view that can't be read is folded
+    /// anew from the log: both go on. Without a disk nothing does.
+    pub fn class(&self) -> Class {
+        match self {
+            StoreError::PastEpoch | StoreError::Corrupt(_) => Class::Retriable,
+            StoreError::Disk(_) | StoreError::Damaged(_) => Class::Fatal,
+        }
+    }
+
     /// Whether clearing the partition's view and folding it anew helps.
     pub fn is_mended_by_clearing(&self) -> bool {
         matches!(self, StoreError::Corrupt(_))

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::guard;
 use super::sled::{SledStore, close, disk_trouble, in_words};
 use crate::clock;
+use crate::failure::Class;
 use crate::limits::STATE_CACHE_BYTES;
 
 /// Outside every partition's keys: partitions are never negative.
@@ -73,6 +74,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Without a place for its state first-seen can't begin.
+    pub fn class(&self) -> Class {
+        Class::Fatal
+    }
+
     pub fn hint(&self) -> &'static str {
         match self {
             OpenError::Locked(_) => {

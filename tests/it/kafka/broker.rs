@@ -1,4 +1,5 @@
 //! A real Apache Kafka: one process that is broker and controller, on free ports of 127.0.0.1.
+//! It is a cluster of its own, or a node of one (`cluster`).
 //!
 //! Owns the process, its folder and its ports. What it started ends with it: a broker is killed
 //! when it is dropped, and a watchdog kills it when the test binary ends in any other way, since
@@ -49,6 +50,32 @@ pub struct Options {
     pub properties: Vec<(String, String)>,
     /// The ports of the first attempt, (clients, controller), instead of free ones.
     pub first_ports: Option<(u16, u16)>,
+    /// The largest heap of the process; 0 for the harness's own choice.
+    pub heap_mb: u32,
+}
+
+/// A node's place among its peers.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub cluster_id: String,
+    /// Which of `peers` it is.
+    pub index: usize,
+    pub peers: Vec<Peer>,
+}
+
+/// What the nodes of a cluster know of each other.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub port: u16,
+    pub controller_port: u16,
+    /// Names the peer's data folder; the first quorum is made of these.
+    pub directory_id: String,
+}
+
+impl Peer {
+    pub fn new((port, controller_port): (u16, u16)) -> Self {
+        Peer { port, controller_port, directory_id: random_id() }
+    }
 }
 
 /// The jars of Apache Kafka.
@@ -86,10 +113,8 @@ pub fn java(heap_mb: u32, log_level: &str, class: &str) -> Command {
 
 pub struct Broker {
     folder: TempDir,
-    cluster_id: String,
+    member: Member,
     options: Options,
-    port: u16,
-    controller_port: u16,
     running: Option<Running>,
 }
 
@@ -106,18 +131,13 @@ impl Broker {
     pub fn start(options: Options) -> Self {
         let mut ports = options.first_ports;
         for _ in 0..START_ATTEMPTS {
-            let (port, controller_port) = ports.take().unwrap_or_else(free_ports);
-            let folder = tempfile::Builder::new().prefix("kubetell-kafka-").tempdir().unwrap();
-            let mut broker = Self {
-                folder,
-                cluster_id: random_cluster_id(),
-                options: options.clone(),
-                port,
-                controller_port,
-                running: None,
-            };
-            broker.format();
-            match broker.launch() {
+            let ports = ports.take().unwrap_or_else(free_ports);
+            let mut broker = Self::laid_out(
+                Member { cluster_id: random_id(), index: 0, peers: vec![Peer::new(ports)] },
+                options.clone(),
+            );
+            broker.spawn();
+            match broker.await_answer() {
                 Ok(()) => return broker,
                 // Between choosing a port and listening on it somebody else may take it.
                 Err(()) if broker.log().contains("Address already in use") => {}
@@ -127,17 +147,36 @@ impl Broker {
         panic!("Kafka found its ports taken {START_ATTEMPTS} times in a row");
     }
 
-    /// `HOST:PORT` for clients.
+    /// A broker whose data folder is made, and which does not run yet.
+    pub(super) fn laid_out(member: Member, options: Options) -> Self {
+        let folder = tempfile::Builder::new().prefix("kubetell-kafka-").tempdir().unwrap();
+        let broker = Self { folder, member, options, running: None };
+        broker.format();
+        broker
+    }
+
+    /// `HOST:PORT` for clients, of all nodes.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let servers: Vec<String> =
+            self.member.peers.iter().map(|peer| format!("127.0.0.1:{}", peer.port)).collect();
+        servers.join(",")
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.own().port
     }
 
     pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
+        &self.member.cluster_id
+    }
+
+    /// How many nodes the cluster has: the replication factor of everything in it.
+    pub fn nodes(&self) -> usize {
+        self.member.peers.len()
+    }
+
+    fn own(&self) -> &Peer {
+        &self.member.peers[self.member.index]
     }
 
     pub fn security(&self) -> Security {
@@ -196,9 +235,9 @@ impl Broker {
 
     /// Starts a broker that was stopped or killed again, on its ports and with its data.
     pub fn restart(&mut self) {
-        self.running = None;
+        self.spawn();
         // Its ports are its address: nothing else can be chosen now.
-        if self.launch().is_err() {
+        if self.await_answer().is_err() {
             panic!("Kafka did not start again\n{}", self.log_tail());
         }
     }
@@ -239,9 +278,14 @@ impl Broker {
     fn format(&self) {
         fs::write(self.properties_path(), self.server_properties()).unwrap();
         fs::write(self.tool_config(), self.tool_properties()).unwrap();
-        let output = java(256, "warn", "kafka.tools.StorageTool")
-            .args(["format", "--standalone", "-t", &self.cluster_id, "-c"])
-            .arg(self.properties_path())
+        let mut command = java(256, "warn", "kafka.tools.StorageTool");
+        command.args(["format", "-t", self.cluster_id(), "-c"]).arg(self.properties_path());
+        if self.nodes() == 1 {
+            command.arg("--standalone");
+        } else {
+            command.args(["--initial-controllers", &self.initial_controllers()]);
+        }
+        let output = command
             .output()
             .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
         assert!(
@@ -252,30 +296,45 @@ impl Broker {
         );
     }
 
+    /// `ID@HOST:PORT:DIRECTORY` of every node.
+    fn initial_controllers(&self) -> String {
+        let controllers = self.member.peers.iter().zip(1..).map(|(peer, id)| {
+            format!("{id}@127.0.0.1:{}:{}", peer.controller_port, peer.directory_id)
+        });
+        controllers.collect::<Vec<_>>().join(",")
+    }
+
     fn server_properties(&self) -> String {
-        let (port, controller) = (self.port, self.controller_port);
+        let (port, controller) = (self.own().port, self.own().controller_port);
+        let controllers: Vec<String> = (self.member.peers.iter())
+            .map(|peer| format!("127.0.0.1:{}", peer.controller_port))
+            .collect();
+        let controllers = controllers.join(",");
+        let (id, replicas) = (self.member.index + 1, self.nodes());
+        let in_sync = replicas.div_ceil(2);
         let protocol = match self.options.security {
             Security::Plaintext => "PLAINTEXT",
             Security::Acl => "SASL_PLAINTEXT",
         };
         let mut lines = format!(
             "process.roles=broker,controller\n\
-             node.id=1\n\
+             node.id={id}\n\
              listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners=CLIENTS://127.0.0.1:{port}\n\
              listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:PLAINTEXT\n\
              inter.broker.listener.name=CLIENTS\n\
              controller.listener.names=CONTROLLER\n\
-             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             controller.quorum.bootstrap.servers={controllers}\n\
              log.dirs={}\n\
              auto.create.topics.enable=false\n\
              group.initial.rebalance.delay.ms=0\n\
              group.min.session.timeout.ms=500\n\
              offsets.topic.num.partitions=2\n\
-             offsets.topic.replication.factor=1\n\
+             offsets.topic.replication.factor={replicas}\n\
              transaction.state.log.num.partitions=2\n\
-             transaction.state.log.replication.factor=1\n\
-             transaction.state.log.min.isr=1\n\
+             transaction.state.log.replication.factor={replicas}\n\
+             transaction.state.log.min.isr={in_sync}\n\
+             min.insync.replicas={in_sync}\n\
              log.cleaner.dedupe.buffer.size=16777216\n\
              num.network.threads=2\n\
              num.io.threads=2\n",
@@ -315,10 +374,12 @@ impl Broker {
         }
     }
 
-    /// Starts the process and waits until it answers a client. An error is a broker that ended.
-    fn launch(&mut self) -> Result<(), ()> {
+    /// Starts the process. What ran before is killed.
+    pub(super) fn spawn(&mut self) {
+        self.running = None;
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = java(512, "info", "kafka.Kafka")
+        let heap_mb = if self.options.heap_mb == 0 { 512 } else { self.options.heap_mb };
+        let child = java(heap_mb, "info", "kafka.Kafka")
             .arg(self.properties_path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -328,33 +389,31 @@ impl Broker {
             .spawn()
             .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
         let watchdog = watch(child.id(), self.folder.path());
-        let running = self.running.insert(Running { child, watchdog });
+        self.running = Some(Running { child, watchdog });
+    }
 
+    /// The settings with which a client asks this node first.
+    pub(super) fn probe_config(&self) -> ClientConfig {
+        let mut config = self.client_config();
+        config.set("bootstrap.servers", format!("127.0.0.1:{}", self.port())).set("log_level", "0");
+        config
+    }
+
+    /// Waits until the broker answers a client. An error is a process that ended.
+    pub(super) fn await_answer(&mut self) -> Result<(), ()> {
         // Only an answer proves that it is up. The client retries the connection by itself, so
         // each request blocks until it is answered or its time is over.
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", format!("127.0.0.1:{}", self.port))
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "200")
-            .set("log_level", "0");
-        if self.options.security == Security::Acl {
-            config
-                .set("security.protocol", "sasl_plaintext")
-                .set("sasl.mechanism", "PLAIN")
-                .set("sasl.username", ADMIN.0)
-                .set("sasl.password", ADMIN.1);
-        }
-        let probe: BaseConsumer = config.create().unwrap();
+        let probe: BaseConsumer = self.probe_config().create().unwrap();
         let until = clock::monotonic() + DEADLINE;
         loop {
+            let running = self.running.as_mut().expect("the broker was started");
             if running.child.try_wait().unwrap().is_some() {
                 return Err(());
             }
             let answer = probe.fetch_metadata(None, Duration::from_millis(500));
             // Whoever else may hold the port may speak Kafka too: ask which cluster this is.
             if answer.is_ok()
-                && probe.client().fetch_cluster_id(DEADLINE).as_deref() == Some(&self.cluster_id)
+                && probe.client().fetch_cluster_id(DEADLINE).as_deref() == Some(self.cluster_id())
             {
                 return Ok(());
             }
@@ -419,7 +478,7 @@ fn free_ports() -> (u16, u16) {
 }
 
 /// 16 random bytes in Kafka's way of writing them.
-fn random_cluster_id() -> String {
+pub(super) fn random_id() -> String {
     loop {
         let bytes = uuid::Uuid::new_v4().into_bytes();
         let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);

@@ -1,14 +1,18 @@
-//! What a test does to a broker through librdkafka: create topics, write records.
-//!
-//! Reading back is done by Kafka's own tools (`tools`).
+//! What a test does to a broker through librdkafka: create topics, write records, and read what is
+//! too much for Kafka's own tools (`tools`).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::DEADLINE;
 use super::broker::Broker;
@@ -46,10 +50,11 @@ impl Record {
 }
 
 impl Broker {
-    /// Creates a topic, with settings by Kafka's names.
+    /// Creates a topic with a replica on every node, with settings by Kafka's names.
     pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client_config().create().unwrap();
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let replicas = i32::try_from(self.nodes()).unwrap();
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
         for (key, value) in settings {
             new = new.set(key, value);
         }
@@ -120,6 +125,71 @@ impl Broker {
         let failures = failures.0.lock().unwrap();
         assert!(failures.is_empty(), "records of `{topic}` were not taken: {failures:?}");
     }
+}
+
+impl Broker {
+    pub fn watermarks(&self, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+        watermarks(&self.client_config(), topic, DEADLINE)
+    }
+
+    /// How many records of a topic a group has not committed; an error while nobody can say.
+    pub fn lag(&self, group: &str, topic: &str) -> Result<i64, KafkaError> {
+        let watermarks = self.watermarks(topic)?;
+        if watermarks.is_empty() {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+        }
+        let client: BaseConsumer = self.client_config().set("group.id", group).create()?;
+        let mut asked = TopicPartitionList::new();
+        for partition in watermarks.keys() {
+            asked.add_partition(topic, *partition);
+        }
+        let committed = client.committed_offsets(asked, DEADLINE)?;
+        let behind = committed.elements().into_iter().map(|element| {
+            element.error()?;
+            let (start, end) = watermarks[&element.partition()];
+            Ok(match element.offset() {
+                Offset::Offset(offset) => end - offset,
+                _ => end - start,
+            })
+        });
+        behind.sum()
+    }
+
+    /// Reads all records of a topic that nobody writes to meanwhile, each partition in its order.
+    pub fn read_all(&self, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
+        let mut config = self.client_config();
+        // Nobody joins or commits under this name.
+        config.set("group.id", "reads-all").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut ends = self.watermarks(topic).unwrap();
+        ends.retain(|_, (start, end)| start < end);
+        let mut assignment = TopicPartitionList::new();
+        for (partition, (start, _)) in &ends {
+            let start = Offset::Offset(*start);
+            assignment.add_partition_offset(topic, *partition, start).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        while !ends.is_empty() {
+            let message = consumer.poll(DEADLINE).expect("the topic has more records");
+            let Ok(message) = message else { continue };
+            each(&message);
+            if ends[&message.partition()].1 <= message.offset() + 1 {
+                ends.remove(&message.partition());
+            }
+        }
+    }
+}
+
+/// The first offset and the end of the log, by partition.
+pub fn watermarks(
+    config: &ClientConfig,
+    topic: &str,
+    wait: Duration,
+) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+    let client: BaseConsumer = config.create()?;
+    let metadata = client.fetch_metadata(Some(topic), wait)?;
+    let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
+    partitions.map(|id| Ok((id, client.fetch_watermarks(topic, id, wait)?))).collect()
 }
 
 /// Runs one request of librdkafka's asynchronous admin API.

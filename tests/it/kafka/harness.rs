@@ -8,13 +8,15 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::broker::{self, ADMIN, Broker, NOBODY, Options, Security};
 use super::client::Record;
+use super::cluster::Cluster;
 use super::process::{Process, Signal};
 use super::tools::GroupOffset;
 use super::{DEADLINE, unique};
+use crate::support::eventually;
 
 #[test]
 fn records_come_back_as_they_were_written() {
@@ -134,6 +136,28 @@ fn data_outlives_a_kill_and_a_stop_and_a_frozen_broker_answers_nothing() {
     let values: Vec<_> =
         kafka.consume_all("t").iter().map(|record| record.value_text().to_owned()).collect();
     assert_eq!(values, ["one", "two"]);
+}
+
+#[test]
+fn a_cluster_is_whole_only_while_all_its_nodes_have_everything() {
+    let mut cluster = Cluster::start();
+    cluster.node(0).create_topic("t", 3, &[]);
+    eventually(DEADLINE, "the cluster is whole", || cluster.is_whole(0));
+    cluster.node(0).produce("t", &[Record::value("by three")]);
+
+    cluster.kill(1);
+    // The others need a while to miss it.
+    eventually(DEADLINE, "a node is missing", || !cluster.is_whole(2));
+    cluster.node(0).produce("t", &[Record::value("by two")]);
+    cluster.restart(1);
+    eventually(DEADLINE, "the cluster is whole again", || cluster.is_whole(1));
+
+    let mut values = Vec::new();
+    cluster.node(1).read_all("t", |message| {
+        values.push(String::from_utf8_lossy(message.payload().unwrap()).into_owned());
+    });
+    values.sort();
+    assert_eq!(values, ["by three", "by two"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod cluster;
 pub mod process;
 pub mod tools;
 

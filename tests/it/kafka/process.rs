@@ -4,8 +4,10 @@
 //! child that has not been reaped, so never to a stranger that got its number.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +17,12 @@ use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 /// A command that runs this build of kubetell, untouched by the caller's configuration.
 pub fn kubetell(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubetell"));
+    kubetell_at(Path::new(env!("CARGO_BIN_EXE_kubetell")), arguments)
+}
+
+/// As [`kubetell`], of another build.
+pub fn kubetell_at(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("KUBETELL_") {
@@ -168,9 +175,14 @@ impl Process {
             .unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.ended.try_recv() != Err(TryRecvError::Empty)
+    }
+
     /// Waits until the process has ended; one that has not by the deadline fails the test.
     pub fn wait(mut self, deadline: Duration) -> Finished {
-        if self.ended.recv_timeout(deadline).is_err() {
+        // Its end may have been heard of before: then nobody is left to send.
+        if self.ended.recv_timeout(deadline) == Err(RecvTimeoutError::Timeout) {
             panic!("{} has not ended in {deadline:?}\n{}", self.name, self.output());
         }
         let status = self.child.wait().unwrap();

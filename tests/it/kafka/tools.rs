@@ -143,6 +143,14 @@ impl Broker {
         parse_settings(&run(command))
     }
 
+    /// Changes a setting of a topic.
+    pub fn alter_topic(&self, topic: &str, setting: &str, value: &str) {
+        let mut command = self.tool("kafka.admin.ConfigCommand");
+        command.args(["--alter", "--entity-type", "topics", "--entity-name", topic]);
+        command.args(["--add-config", &format!("{setting}={value}")]);
+        run(command);
+    }
+
     /// How many partitions each topic has; internal ones are left out.
     pub fn topics(&self) -> BTreeMap<String, i32> {
         let mut command = self.tool("org.apache.kafka.tools.TopicCommand");

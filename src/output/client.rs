@@ -1,0 +1,170 @@
+//! librdkafka's producers as this program uses them: how they are configured, and the way back of
+//! what they were given.
+//!
+//! Knows nothing of what a refusal means.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::ingest::kafka::ConnectionLog;
+use crate::output::forms::{Body, Form};
+use crate::output::producer::Output;
+
+/// Where an output is on its way through its forms.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub output: Arc<Output>,
+    pub form: Form,
+    /// It has to stand alone in its batch.
+    pub alone: bool,
+    /// Bytes of the form that was sent.
+    pub size: usize,
+    /// How often it was refused and is sent again.
+    pub refusals: u32,
+}
+
+pub struct Delivery {
+    pub attempt: Attempt,
+    pub result: Result<(), KafkaError>,
+}
+
+pub struct Context {
+    deliveries: Sender<Delivery>,
+    log: ConnectionLog,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.log(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Attempt>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, attempt: Box<Attempt>) {
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        if result.is_ok() {
+            self.log.reached();
+        }
+        // The channel holds as many as librdkafka's queues and its owner drains it, so this waits
+        // only while the owner is busy. A gone owner needs no more acknowledgements.
+        let _ = self.deliveries.send(Delivery { attempt: *attempt, result });
+    }
+}
+
+pub struct Client(ThreadedProducer<Context>);
+
+impl Client {
+    /// Sends batches. `properties` are the operator's; what correctness needs is set on top.
+    pub fn batching(
+        properties: &ClientConfig,
+        name: &'static str,
+        deliveries: Sender<Delivery>,
+        queue_max_messages: usize,
+    ) -> Result<Client, KafkaError> {
+        let mut config = properties.clone();
+        defaults(&mut config, properties);
+        config
+            .set("enable.idempotence", "true")
+            .set("queue.buffering.max.messages", queue_max_messages.to_string());
+        Client::new(config, name, deliveries)
+    }
+
+    /// Sends every record in a batch of its own, since a topic's limit is one for batches.
+    ///
+    /// Not idempotent: each refused batch costs an idempotent producer one of the 32,768 epochs
+    /// after which the brokers take it for a zombie. The ids of what is sent do the same service.
+    pub fn lone(
+        properties: &ClientConfig,
+        name: &'static str,
+        deliveries: Sender<Delivery>,
+        queue_max_messages: usize,
+    ) -> Result<Client, KafkaError> {
+        let mut config = properties.clone();
+        defaults(&mut config, properties);
+        config
+            .set("enable.idempotence", "false")
+            .set("batch.num.messages", "1")
+            .set("linger.ms", "0")
+            .set("queue.buffering.max.messages", queue_max_messages.to_string());
+        Client::new(config, name, deliveries)
+    }
+
+    fn new(
+        mut config: ClientConfig,
+        name: &'static str,
+        deliveries: Sender<Delivery>,
+    ) -> Result<Client, KafkaError> {
+        // An output is never given up: a lost broker is waited for.
+        config.set("acks", "all").set("message.timeout.ms", "0");
+        let context = Context { deliveries, log: ConnectionLog::new(name) };
+        config.create_with_context(context).map(Client)
+    }
+
+    pub fn client(&self) -> &rdkafka::client::Client<Context> {
+        self.0.client()
+    }
+
+    /// Why the client can't be used any more, once it can't.
+    pub fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.0.client().fatal_error()
+    }
+
+    /// Records that it holds.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.0.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Hands a record to librdkafka, or back.
+    pub fn send(&self, body: &Body<'_>, attempt: Attempt) -> Result<(), (KafkaError, Attempt)> {
+        let mut record: BaseRecord<'_, [u8], [u8], Box<Attempt>> =
+            BaseRecord::with_opaque_to(body.topic, Box::new(attempt));
+        if let Some(payload) = &body.payload {
+            record = record.payload(payload);
+        }
+        if let Some(key) = body.key {
+            record = record.key(key);
+        }
+        if let Some(partition) = body.partition {
+            record = record.partition(partition);
+        }
+        if !body.headers.is_empty() || body.cut {
+            let mut headers = OwnedHeaders::new_with_capacity(body.headers.len() + 1);
+            for (key, value) in body.headers.iter() {
+                headers = headers.insert(Header { key, value: value.as_deref() });
+            }
+            if body.cut {
+                headers = headers.insert(Header { key: "kubetell-reduced", value: Some("true") });
+            }
+            record = record.headers(headers);
+        }
+        self.0.send(record).map_err(|(error, record)| (error, *record.delivery_opaque))
+    }
+}
+
+fn defaults(config: &mut ClientConfig, properties: &ClientConfig) {
+    for (key, value) in [
+        ("linger.ms", "5"),
+        ("compression.codec", "lz4"),
+        ("queue.buffering.max.kbytes", "131072"),
+        ("message.max.bytes", "67108864"),
+    ] {
+        if properties.get(key).is_none() {
+            config.set(key, value);
+        }
+    }
+}
