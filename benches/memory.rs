@@ -18,6 +18,10 @@ mod kafka;
 mod log;
 #[path = "support/process.rs"]
 mod process;
+// What the harness's tests import.
+#[allow(dead_code, unused_imports)]
+#[path = "../tests/it/support.rs"]
+mod support;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -18,6 +18,10 @@ mod kafka;
 mod log;
 #[path = "support/process.rs"]
 mod process;
+// What the harness's tests import.
+#[allow(dead_code, unused_imports)]
+#[path = "../tests/it/support.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -150,7 +154,7 @@ fn restore(servers: &str, args: &Args) {
     }
     let mut reached = 0;
     for _ in 0..args.partitions {
-        reached += restored.recv().unwrap().state.next - 1;
+        reached += restored.recv().unwrap().unwrap().state.next - 1;
     }
     let seconds = begun.elapsed().as_secs_f64();
     drop(request_sender);
