@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod process;
 pub mod tools;
 
+#[cfg(test)]
 mod harness;
 
 use std::time::Duration;
