@@ -7,11 +7,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::fmt::Write as _;
+#[path = "support/curves.rs"]
+mod curves;
+#[path = "support/process.rs"]
+mod process;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use curves::{Axis, Curve};
 
 use kubetell::clock;
 use kubetell::limits::{DAY_MS, HOUR_MS};
@@ -51,12 +56,13 @@ struct Args {
     bench: bool,
 }
 
-struct Sample {
-    seconds: f64,
-    windows: f64,
-    terms: u64,
-    disk_bytes: u64,
-    resident_bytes: u64,
+#[derive(Default)]
+struct Samples {
+    windows: Vec<f64>,
+    seconds: Vec<u64>,
+    terms: Vec<u64>,
+    disk_mb: Vec<f64>,
+    resident_mb: Vec<f64>,
 }
 
 fn main() {
@@ -66,7 +72,7 @@ fn main() {
     let directory = args.directory.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut soak = Soak::new(&directory, args.terms);
     let begun = clock::monotonic();
-    let mut samples = Vec::new();
+    let mut samples = Samples::default();
     let mut next_sample = Duration::ZERO;
     while begun.elapsed().as_secs() < args.seconds {
         if let Err(error) = soak.step() {
@@ -75,28 +81,37 @@ fn main() {
         }
         if begun.elapsed() >= next_sample {
             next_sample = begun.elapsed() + Duration::from_secs(args.seconds) / 200;
-            let sample = Sample {
-                seconds: begun.elapsed().as_secs_f64(),
-                windows: soak.now_ms as f64 / WINDOW_MS as f64,
-                terms: soak.held(),
-                disk_bytes: bytes_under(&directory),
-                resident_bytes: resident_bytes(),
-            };
-            samples.push(sample);
+            let (resident, _) = process::memory_bytes(std::process::id()).unwrap();
+            samples.windows.push(soak.now_ms as f64 / WINDOW_MS as f64);
+            samples.seconds.push(begun.elapsed().as_secs());
+            samples.terms.push(soak.held());
+            samples.disk_mb.push(process::bytes_under(&directory) as f64 / 1e6);
+            samples.resident_mb.push(resident as f64 / 1e6);
         }
     }
-    std::fs::create_dir_all(&args.out).unwrap();
-    std::fs::write(args.out.join("state_soak.csv"), csv(&samples)).unwrap();
-    std::fs::write(args.out.join("state_soak.svg"), svg(&samples)).unwrap();
-    let most = |of: fn(&Sample) -> u64| samples.iter().map(of).max().unwrap_or(0);
     println!(
-        "{} terms added over {:.1} windows, at most {} held; at most {} MB on disk and {} MB resident",
+        "{} terms came over {:.1} windows; at most {} held, {:.0} MB on disk, {:.0} MB resident",
         soak.added,
         soak.now_ms as f64 / WINDOW_MS as f64,
-        most(|sample| sample.terms),
-        most(|sample| sample.disk_bytes) / 1_000_000,
-        most(|sample| sample.resident_bytes) / 1_000_000,
+        samples.terms.iter().max().unwrap_or(&0),
+        samples.disk_mb.iter().copied().fold(0.0, f64::max),
+        samples.resident_mb.iter().copied().fold(0.0, f64::max),
     );
+    samples.write(&args.out);
+}
+
+impl Samples {
+    fn write(self, folder: &Path) {
+        let axis = Axis { unit: "windows", at: self.windows };
+        let curves = [
+            Curve { name: "on disk", colour: "#c2410c", mb: self.disk_mb },
+            Curve { name: "resident", colour: "#1d4ed8", mb: self.resident_mb },
+        ];
+        std::fs::create_dir_all(folder).unwrap();
+        let more = [("seconds", self.seconds), ("terms", self.terms)];
+        std::fs::write(folder.join("state_soak.csv"), curves::csv(&axis, &curves, &more)).unwrap();
+        std::fs::write(folder.join("state_soak.svg"), curves::svg(&axis, &curves)).unwrap();
+    }
 }
 
 struct Partition {
@@ -246,92 +261,4 @@ fn alert(number: u64) -> OutboxRecord {
         reduced: None,
         headers: vec![("rule".to_owned(), b"secret-access-unusual-client".to_vec())],
     }
-}
-
-fn bytes_under(directory: &Path) -> u64 {
-    let Ok(items) = std::fs::read_dir(directory) else { return 0 };
-    items
-        .flatten()
-        .map(|item| match item.metadata() {
-            Ok(data) if data.is_dir() => bytes_under(&item.path()),
-            Ok(data) => data.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
-}
-
-fn csv(samples: &[Sample]) -> String {
-    let mut text = "seconds,windows,terms,disk_bytes,resident_bytes\n".to_owned();
-    for Sample { seconds, windows, terms, disk_bytes, resident_bytes } in samples {
-        writeln!(text, "{seconds:.1},{windows:.2},{terms},{disk_bytes},{resident_bytes}").unwrap();
-    }
-    text
-}
-
-/// Name, colour, and what of a sample.
-type Curve = (&'static str, &'static str, fn(&Sample) -> u64);
-
-/// Two curves over the windows, in MB, on one scale.
-fn svg(samples: &[Sample]) -> String {
-    const WIDTH: f64 = 720.0;
-    const HEIGHT: f64 = 300.0;
-    const LEFT: f64 = 60.0;
-    let last = samples.last().map_or(1.0, |sample| sample.windows).max(0.001);
-    let most_mb = samples
-        .iter()
-        .map(|sample| sample.disk_bytes.max(sample.resident_bytes) as f64 / 1e6)
-        .fold(1.0, f64::max);
-    let x = |windows: f64| LEFT + windows / last * (WIDTH - LEFT - 10.0);
-    let y = |mb: f64| HEIGHT - 30.0 - mb / most_mb * (HEIGHT - 60.0);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
-    );
-    for quarter in 0..=4 {
-        let mb = most_mb * f64::from(quarter) / 4.0;
-        let (left, right, at) = (LEFT, WIDTH - 10.0, y(mb));
-        writeln!(
-            text,
-            "<line x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mb:.0} MB</text>",
-            left - 6.0,
-            at + 4.0
-        )
-        .unwrap();
-        let windows = last * f64::from(quarter) / 4.0;
-        writeln!(
-            text,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{windows:.0} windows</text>",
-            x(windows),
-            HEIGHT - 10.0
-        )
-        .unwrap();
-    }
-    let curves: [Curve; 2] = [
-        ("on disk", "#c2410c", |sample| sample.disk_bytes),
-        ("resident", "#1d4ed8", |sample| sample.resident_bytes),
-    ];
-    for (at, (name, colour, of)) in curves.into_iter().enumerate() {
-        let points: String = samples
-            .iter()
-            .map(|sample| format!("{:.1},{:.1} ", x(sample.windows), y(of(sample) as f64 / 1e6)))
-            .collect();
-        writeln!(
-            text,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\
-             <text x=\"{}\" y=\"16\" fill=\"{colour}\">{name}</text>",
-            points.trim_end(),
-            LEFT + 90.0 * at as f64
-        )
-        .unwrap();
-    }
-    text.push_str("</svg>\n");
-    text
 }

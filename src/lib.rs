@@ -25,7 +25,8 @@
 //! 5. The new-terms state is a pure function of the observations log; what is sent again after a
 //!    crash is what was sent before: [`terms::fold`], [`terms::takeover`].
 //! 6. Memory is bounded: every channel, cache and batch; [`limits`].
-//! 7. Nothing is swallowed: every drop has a counter and a reason; [`stats`].
+//! 7. Nothing is swallowed: every error is retriable, poison or fatal ([`failure`]), and every drop
+//!    has a counter and a reason ([`stats`]).
 //!
 //! Data goes one way down this list of modules; a module never reaches up.
 

@@ -102,8 +102,9 @@ impl RunError {
     }
 }
 
-/// How long the halves may take to drain after a stop.
-const STOP_MAX: Duration = Duration::from_secs(90);
+/// How long the halves may take to drain and leave after a stop. They need less than half of it
+/// while brokers answer; clients whose brokers are away may take minutes to close.
+const STOP_MAX: Duration = Duration::from_secs(20);
 /// How often a line says what flowed.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Most partitions taken over at a time: more would wait for the same disk and network.

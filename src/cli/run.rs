@@ -223,6 +223,8 @@ mod tests {
         );
         check(RunError::Undrained, Exit::Internal);
         check(half(HalfError::Undrained), Exit::Internal);
+        let (message, hint) = ("the disk is full".to_owned(), "make room on the disk of the state");
+        check(half(HalfError::State { message, hint }), Exit::Internal);
         check(half(HalfError::Producer("fenced".to_owned())), Exit::Internal);
         check(half(HalfError::Consumer(kafka())), Exit::Internal);
         check(half(HalfError::Internal("its thread panicked".to_owned())), Exit::Internal);

@@ -61,6 +61,8 @@ pub struct Ledger {
     recent: Recent,
     /// Sent and not acknowledged, past assignments' too: by ticket and serial.
     open: HashMap<(Ticket, u32), Open>,
+    /// By alert id, the output that told it last, while that is open.
+    telling: HashMap<String, (Ticket, u32)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,8 @@ struct Open {
     mark: Mark,
     /// When it was handed to the producer.
     handed_ms: i64,
+    /// Records that told nothing because this output does: they are done when it is.
+    waiting: Vec<Ticket>,
 }
 
 impl Ledger {
@@ -80,6 +84,7 @@ impl Ledger {
             told: Told::new(TOLD_MAX_ALERTS),
             recent: Recent::new(cache_bytes, faults),
             open: HashMap::new(),
+            telling: HashMap::new(),
         }
     }
 
@@ -177,6 +182,7 @@ impl Ledger {
             return Ok(counted);
         }
         let mut serial = 0;
+        let mut waits = 0;
         for product in settled.products {
             match &product.mark {
                 Mark::Alert(mark) => match self.told.tell(&mark.id, mark.outcome_known) {
@@ -184,6 +190,14 @@ impl Ledger {
                     Tell::Revision => counted.revisions += 1,
                     Tell::Repeat => {
                         counted.repeats += 1;
+                        // What is told by another record is not told before it is acknowledged:
+                        // that record may be lost with its partition.
+                        if let Some(open) =
+                            self.telling.get(&mark.id).and_then(|key| self.open.get_mut(key))
+                        {
+                            open.waiting.push(ticket);
+                            waits += 1;
+                        }
                         continue;
                     }
                 },
@@ -198,10 +212,14 @@ impl Ledger {
                 Mark::DeadLetter => {}
             }
             send.push(Output { serial, ..product.output });
-            self.open.insert((ticket, serial), Open { mark: product.mark, handed_ms: boot_ms });
+            if let Mark::Alert(mark) = &product.mark {
+                self.telling.insert(mark.id.clone(), (ticket, serial));
+            }
+            let open = Open { mark: product.mark, handed_ms: boot_ms, waiting: Vec::new() };
+            self.open.insert((ticket, serial), open);
             serial += 1;
         }
-        self.step(ticket, |mark| mark.settle(ticket.offset, serial))?;
+        self.step(ticket, |mark| mark.settle(ticket.offset, serial + waits))?;
         Ok(counted)
     }
 
@@ -211,25 +229,33 @@ impl Ledger {
         output: &Output,
         boot_ms: i64,
     ) -> Result<Option<Mark>, WatermarkError> {
-        let ticket = output.ticket;
-        let Some(Open { mark, handed_ms }) = self.open.remove(&(ticket, output.serial)) else {
-            return Ok(None);
-        };
+        let Some((mark, handed_ms)) = self.close(output)? else { return Ok(None) };
         if let Mark::Observation(mark) = &mark {
             let key = output.key.as_deref().unwrap_or_default();
             self.recent.acknowledged(key, mark, handed_ms, boot_ms);
         }
-        self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
         Ok(Some(mark))
+    }
+
+    /// The output is done, and with it what waits for it: its mark and when it was handed on,
+    /// unless it was done before.
+    fn close(&mut self, output: &Output) -> Result<Option<(Mark, i64)>, WatermarkError> {
+        let key = (output.ticket, output.serial);
+        let Some(open) = self.open.remove(&key) else { return Ok(None) };
+        if let Mark::Alert(mark) = &open.mark
+            && self.telling.get(&mark.id) == Some(&key)
+        {
+            self.telling.remove(&mark.id);
+        }
+        for ticket in std::iter::once(output.ticket).chain(open.waiting) {
+            self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
+        }
+        Ok(Some((open.mark, open.handed_ms)))
     }
 
     /// An output went to the dead letters in its place: it is done, and nobody was told.
     pub fn diverted(&mut self, output: &Output) -> Result<(), WatermarkError> {
-        let ticket = output.ticket;
-        match self.open.remove(&(ticket, output.serial)) {
-            Some(_) => self.step(ticket, |mark| mark.acknowledge(ticket.offset)),
-            None => Ok(()),
-        }
+        self.close(output).map(|_| ())
     }
 
     /// The offset up to which a slot may be committed; `None` when it is not assigned.

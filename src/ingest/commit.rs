@@ -144,6 +144,11 @@ pub fn commit<C: ConsumerContext>(
     }
 }
 
+/// Whether everything that may be committed is known to be.
+pub fn all_confirmed(partitions: &[Committable<'_>]) -> bool {
+    partitions.iter().all(|one| !one.commits.wanted(one.offset, CommitMode::Sync))
+}
+
 /// Looks up which commits have succeeded, while any is open.
 fn confirm<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,

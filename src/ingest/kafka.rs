@@ -19,7 +19,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
 use crate::failure::{self, Class, Doing, Remedy};
-use crate::ingest::commit::{Commit, CommitClock, Committable, commit};
+use crate::ingest::commit::{Commit, CommitClock, Committable, all_confirmed, commit};
 pub use crate::ingest::connection::{ConnectionLog, Overheard};
 use crate::stats::Stats;
 
@@ -348,8 +348,8 @@ fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
                 Err(_) => false,
             };
             // A commit waits for its coordinator as long as a session lasts.
-            if !drained && consumer.context().connection.is_lost() {
-                return false;
+            if consumer.context().connection.is_lost() {
+                return drained && all_confirmed(&handler.committable());
             }
             match commit(consumer, &mut handler.committable(), None, CommitMode::Sync) {
                 Commit::Done => return drained,

@@ -55,7 +55,8 @@ pub enum Record {
         /// Of the term.
         key: Vec<u8>,
         sighting: Sighting,
-        /// The observation's JSON, for the alert; [`observation`] reads it.
+        /// The observation's JSON, for the alert; [`observation`] reads it. Empty where no alert
+        /// is made.
         value: Vec<u8>,
     },
     Marker(Marker),
@@ -153,6 +154,18 @@ pub fn marker_value(marker: &Marker) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 pub fn decode(key_bytes: Option<&[u8]>, value: Option<&[u8]>) -> Result<Record, DecodeError> {
+    let mut record = decode_silently(key_bytes, value)?;
+    if let (Record::Observation { value: kept, .. }, Some(value)) = (&mut record, value) {
+        *kept = value.to_vec();
+    }
+    Ok(record)
+}
+
+/// As [`decode`], without a copy of the observation: for a fold that makes alerts of nothing.
+pub fn decode_silently(
+    key_bytes: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> Result<Record, DecodeError> {
     let Some(value) = value else { return Ok(Record::Tombstone) };
     let key_bytes = key_bytes.ok_or(DecodeError::NoKey)?;
     if key_bytes == marker_key() {
@@ -162,7 +175,7 @@ pub fn decode(key_bytes: Option<&[u8]>, value: Option<&[u8]>) -> Result<Record, 
         return Err(DecodeError::Key);
     }
     let sighting = Sighting::read(value)?;
-    Ok(Record::Observation { key: key_bytes.to_vec(), sighting, value: value.to_vec() })
+    Ok(Record::Observation { key: key_bytes.to_vec(), sighting, value: Vec::new() })
 }
 
 /// The whole observation of a record, to make an alert of.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -27,8 +27,12 @@ use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover,
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a partition has to be said to have ended before a record that should come is given up.
+const ENDS_MAX: i32 = 5;
 /// How often a takeover that takes its time says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// Of how many records one looks at the clock.
+const CLOCK_EVERY: i64 = 256;
 
 /// Which assignment of each partition is the current one. Written by the owner, read here.
 #[derive(Debug, Default)]
@@ -269,8 +273,11 @@ impl Restorer {
         })
     }
 
-    /// Reads `from..until` into the takeover until it wants something else. Ends on the position,
-    /// or at the log's end: records may be missing through compaction.
+    /// Reads `from..until` into the takeover until it wants something else.
+    ///
+    /// Compaction leaves gaps, but it keeps the last record of a log: the range has been read once a
+    /// record at its end or behind it was. The client's word that a partition has ended is none: a
+    /// leader that was just elected may for a while know less than was committed before.
     fn read(
         &self,
         request: Request,
@@ -279,22 +286,24 @@ impl Restorer {
         until: i64,
         takeover: &mut Takeover,
     ) -> Result<(), RestoreError> {
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(&self.topic, request.partition, Offset::Offset(from))?;
-        reader.assign(&assignment)?;
+        let partition = request.partition;
+        self.assign(reader, partition, from)?;
         let mut said = clock::monotonic();
-        let mut position = from;
+        let mut next = from;
+        let mut ends = 0;
+        // Looking at the clock costs as much as some of the folding.
+        let mut looks = true;
         loop {
             if self.cancelled(request) {
                 return Err(RestoreError::Cancelled);
             }
-            if clock::monotonic() - said >= PROGRESS_EVERY {
+            if std::mem::take(&mut looks) && clock::monotonic() - said >= PROGRESS_EVERY {
                 said = clock::monotonic();
-                let percent = (position - from) * 100 / (until - from).max(1);
+                let percent = (next - from) * 100 / (until - from).max(1);
                 tracing::info!(
-                    partition = request.partition,
+                    partition,
                     from,
-                    position,
+                    next,
                     until,
                     "taking over a partition: {percent} % is read"
                 );
@@ -302,27 +311,47 @@ impl Restorer {
             match reader.poll(POLL) {
                 Some(Ok(message)) => {
                     let offset = message.offset();
-                    if message.partition() != request.partition || offset < from {
+                    if message.partition() != partition || offset < next {
                         continue;
                     }
-                    position = offset;
+                    next = offset + 1;
+                    ends = 0;
+                    looks = offset % CLOCK_EVERY == 0;
                     if offset < until && self.feed(&message, takeover)? == Flow::Enough {
                         return Ok(());
                     }
-                    if offset + 1 >= until {
+                    if next >= until {
                         return Ok(takeover.read_ended(&*self.store)?);
                     }
                 }
-                // Everything up to the end was read; the last records may be compacted away.
-                Some(Err(KafkaError::PartitionEOF(partition)))
-                    if partition == request.partition =>
-                {
-                    return Ok(takeover.read_ended(&*self.store)?);
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
+                    let (low, high) =
+                        reader.fetch_watermarks(&self.topic, partition, REQUEST_MAX)?;
+                    // Deleted meanwhile; or, with nothing but the marks of transactions at the end,
+                    // said again and again by a leader that knows the whole log.
+                    ends += i32::from(high >= until);
+                    if low >= until || ends >= ENDS_MAX {
+                        return Ok(takeover.read_ended(&*self.store)?);
+                    }
+                    self.assign(reader, partition, next.max(low))?;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(KafkaError::PartitionEOF(_))) | None => looks = true,
+                // A broker that is gone is none of this partition's leaders for long.
+                Some(Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::OperationTimedOut,
+                ))) => looks = true,
                 Some(Err(error)) => return Err(error.into()),
             }
         }
+    }
+
+    fn assign(&self, reader: &Reader, partition: i32, from: i64) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(&self.topic, partition, Offset::Offset(from))?;
+        reader.assign(&assignment)
     }
 
     fn feed(
@@ -334,7 +363,11 @@ impl Restorer {
             offset: message.offset(),
             append_ms: message.timestamp().to_millis().unwrap_or(0),
             is_marker: message.key() == Some(record::marker_key()),
-            decode: &mut || read_record(message, &self.stats),
+            decode: &mut || {
+                record::decode_silently(message.key(), message.payload())
+                    .inspect_err(|error| passed_over(&self.stats, message.offset(), error))
+                    .ok()
+            },
         };
         takeover.record(seen, &*self.store)
     }

@@ -51,11 +51,6 @@ impl SledStore {
         }
     }
 
-    /// What the database takes on the disk, bytes.
-    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
-        self.use_db(|db| Ok(db.size_on_disk()?))
-    }
-
     /// How many terms a partition's view holds.
     pub fn entries(&self, partition: i32) -> Result<u64, StoreError> {
         let slot = self.slot(partition);
