@@ -21,6 +21,9 @@ const META_KEY: &[u8] = b"\xff\xff\xff\xffmeta";
 const FORMAT: u32 = 1;
 /// How many damaged or foreign states are kept beside the good one.
 const ASIDE_MAX: u32 = 2;
+/// The database's directory within the state directory, and how others beside it begin.
+const VIEW: &str = "terms";
+const VIEW_BESIDE: &str = "terms.";
 const FLUSH_EVERY_MS: u64 = 1_000;
 const LOCK_MAX: Duration = Duration::from_secs(2);
 const LOCK_RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -114,6 +117,20 @@ impl SledStore {
 
     fn new(db: sled::Db) -> Self {
         SledStore { db, epochs: Mutex::new(HashMap::new()) }
+    }
+
+    /// The terms of a partition, in the order of their keys.
+    pub fn entries(
+        &self,
+        partition: i32,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Entry), StoreError>> + use<> {
+        let prefix = keys::prefix(partition, keys::ENTRY);
+        let skipped = prefix.len();
+        self.db.scan_prefix(prefix).map(move |item| {
+            let (key, value) = item.map_err(storage)?;
+            let entry = Entry::decode(&value).ok_or(StoreError::Corrupt("an entry"))?;
+            Ok((key.get(skipped..).unwrap_or_default().to_vec(), entry))
+        })
     }
 
     /// Nothing was counted of a partition that was never written.
@@ -216,6 +233,82 @@ fn set_aside(directory: &Path, path: &Path) -> std::io::Result<()> {
         }
     }
     std::fs::rename(path, name(1))
+}
+
+/// The view in a state directory and those that were set aside, with their sizes in bytes.
+pub fn views(directory: &Path) -> std::io::Result<Vec<(PathBuf, u64)>> {
+    let found = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found?,
+    };
+    let mut views = Vec::new();
+    for item in found {
+        let item = item?;
+        let name = item.file_name();
+        if name == VIEW || name.to_string_lossy().starts_with(VIEW_BESIDE) {
+            views.push((item.path(), size(&item.path())?));
+        }
+    }
+    views.sort();
+    Ok(views)
+}
+
+fn size(path: &Path) -> std::io::Result<u64> {
+    let found = std::fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Ok(found.len());
+    }
+    std::fs::read_dir(path)?.try_fold(0, |sum, item| Ok(sum + size(&item?.path())?))
+}
+
+/// Takes the lock that an instance holds on its view, as long as the result lives; nothing where
+/// there is no view. Never opens the database: it may be damaged.
+pub fn lock(directory: &Path) -> Result<Option<std::fs::File>, OpenError> {
+    let unusable = |error: std::io::Error| OpenError::Unusable {
+        directory: directory.to_owned(),
+        reason: error.to_string(),
+    };
+    let file = match std::fs::File::open(directory.join(VIEW).join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(error)),
+    };
+    let deadline = clock::monotonic() + LOCK_MAX;
+    let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    while let Err(error) = rustix::fs::flock(&file, operation) {
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(unusable(error.into()));
+        }
+        if clock::monotonic() >= deadline {
+            return Err(OpenError::Locked(directory.to_owned()));
+        }
+        std::thread::park_timeout(LOCK_RETRY_AFTER);
+    }
+    Ok(Some(file))
+}
+
+/// Removes all of [`views`] under the lock: it is folded anew from the log.
+pub fn discard(directory: &Path) -> Result<(), OpenError> {
+    let locked = lock(directory)?;
+    let removed = || -> std::io::Result<()> {
+        let (view, gone) =
+            (directory.join(VIEW), directory.join(format!("{VIEW_BESIDE}discarded")));
+        if gone.exists() {
+            remove(&gone)?;
+        }
+        // Whoever starts meanwhile begins with an empty view, not with half of one.
+        if view.exists() {
+            std::fs::rename(&view, gone)?;
+        }
+        let beside = views(directory)?.into_iter().filter(|(path, _)| *path != view);
+        beside.into_iter().try_for_each(|(path, _)| remove(&path))
+    };
+    let result = removed().map_err(|error| OpenError::Unusable {
+        directory: directory.to_owned(),
+        reason: error.to_string(),
+    });
+    drop(locked);
+    result
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {

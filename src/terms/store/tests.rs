@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::memory::MemoryStore;
-use super::sled::{Expectation, OpenError, Opened, SledStore};
+use super::sled::{Expectation, OpenError, Opened, SledStore, discard, lock, views};
 use super::*;
 use crate::terms::testing::marker;
 
@@ -442,4 +442,49 @@ fn a_place_that_is_no_directory_is_unusable() {
         }
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"x", "the file is left as it was");
+}
+
+#[test]
+fn the_terms_of_a_partition_are_listed_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    for partition in [1, 2] {
+        store.begin(partition, 1);
+        let written = batch(3, &[(b"b", 2), (b"a", 1), (b"", 3)], &[2], None);
+        store.apply(partition, 1, &written).unwrap();
+    }
+    let listed: Vec<_> = store.entries(1).map(Result::unwrap).collect();
+    let expected = [(b"".to_vec(), entry(3)), (b"a".to_vec(), entry(1)), (b"b".to_vec(), entry(2))];
+    assert_eq!(listed, expected);
+    assert_eq!(store.entries(3).count(), 0);
+}
+
+#[test]
+fn views_are_discarded_only_while_nobody_uses_them() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(views(&dir.path().join("none")).unwrap(), []);
+    discard(&dir.path().join("none")).unwrap();
+
+    let held = open(dir.path());
+    std::fs::create_dir(dir.path().join("terms.aside-1")).unwrap();
+    std::fs::write(dir.path().join("terms.aside-1/db"), [0; 1_000]).unwrap();
+    std::fs::write(dir.path().join("other"), "kept").unwrap();
+    let found = views(dir.path()).unwrap();
+    assert_eq!(found.len(), 2);
+    assert!(found[0].1 > 0 && found[1].1 == 1_000, "{found:?}");
+    assert!(matches!(lock(dir.path()), Err(OpenError::Locked(_))));
+    assert!(matches!(discard(dir.path()), Err(OpenError::Locked(_))));
+    assert_eq!(views(dir.path()).unwrap().len(), 2);
+
+    drop(held);
+    let locked = lock(dir.path()).unwrap();
+    assert!(locked.is_some());
+    assert!(matches!(SledStore::open(dir.path(), &expectation("o", 3)), Err(OpenError::Locked(_))));
+    drop(locked);
+    // What an earlier attempt left behind goes too.
+    std::fs::create_dir(dir.path().join("terms.discarded")).unwrap();
+    discard(dir.path()).unwrap();
+    assert_eq!(views(dir.path()).unwrap(), []);
+    assert!(dir.path().join("other").exists());
+    assert!(open(dir.path()).set_aside.is_none());
 }
