@@ -6,5 +6,6 @@ mod kafka;
 mod mock;
 mod pipeline;
 mod scan;
+mod state;
 mod support;
 mod texts;

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::error::RDKafkaErrorCode;
+
 use super::{STALL_MAX, StateError};
 use crate::clock;
 use crate::config::Config;
@@ -91,6 +93,11 @@ impl LogWriter {
         })
     }
 
+    fn may_not_begin(&self) -> bool {
+        let refused = RDKafkaErrorCode::ClusterAuthorizationFailed;
+        self.producer.client().fatal_error().is_some_and(|(code, _)| code == refused)
+    }
+
     fn failed(&self, error: ProducerFatal) -> StateError {
         match error {
             ProducerFatal::NoRight { topic } => StateError::configuration(
@@ -99,6 +106,10 @@ impl LogWriter {
                     "grant the principal of `kafka.properties` the operation `Write` on `{topic}`"
                 ),
             ),
+            // A principal without the right to write to any topic may not even begin.
+            ProducerFatal::Client(_) if self.may_not_begin() => {
+                self.failed(ProducerFatal::NoRight { topic: self.topic.to_string() })
+            }
             ProducerFatal::Client(reason) => StateError::Producer(reason),
         }
     }
