@@ -335,7 +335,7 @@ impl<'a> Topics<'a> {
                     wanted.partitions
                 ),
                 hint: format!(
-                    "set `observations.partitions = {partitions}`; to change the number, stop every instance, delete the topic and let it be made anew (the history is then learned anew)"
+                    "set `observations.partitions = {partitions}`; to change the number, stop every instance, `kubetell state export --output terms.ndjson`, delete the topic, `kubetell topics create`, `kubetell state import terms.ndjson`"
                 ),
             });
         }

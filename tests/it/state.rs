@@ -207,7 +207,7 @@ fn a_baseline_comes_back_as_it_was_and_ends_learning() {
     let imported =
         stream.check(&["state", "import", "--format", "json", path.to_str().unwrap()], 0);
     let imported: Value = serde_json::from_slice(&imported.stdout).unwrap();
-    assert_eq!(imported["terms"], 6);
+    assert_eq!(imported["written"], 6);
     assert_eq!((&imported["markers"], &imported["new_logs"]), (&3.into(), &3.into()));
     assert_eq!(imported["rules"][0]["learning_ended"], true);
     let (after, terms_after) = stream.export("after.ndjson");
@@ -287,6 +287,10 @@ fn audit_logs_become_history_beside_running_instances() {
     file.finish().unwrap();
     let directory = directory.to_str().unwrap();
 
+    let json = stream.check(&["state", "import", "--dry-run", "--format", "json", directory], 2);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["written"], &json["dry_run"]), (&2.into(), &true.into()));
+    assert_eq!(json["terms"][0]["terms"][1], "bob");
     let ends = kafka.topic_offsets(&stream.topic("observations"));
     let dry = stream.check(&["state", "import", "--dry-run", directory], 2);
     assert_eq!(kafka.topic_offsets(&stream.topic("observations")), ends, "nothing is written");
@@ -301,7 +305,7 @@ fn audit_logs_become_history_beside_running_instances() {
     let imported: Value = serde_json::from_slice(&imported.stdout).unwrap();
     assert_eq!(imported["read"]["events"], 4);
     assert_eq!(imported["read"]["outside_window"], 1);
-    assert_eq!((&imported["terms"], &imported["new_logs"]), (&2.into(), &0.into()));
+    assert_eq!((&imported["written"], &imported["new_logs"]), (&2.into(), &0.into()));
     stream.wait_until_read();
 
     let shown = stream.show();

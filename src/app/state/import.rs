@@ -76,7 +76,8 @@ pub struct Imported {
     pub topic: String,
     pub partitions: u32,
     pub read: Counts,
-    pub terms: u64,
+    /// Terms.
+    pub written: u64,
     pub rules: Vec<ImportedRule>,
     /// Markers written: partitions in which something was left to end.
     pub markers: u32,
@@ -196,7 +197,7 @@ impl History {
             topic: log.topic().to_owned(),
             partitions: log.partitions(),
             read: self.counts.clone(),
-            terms: self.terms,
+            written: self.terms,
             rules: imported_rules(rules, &terms_of, &ended),
             markers,
             new_logs,

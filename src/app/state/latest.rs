@@ -59,7 +59,8 @@ impl Latest {
     }
 
     /// Takes an item unless a later one of its key is there. Among equals the last one stays.
-    pub fn push(&mut self, key: Vec<u8>, rank: i64, payload: Vec<u8>) -> io::Result<()> {
+    pub fn push(&mut self, key: Vec<u8>, rank: i64, mut payload: Vec<u8>) -> io::Result<()> {
+        payload.shrink_to_fit();
         match self.memory.get_mut(&key) {
             Some(known) if known.0 > rank => return Ok(()),
             Some(known) => {

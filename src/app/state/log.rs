@@ -19,6 +19,12 @@ use crate::topics::{CONNECT_MAX, Problem, Topics};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+/// What the client may hold that is not looked at yet, unless the operator says otherwise.
+const READ_AHEAD: [(&str, &str); 3] = [
+    ("fetch.message.max.bytes", "524288"),
+    ("queued.min.messages", "10000"),
+    ("queued.max.messages.kbytes", "16384"),
+];
 
 /// Where a partition's log begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +75,11 @@ impl ObservationsLog {
         // Assigning needs a group's name; without a subscription it is not joined.
         let mut client = group_config(topics.client_config(), &config.terms_group_id(), "error");
         client.set("enable.partition.eof", "true");
+        for (key, value) in READ_AHEAD {
+            if topics.client_config().get(key).is_none() {
+                client.set(key, value);
+            }
+        }
         let reader = client.create_with_context(ConnectionLog::new("state reader"))?;
         let mut log = ObservationsLog {
             topic: config.observations.topic.clone(),

@@ -132,7 +132,7 @@ fn what_an_import_came_to_reads_well() {
             skipped: 4,
             unreadable: BTreeMap::from([("bad-term".to_owned(), 2), ("truncated".to_owned(), 1)]),
         },
-        terms: 1_520,
+        written: 1_520,
         rules: vec![
             ImportedRule {
                 rule: "a".to_owned(),

@@ -224,7 +224,7 @@ fn json_tail(imported: &Imported, listed: bool) -> Result<String, StateError> {
 }
 
 pub(super) fn imported_text(imported: &Imported, colours: bool) -> String {
-    let Imported { dry_run, topic, partitions, read, terms, rules, markers, new_logs } = imported;
+    let Imported { dry_run, topic, partitions, read, written, rules, markers, new_logs } = imported;
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
     row("read", read_text(read));
@@ -246,8 +246,8 @@ pub(super) fn imported_text(imported: &Imported, colours: bool) -> String {
     if !unreadable.is_empty() {
         row("unreadable", unreadable.join(", "));
     }
-    let written = if *dry_run { "to be written" } else { "written" };
-    row(written, format!("{terms} terms to {topic}, the latest sighting of each"));
+    let title = if *dry_run { "to be written" } else { "written" };
+    row(title, format!("{written} terms to {topic}, the latest sighting of each"));
     let begun =
         if *new_logs > 0 { format!(", {new_logs} of which begin a log") } else { String::new() };
     row("markers", format!("in {markers} of {partitions} partitions{begun}"));
