@@ -27,3 +27,16 @@ pub fn since_boot_ms() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
+
+/// The two clocks that the protocol asks, read together; an argument of the pure core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Wall clock, milliseconds since the epoch.
+    pub now_ms: i64,
+    /// Milliseconds since boot, counting suspension.
+    pub boot_ms: i64,
+}
+
+pub fn times() -> Times {
+    Times { now_ms: now_ms(), boot_ms: since_boot_ms() }
+}

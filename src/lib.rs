@@ -18,7 +18,7 @@
 //! 1. An offset is committed only when every output of every offset below it is acknowledged:
 //!    [`ingest::watermark`].
 //! 2. What is under way carries (topic, partition, assignment epoch); results of a past epoch are
-//!    dropped: [`detect::runner`], [`terms::store`].
+//!    dropped: [`detect::ledger`], [`terms::store`].
 //! 3. A revoke drains within a bound, commits synchronously and gives back; a lost partition is
 //!    dropped without a commit: [`ingest::kafka`].
 //! 4. The prefilter has no false negatives: [`ingest::prefilter`].

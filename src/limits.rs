@@ -87,6 +87,13 @@ pub const WORKERS_MAX: i64 = 1_024;
 pub const IN_FLIGHT_DEFAULT_BYTES: u64 = 64 * 1024 * 1024;
 pub const IN_FLIGHT_MIN_BYTES: u64 = 1024 * 1024;
 pub const IN_FLIGHT_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Default and most of what the cache of recent observations may take. The default holds some
+/// 78,000 terms.
+pub const CACHE_DEFAULT_BYTES: u64 = 16 * 1024 * 1024;
+pub const CACHE_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// An observation that was sent spares others of its term for this share of the window: an hour
+/// of seven days.
+pub const CACHE_SHARE_OF_WINDOW: i64 = 168;
 
 pub const SECOND_MS: i64 = 1_000;
 pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
@@ -111,6 +118,8 @@ const _: () = {
     assert!(IN_FLIGHT_MIN_BYTES <= IN_FLIGHT_DEFAULT_BYTES);
     assert!(IN_FLIGHT_DEFAULT_BYTES <= IN_FLIGHT_MAX_BYTES);
     assert!(RECORD_MAX_BYTES as u64 <= IN_FLIGHT_DEFAULT_BYTES);
+    assert!(CACHE_DEFAULT_BYTES <= CACHE_MAX_BYTES);
+    assert!(CACHE_SHARE_OF_WINDOW > 1);
 };
 
 /// What sled may keep of the state in memory.

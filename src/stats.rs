@@ -114,6 +114,8 @@ pub struct Stats {
     /// Later stages of an alerted event that told nothing new.
     pub repeats: Counter,
     pub observations: Counter,
+    /// Observations that were not sent because one of their term was a moment ago.
+    pub observations_spared: Counter,
     /// Source addresses over the limit of one event.
     pub terms_cut: Counter,
     pub terms_folded: Counter,

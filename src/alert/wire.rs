@@ -24,5 +24,6 @@ pub fn output(alert: &Alert, topic: &Arc<str>, ticket: Ticket) -> Result<Output,
             .collect(),
         reduced,
         ticket,
+        serial: 0,
     })
 }

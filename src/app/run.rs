@@ -16,10 +16,12 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use crate::config::{ClusterFrom, Config};
+use crate::detect::ledger::Ledger;
 use crate::detect::matcher::Matcher;
 use crate::detect::pool::{Batch, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
+use crate::faults::Faults;
 use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::prefilter::Prefilter;
@@ -71,6 +73,8 @@ pub enum RunError {
 const STOP_MAX: Duration = Duration::from_secs(90);
 /// How often a line says what flowed.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// Most partitions taken over at a time: more would wait for the same disk and network.
+const RESTORERS_MAX: usize = 4;
 /// Batches between the detect thread and the pool, a worker.
 const BATCHES_A_WORKER: usize = 4;
 
@@ -114,40 +118,31 @@ pub fn start(
     sources: &[(String, usize)],
     observations_partitions: u32,
 ) -> Result<Service, RunError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stats = Arc::new(Stats::default());
     let (end_sender, ends) = tokio::sync::mpsc::channel(2);
+    let common = Common {
+        config,
+        instance: instance_name().into(),
+        observations_partitions,
+        stats: Arc::default(),
+        stop: Arc::default(),
+        ends: end_sender,
+        faults: Faults::from_environment(),
+    };
     let mut running = 0;
-    let instance: Arc<str> = instance_name().into();
     // The state first: another process may hold it, and then nothing should have begun.
     let store =
         if role.folds() { Some(open_store(config, observations_partitions)?) } else { None };
     if role.detects() {
         commit_start(config, sources)?;
-        start_detect(
-            config,
-            rules,
-            &instance,
-            observations_partitions,
-            &stats,
-            &stop,
-            end_sender.clone(),
-        )?;
+        start_detect(&common, rules)?;
         running += 1;
     }
     if let Some(store) = store {
         check_group(config, &config.terms_group_id(), &config.observations.topic)?;
-        start_first_seen(
-            config,
-            store,
-            &instance,
-            observations_partitions,
-            &stats,
-            &stop,
-            end_sender,
-        )?;
+        start_first_seen(&common, store)?;
         running += 1;
     }
+    let Common { stop, stats, .. } = common;
     Ok(Service { stop, ends, running, stats })
 }
 
@@ -169,20 +164,20 @@ fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenEr
 
 type Ends = tokio::sync::mpsc::Sender<(&'static str, Result<(), HalfError>)>;
 
-fn start_detect(
-    config: &Config,
-    rules: Arc<RuleSet>,
-    instance: &Arc<str>,
+/// What both halves are started with.
+struct Common<'c> {
+    config: &'c Config,
+    instance: Arc<str>,
     observations_partitions: u32,
-    stats: &Arc<Stats>,
-    stop: &Arc<AtomicBool>,
+    stats: Arc<Stats>,
+    stop: Arc<AtomicBool>,
     ends: Ends,
-) -> Result<(), RunError> {
-    let workers = if config.detect.workers > 0 {
-        config.detect.workers
-    } else {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    };
+    faults: Faults,
+}
+
+fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError> {
+    let Common { config, instance, stats, .. } = common;
+    let workers = if config.detect.workers > 0 { config.detect.workers } else { cores() };
     let (batch_sender, batches) = bounded::<Batch>(workers * BATCHES_A_WORKER);
     let (settled_sender, settled) = bounded::<Vec<Settled>>(workers * BATCHES_A_WORKER * 2);
     let cluster_field = match &config.source.cluster_from {
@@ -198,7 +193,7 @@ fn start_detect(
         forced_wrapper: config.source.wrapper.as_deref().and_then(Wrapper::from_name),
         alerts_topic: config.alerts.topic.as_str().into(),
         observations_topic: config.observations.topic.as_str().into(),
-        observations_partitions,
+        observations_partitions: common.observations_partitions,
         dead_letters_topic: config.dead_letters.topic.as_str().into(),
     };
     for number in 0..workers {
@@ -214,43 +209,43 @@ fn start_detect(
         OutputProducer::new(&client, "detect producer")?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
+        Ledger::new(common.faults, config.new_terms.cache_bytes),
     );
     let context = GroupContext::new(handler, "detect consumer");
     let consumer: GroupConsumer<DetectHandler> =
-        group_config(&client, &config.kafka.group_id, "earliest").create_with_context(context)?;
+        group_config(&client, &config.kafka.group_id, "error").create_with_context(context)?;
     let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics)?;
-    let stop = Arc::clone(stop);
+    let (stop, ends) = (Arc::clone(&common.stop), common.ends.clone());
     spawn("detect", 0, move || {
         let _ = ends.blocking_send(("detect", guarded(|| run_member(consumer, &stop))));
     })
 }
 
-fn start_first_seen(
-    config: &Config,
-    store: Arc<dyn Store>,
-    instance: &Arc<str>,
-    partitions: u32,
-    stats: &Arc<Stats>,
-    stop: &Arc<AtomicBool>,
-    ends: Ends,
-) -> Result<(), RunError> {
+fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), RunError> {
+    let Common { config, instance, stats, stop, .. } = common;
+    let partitions = common.observations_partitions;
     let group = config.terms_group_id();
     let client = config.client_config();
     let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
+    let faults = common.faults;
     let mut reader = group_config(&client, &group, "error");
     reader.set("enable.partition.eof", "true");
-    let restorer = Restorer::new(
-        reader,
-        config.observations.topic.as_str().into(),
-        Arc::clone(&store),
-        Arc::clone(stop),
-        Arc::clone(&epochs),
-        Arc::clone(stats),
-    );
-    spawn("restorer", 0, move || restorer.run(&requests, &restored_sender))?;
+    for number in 0..cores().min(RESTORERS_MAX) {
+        let restorer = Restorer::new(
+            reader.clone(),
+            config.observations.topic.as_str().into(),
+            Arc::clone(&store),
+            Arc::clone(stop),
+            Arc::clone(&epochs),
+            Arc::clone(stats),
+            faults,
+        );
+        let (requests, restored) = (requests.clone(), restored_sender.clone());
+        spawn("restorer", number, move || restorer.run(&requests, &restored))?;
+    }
     let handler = FirstSeenHandler::new(owner::Parts {
         store,
         topic: config.observations.topic.as_str().into(),
@@ -262,15 +257,20 @@ fn start_first_seen(
         epochs,
         requests: request_sender,
         restored,
+        faults,
     });
     let context = GroupContext::new(handler, "first-seen consumer");
     let consumer: GroupConsumer<FirstSeenHandler> =
         group_config(&client, &group, "error").create_with_context(context)?;
     consumer.subscribe(&[config.observations.topic.as_str()])?;
-    let stop = Arc::clone(stop);
+    let (stop, ends) = (Arc::clone(stop), common.ends.clone());
     spawn("first-seen", 0, move || {
         let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// A half that panics has ended like any other, and says so.
@@ -343,6 +343,7 @@ fn log_stats(stats: &Stats) {
         alerts = ?stats.alerts.snapshot(),
         revisions = stats.revisions.get(),
         observations = stats.observations.get(),
+        observations_spared = stats.observations_spared.get(),
         dead_letters = stats.dead_letters.get(),
         unreadable = ?stats.unreadable.snapshot(),
         "flow so far"

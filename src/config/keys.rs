@@ -208,6 +208,15 @@ pub(crate) const KEYS: &[Key] = &[
         ],
     )),
     key(
+        "new_terms.cache",
+        Kind::Size { min_bytes: 0, max_bytes: limits::CACHE_MAX_BYTES },
+        "\"16MiB\"",
+        &[
+            "Memory of the detect half for what was observed a moment ago, which then is not sent",
+            "again for a 168th of the rule's window (an hour of seven days). \"0B\" sends everything.",
+        ],
+    ),
+    key(
         "detect.workers",
         Kind::Integer { min: 0, max: limits::WORKERS_MAX },
         "0",

@@ -181,6 +181,8 @@ pub struct StateConfig {
 pub struct NewTermsConfig {
     /// Milliseconds; 0 alerts from the first event.
     pub learning_ms: i64,
+    /// What the cache of recent observations may take; 0: none.
+    pub cache_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -206,7 +206,10 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
         dead_letters: DeadLettersConfig { topic: dead_letters_topic? },
         topics: TopicsConfig { create: reader.boolean("topics.create") },
         state: StateConfig { directory: directory? },
-        new_terms: NewTermsConfig { learning_ms: reader.number("new_terms.learning") },
+        new_terms: NewTermsConfig {
+            learning_ms: reader.number("new_terms.learning"),
+            cache_bytes: reader.number("new_terms.cache"),
+        },
         detect: DetectConfig {
             workers: reader.number("detect.workers"),
             max_in_flight_bytes: reader.number("detect.max_in_flight_bytes"),

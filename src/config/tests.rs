@@ -131,6 +131,7 @@ fn start_wrapper_and_listener_become_what_they_mean() {
         "admin.listen=",
         "detect.max_in_flight_bytes=2MiB",
         "detect.workers=3",
+        "new_terms.cache=0B",
         "topics.create=false",
     ];
     let loaded = loaded("", &[], &settings);
@@ -139,14 +140,16 @@ fn start_wrapper_and_listener_become_what_they_mean() {
     assert_eq!(loaded.config.admin.listen, None);
     assert_eq!(loaded.config.detect.max_in_flight_bytes, 2 << 20);
     assert_eq!(loaded.config.detect.workers, 3);
+    assert_eq!(loaded.config.new_terms.cache_bytes, 0);
     assert!(!loaded.config.topics.create);
     assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
 }
 
 #[test]
-fn in_flight_default_is_the_limit_of_the_same_name() {
-    let bytes = config("", &[], &[]).detect.max_in_flight_bytes;
-    assert_eq!(bytes, crate::limits::IN_FLIGHT_DEFAULT_BYTES);
+fn defaults_in_bytes_are_the_limits_of_the_same_name() {
+    let config = config("", &[], &[]);
+    assert_eq!(config.detect.max_in_flight_bytes, crate::limits::IN_FLIGHT_DEFAULT_BYTES);
+    assert_eq!(config.new_terms.cache_bytes, crate::limits::CACHE_DEFAULT_BYTES);
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 pub mod command;
 pub mod finding;
+pub mod ledger;
 pub mod matcher;
+pub mod place;
 pub mod pool;
+pub mod recent;
 pub mod runner;
 pub mod told;
 pub mod tuples;

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rdkafka::message::{Headers, OwnedHeaders};
 
 use crate::alert::{self, EncodeError, Origin, wire};
+use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
@@ -32,11 +33,31 @@ pub struct Candidate {
     pub partition: i32,
     /// In the batch's bytes.
     pub payload: Range<usize>,
+    /// Bytes that it keeps in memory.
+    pub size: usize,
     pub key: Option<Vec<u8>>,
     pub headers: Option<OwnedHeaders>,
     pub append_ms: Option<i64>,
     /// From the topic's name or a header, where the configuration asks for it.
     pub cluster: Option<String>,
+}
+
+/// What librdkafka takes for a header beside its name and value, rounded up.
+const HEADER_OVERHEAD_BYTES: usize = 64;
+
+/// Bytes that a candidate keeps in memory.
+pub fn size_of_record<H: Headers>(
+    payload: &[u8],
+    key: Option<&[u8]>,
+    headers: Option<&H>,
+) -> usize {
+    let headers = headers.map_or(0, |headers| {
+        headers
+            .iter()
+            .map(|one| HEADER_OVERHEAD_BYTES + one.key.len() + one.value.map_or(0, <[u8]>::len))
+            .sum()
+    });
+    size_of::<Candidate>() + payload.len() + key.map_or(0, <[u8]>::len) + headers
 }
 
 /// Candidates with their bytes in one buffer.
@@ -57,17 +78,32 @@ pub struct AlertMark {
     pub append_ms: Option<i64>,
 }
 
+/// What one observation needs to be told apart from those of the same term before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationMark {
+    pub event_id: String,
+    pub outcome_known: bool,
+    pub window_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    Alert(AlertMark),
+    Observation(ObservationMark),
+    DeadLetter,
+}
+
 #[derive(Debug)]
 pub struct Product {
     pub output: Output,
-    pub alert: Option<AlertMark>,
+    pub mark: Mark,
 }
 
 /// A candidate whose outputs are all known.
 #[derive(Debug)]
 pub struct Settled {
     pub ticket: Ticket,
-    /// Bytes of the payload, to be taken off what is in flight.
+    /// The candidate's, to be taken off what is in flight.
     pub size: usize,
     pub products: Vec<Product>,
 }
@@ -123,7 +159,7 @@ impl Worker {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         Settled {
             ticket: candidate.ticket,
-            size: candidate.payload.len(),
+            size: candidate.size,
             products: vec![self.dead_letter(candidate, payload, &reason)],
         }
     }
@@ -143,7 +179,7 @@ impl Worker {
                 reason,
                 candidate.ticket,
             ),
-            alert: None,
+            mark: Mark::DeadLetter,
         }
     }
 
@@ -213,7 +249,7 @@ impl Worker {
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
-        Settled { ticket: candidate.ticket, size: candidate.payload.len(), products }
+        Settled { ticket: candidate.ticket, size: candidate.size, products }
     }
 
     fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {
@@ -225,7 +261,7 @@ impl Worker {
         };
         let alert = alert::from_finding(finding, &origin);
         Ok(Product {
-            alert: Some(AlertMark {
+            mark: Mark::Alert(AlertMark {
                 id: alert.id.clone(),
                 rule_id: alert.rule.id.clone(),
                 revision: alert.revision,
@@ -250,7 +286,11 @@ impl Worker {
             None
         };
         Ok(Product {
-            alert: None,
+            mark: Mark::Observation(ObservationMark {
+                event_id: observation.event_id.clone(),
+                outcome_known: observation.event.outcome() != EventOutcome::Unknown,
+                window_ms: observation.window_ms,
+            }),
             output: Output {
                 kind: OutputKind::Observation,
                 topic: Arc::clone(&self.observations_topic),
@@ -260,6 +300,7 @@ impl Worker {
                 headers: Vec::new(),
                 reduced,
                 ticket: candidate.ticket,
+                serial: 0,
             },
         })
     }

@@ -32,6 +32,7 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
         topic: "audit".into(),
         partition: 5,
         payload: start..bytes.len(),
+        size: payload.len() + 9,
         key: Some(b"key".to_vec()),
         headers: Some(headers),
         append_ms: Some(1),
@@ -41,9 +42,20 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
     let mut settled = worker.process(&batch);
     assert_eq!(settled.len(), 1);
     let settled = settled.remove(0);
-    assert_eq!((settled.ticket, settled.size), (TICKET, payload.len()));
+    assert_eq!((settled.ticket, settled.size), (TICKET, payload.len() + 9));
     assert!(settled.products.iter().all(|product| product.output.ticket == TICKET));
     settled
+}
+
+/// Only the payload was counted once, and headers are the producer's to choose.
+#[test]
+fn all_that_is_kept_of_a_record_counts_as_in_flight() {
+    let header = rdkafka::message::Header { key: "name", value: Some(&[0; 1_000][..]) };
+    let headers = OwnedHeaders::new().insert(header.clone()).insert(header);
+    let bare = size_of_record::<OwnedHeaders>(b"", None, None);
+    assert!(bare >= size_of::<Candidate>(), "even an empty record takes a place");
+    let whole = size_of_record(&[0; 10], Some(&[0; 100]), Some(&headers));
+    assert!(whole >= bare + 2_110, "{whole}");
 }
 
 fn settle(payload: &Value) -> Settled {
@@ -129,7 +141,7 @@ fn one_record_can_raise_observe_and_fail_at_once() {
         });
         assert_eq!(position(product), expected);
         assert_eq!(product.output.topic.as_ref(), "alerts");
-        let mark = product.alert.as_ref().unwrap();
+        let Mark::Alert(mark) = &product.mark else { panic!("{product:?}") };
         assert_eq!(product.output.key.as_deref(), Some(mark.id.as_bytes()));
         assert!(mark.outcome_known);
     }
@@ -154,9 +166,8 @@ fn stages_of_one_request_share_an_id_and_tell_more_each_time() {
         exec("a", "RequestReceived", None),
         exec("a", "ResponseComplete", Some(101)),
     ]));
-    let marks: Vec<&AlertMark> =
-        settled.products.iter().filter_map(|product| product.alert.as_ref()).collect();
-    let [received, complete] = marks.as_slice() else { panic!("{settled:?}") };
+    let marks: Vec<&Mark> = settled.products.iter().map(|product| &product.mark).collect();
+    let [Mark::Alert(received), Mark::Alert(complete)] = marks[..] else { panic!("{settled:?}") };
     assert_eq!(received.id, complete.id);
     assert_eq!((received.revision, received.outcome_known), (1, false));
     assert_eq!((complete.revision, complete.outcome_known), (3, true));

@@ -1,9 +1,9 @@
 //! The detect half: one thread that polls the source, lets the prefilter look at the bytes in
 //! place, hands candidates to the pool, sends what comes back, and commits what is acknowledged.
 //!
-//! Owns the watermarks and the assignment. Everything under way carries (slot, epoch, offset);
-//! what comes back from a past epoch is dropped. Backpressure pauses all partitions while too
-//! many bytes are in flight, so memory is bounded whatever the brokers do.
+//! Owns the Kafka side of the half; what may be sent and committed is for the [`Ledger`].
+//! Backpressure pauses all partitions while too many bytes are in flight, so memory is bounded
+//! whatever the brokers do.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::config::ClusterFrom;
-use crate::detect::pool::{AlertMark, Batch, Candidate, Settled};
-use crate::detect::told::{Tell, Told};
+use crate::detect::ledger::{Admission, Ledger};
+use crate::detect::place;
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Mark, Settled};
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
-use crate::ingest::watermark::Watermark;
-use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
+use crate::ingest::watermark::WatermarkError;
+use crate::output::producer::{Output, OutputKind, OutputProducer};
 use crate::stats::Stats;
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
@@ -31,21 +32,14 @@ const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
 /// How long a revoke or a stop waits for what is under way; well under `max.poll.interval.ms`.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long assigning waits for the group's offsets and the log's bounds.
-const OFFSETS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause before reading is placed again after a look-up that failed.
+const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
-const TOLD_MAX_ALERTS: usize = 65_536;
-
-struct Track {
-    epoch: u64,
-    mark: Watermark,
-    commits: Commits,
-}
 
 struct Slot {
     topic: Arc<str>,
     partition: i32,
-    track: Option<Track>,
+    commits: Commits,
 }
 
 /// The channels to and from the pool.
@@ -58,20 +52,23 @@ pub struct DetectHandler {
     slots: Vec<Slot>,
     slot_by_topic: HashMap<Arc<str>, HashMap<i32, u32>>,
     last_slot: u32,
-    epoch: u64,
+    ledger: Ledger,
     batch: Batch,
     pool: PoolHandle,
     prefilter: Arc<Prefilter>,
     cluster_from: ClusterFrom,
     producer: OutputProducer,
-    marks: HashMap<(Ticket, String), AlertMark>,
-    told: Told,
     stats: Arc<Stats>,
     in_flight_bytes: usize,
     max_in_flight_bytes: usize,
     /// Batches in the pool.
     in_pool: usize,
     paused: bool,
+    /// A partition stands where its log has no record; nothing more comes of it.
+    lost_place: bool,
+    place_again_at: Option<Instant>,
+    /// Empty between two uses.
+    to_send: Vec<Output>,
     acknowledged: Vec<Arc<Output>>,
     fatal: Option<HalfError>,
     dead_letter_said: Option<Instant>,
@@ -85,24 +82,26 @@ impl DetectHandler {
         producer: OutputProducer,
         stats: Arc<Stats>,
         max_in_flight_bytes: usize,
+        ledger: Ledger,
     ) -> Self {
         DetectHandler {
             slots: Vec::new(),
             slot_by_topic: HashMap::new(),
             last_slot: 0,
-            epoch: 0,
+            ledger,
             batch: Batch::default(),
             pool,
             prefilter,
             cluster_from,
             producer,
-            marks: HashMap::new(),
-            told: Told::new(TOLD_MAX_ALERTS),
             stats,
             in_flight_bytes: 0,
             max_in_flight_bytes,
             in_pool: 0,
             paused: false,
+            lost_place: false,
+            place_again_at: None,
+            to_send: Vec::new(),
             acknowledged: Vec::new(),
             fatal: None,
             dead_letter_said: None,
@@ -121,27 +120,18 @@ impl DetectHandler {
             let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
             let topic: Arc<str> = topic.into();
             self.slot_by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
-            self.slots.push(Slot { topic, partition, track: None });
+            self.slots.push(Slot { topic, partition, commits: Commits::new(0) });
             number
         });
         self.last_slot = number;
         number
     }
 
-    /// The watermark of a ticket, unless its assignment is past.
-    fn track(&mut self, ticket: Ticket) -> Option<&mut Track> {
-        self.slots
-            .get_mut(ticket.slot as usize)?
-            .track
-            .as_mut()
-            .filter(|track| track.epoch == ticket.epoch)
-    }
-
     fn fail(&mut self, error: HalfError) {
         self.fatal.get_or_insert(error);
     }
 
-    fn check_mark(&mut self, result: Result<(), crate::ingest::watermark::WatermarkError>) {
+    fn check_mark(&mut self, result: Result<(), WatermarkError>) {
         if let Err(error) = result {
             self.fail(HalfError::Internal(format!("the watermark refused a step: {error}")));
         }
@@ -172,41 +162,29 @@ impl DetectHandler {
 
     fn settle(&mut self, results: Vec<Settled>) {
         self.in_pool -= 1;
+        let mut to_send = std::mem::take(&mut self.to_send);
         for settled in results {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
-            if self.track(settled.ticket).is_none() {
-                continue;
-            }
-            let mut outputs = 0;
-            for product in settled.products {
-                if let Some(mark) = &product.alert {
-                    match self.told.tell(&mark.id, mark.outcome_known) {
-                        Tell::First => {}
-                        Tell::Revision => self.stats.revisions.add(1),
-                        Tell::Repeat => {
-                            self.stats.repeats.add(1);
-                            continue;
-                        }
-                    }
+            match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
+                Ok(counted) => {
+                    self.stats.revisions.add(counted.revisions);
+                    self.stats.repeats.add(counted.repeats);
+                    self.stats.observations_spared.add(counted.spared);
                 }
-                if let Some(mark) = product.alert {
-                    self.marks.insert((settled.ticket, mark.id.clone()), mark);
-                }
-                if product.output.kind == OutputKind::DeadLetter {
-                    self.say_dead_letter(&product.output);
-                }
-                outputs += 1;
-                self.in_flight_bytes += product.output.size();
-                if let Err(error) = self.producer.send(product.output) {
-                    self.fail(error.into());
-                    return;
-                }
-            }
-            if let Some(track) = self.track(settled.ticket) {
-                let result = track.mark.settle(settled.ticket.offset, outputs);
-                self.check_mark(result);
+                error => self.check_mark(error.map(|_| ())),
             }
         }
+        for output in to_send.drain(..) {
+            if output.kind == OutputKind::DeadLetter {
+                self.say_dead_letter(&output);
+            }
+            self.in_flight_bytes += output.size();
+            if let Err(error) = self.producer.send(output) {
+                self.fail(error.into());
+                return;
+            }
+        }
+        self.to_send = to_send;
     }
 
     /// One line in a while: where the latest unreadable record stood and why it was one.
@@ -244,24 +222,20 @@ impl DetectHandler {
     }
 
     fn acknowledge(&mut self, acknowledged: &mut Vec<Arc<Output>>) {
+        let boot_ms = clock::since_boot_ms();
         for output in acknowledged.drain(..) {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(output.size());
-            match output.kind {
-                OutputKind::Alert => self.count_alert(&output),
-                OutputKind::Observation => self.stats.observations.add(1),
-                OutputKind::DeadLetter => self.stats.dead_letters.add(1),
-                OutputKind::Marker => {}
-            }
-            if let Some(track) = self.track(output.ticket) {
-                let result = track.mark.acknowledge(output.ticket.offset);
-                self.check_mark(result);
+            match self.ledger.acknowledge(&output, boot_ms) {
+                Ok(None) => {}
+                Ok(Some(Mark::Alert(mark))) => self.count_alert(&mark),
+                Ok(Some(Mark::Observation(_))) => self.stats.observations.add(1),
+                Ok(Some(Mark::DeadLetter)) => self.stats.dead_letters.add(1),
+                Err(error) => self.check_mark(Err(error)),
             }
         }
     }
 
-    fn count_alert(&mut self, output: &Output) {
-        let id = output.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-        let Some(mark) = self.marks.remove(&(output.ticket, id.into_owned())) else { return };
+    fn count_alert(&self, mark: &AlertMark) {
         self.stats.alerts.add(&mark.rule_id, 1);
         let now = clock::now_ms();
         if let Some(time) = mark.event_time_ms {
@@ -272,9 +246,14 @@ impl DetectHandler {
         }
     }
 
+    /// The slots that are assigned, with their numbers.
+    fn owned(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        (0..).zip(&self.slots).filter(|(number, _)| self.ledger.owns(*number))
+    }
+
     fn pause(&mut self, consumer: &GroupConsumer<Self>, pause: bool) {
         let mut partitions = TopicPartitionList::new();
-        for slot in self.slots.iter().filter(|slot| slot.track.is_some()) {
+        for (_, slot) in self.owned() {
             partitions.add_partition(&slot.topic, slot.partition);
         }
         let result = if pause { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
@@ -289,77 +268,77 @@ impl DetectHandler {
         }
     }
 
-    /// Where to begin reading each partition: the group's offset, else the log's start. A
-    /// committed offset that the log no longer holds is a gap, which is counted and said.
-    fn starting_offsets(
-        &mut self,
-        consumer: &GroupConsumer<Self>,
-        partitions: &TopicPartitionList,
-    ) -> Result<TopicPartitionList, KafkaError> {
-        let mut asked = TopicPartitionList::new();
-        for element in partitions.elements() {
-            asked.add_partition(element.topic(), element.partition());
-        }
-        let committed = consumer.committed_offsets(asked, OFFSETS_TIMEOUT)?;
-        let mut explicit = TopicPartitionList::new();
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let (low, high) = consumer.fetch_watermarks(topic, partition, OFFSETS_TIMEOUT)?;
-            let start = match element.offset() {
-                Offset::Offset(offset) if offset < low => {
-                    let lost = u64::try_from(low - offset).unwrap_or(0);
-                    self.stats.gap.add(lost);
-                    tracing::error!(
-                        topic,
-                        partition,
-                        lost,
-                        committed = offset,
-                        log_start = low,
-                        "records were deleted from the topic before they were read"
-                    );
-                    low
+    /// Goes on at places that the logs hold. Which partition lost its own is not told, so all are
+    /// looked at.
+    fn place_again(&mut self, consumer: &GroupConsumer<Self>) -> Result<(), KafkaError> {
+        let mut wanted = TopicPartitionList::new();
+        let mut unknown = TopicPartitionList::new();
+        for (number, slot) in self.owned() {
+            match self.ledger.next(number) {
+                Some(next) if next > 0 => {
+                    let offset = Offset::Offset(next);
+                    wanted.add_partition_offset(&slot.topic, slot.partition, offset)?;
                 }
-                Offset::Offset(offset) if offset > high => {
-                    tracing::warn!(
-                        topic,
-                        partition,
-                        committed = offset,
-                        log_end = high,
-                        "the committed offset is past the log's end (was the topic made anew?); beginning at its start"
-                    );
-                    low
+                _ => {
+                    unknown.add_partition(&slot.topic, slot.partition);
                 }
-                Offset::Offset(offset) => offset,
-                _ => low,
-            };
-            explicit.add_partition_offset(topic, partition, Offset::Offset(start))?;
+            }
         }
-        Ok(explicit)
+        if unknown.count() > 0 {
+            for element in place::committed(consumer, &unknown)?.elements() {
+                let (topic, partition) = (element.topic(), element.partition());
+                wanted.add_partition_offset(topic, partition, element.offset())?;
+            }
+        }
+        let places = place::within_log(consumer, &wanted, &self.stats)?;
+        consumer.incremental_unassign(&places)?;
+        self.lost_place = false;
+        if let Err(error) = consumer.incremental_assign(&places) {
+            self.fail(HalfError::Consumer(error));
+            return Ok(());
+        }
+        for element in places.elements() {
+            let Offset::Offset(start) = element.offset() else { continue };
+            let number = self.slot(element.topic(), element.partition());
+            let next = self.ledger.next(number).unwrap_or(0);
+            if next == 0 || start < next {
+                self.ledger.released([number]);
+                self.begin(number, start);
+            } else if let Admission::New(ticket) = self.ledger.look(number, start - 1) {
+                // What was deleted is done with.
+                let passed = self.ledger.pass(ticket);
+                self.check_mark(passed);
+            }
+        }
+        if self.paused {
+            self.pause(consumer, true);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, number: u32, start: i64) {
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.commits = Commits::new(start);
+        }
+        self.ledger.assigned(number, start);
     }
 }
 
 impl GroupHandler for DetectHandler {
     fn assigned(&mut self, consumer: &GroupConsumer<Self>, partitions: &TopicPartitionList) {
-        self.epoch += 1;
-        let explicit = match self.starting_offsets(consumer, partitions) {
+        let found = place::committed(consumer, partitions)
+            .and_then(|committed| place::within_log(consumer, &committed, &self.stats));
+        let explicit = found.or_else(|error| {
+            // A broker went away in the middle. librdkafka goes on asking for the group's offsets
+            // by itself.
+            tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
+            place::stored(partitions)
+        });
+        let explicit = match explicit {
             Ok(explicit) => explicit,
             Err(error) => {
-                // A broker went away in the middle. librdkafka goes on asking for the group's
-                // offsets by itself; only a gap is then not counted.
-                tracing::warn!(%error, "the group's offsets could not be fetched at once; waiting for them");
-                let mut stored = TopicPartitionList::new();
-                for element in partitions.elements() {
-                    let added = stored.add_partition_offset(
-                        element.topic(),
-                        element.partition(),
-                        Offset::Stored,
-                    );
-                    if let Err(error) = added {
-                        self.fail(HalfError::Consumer(error));
-                        return;
-                    }
-                }
-                stored
+                self.fail(HalfError::Consumer(error));
+                return;
             }
         };
         if let Err(error) = consumer.incremental_assign(&explicit) {
@@ -373,14 +352,7 @@ impl GroupHandler for DetectHandler {
                 _ => 0,
             };
             let number = self.slot(element.topic(), element.partition());
-            let epoch = self.epoch;
-            if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.track = Some(Track {
-                    epoch,
-                    mark: Watermark::new(start),
-                    commits: Commits::new(start),
-                });
-            }
+            self.begin(number, start);
         }
         if self.paused {
             self.pause(consumer, true);
@@ -389,14 +361,13 @@ impl GroupHandler for DetectHandler {
     }
 
     fn committable(&mut self) -> Vec<Committable<'_>> {
-        let owned = self.slots.iter_mut().filter_map(|slot| {
-            let track = slot.track.as_mut()?;
+        let owned = (0..).zip(&mut self.slots).filter_map(|(number, slot)| {
             Some(Committable {
                 topic: &slot.topic,
                 partition: slot.partition,
-                offset: track.mark.committable(),
+                offset: self.ledger.committable(number)?,
                 metadata: None,
-                commits: &mut track.commits,
+                commits: &mut slot.commits,
             })
         });
         owned.collect()
@@ -409,11 +380,11 @@ impl GroupHandler for DetectHandler {
             self.collect();
             self.dispatch();
             let under_way: usize = self
-                .slots
-                .iter()
-                .filter(|slot| partitions.find_partition(&slot.topic, slot.partition).is_some())
-                .filter_map(|slot| slot.track.as_ref())
-                .map(|track| track.mark.under_way())
+                .owned()
+                .filter(|(_, slot)| {
+                    partitions.find_partition(&slot.topic, slot.partition).is_some()
+                })
+                .map(|(number, _)| self.ledger.under_way(number))
                 .sum();
             if under_way == 0 || self.fatal.is_some() {
                 return under_way == 0;
@@ -436,15 +407,12 @@ impl GroupHandler for DetectHandler {
     }
 
     fn release(&mut self, partitions: &TopicPartitionList, lost: bool) -> TopicPartitionList {
-        for element in partitions.elements() {
-            let number = self.slot(element.topic(), element.partition());
-            if let Some(slot) = self.slots.get_mut(number as usize) {
-                slot.track = None;
-            }
-        }
-        // What was sent from these partitions may never be acknowledged. Should they come back
-        // here, their records are read again and their alerts must not count as told.
-        self.told = Told::new(TOLD_MAX_ALERTS);
+        let elements = partitions.elements();
+        let slots: Vec<u32> = elements
+            .iter()
+            .map(|element| self.slot(element.topic(), element.partition()))
+            .collect();
+        self.ledger.released(slots);
         tracing::info!(partitions = partitions.count(), lost, "source partitions revoked");
         partitions.clone()
     }
@@ -452,31 +420,26 @@ impl GroupHandler for DetectHandler {
     /// Looks at one record where librdkafka holds it; copies it only when it may concern a rule.
     fn receive(&mut self, message: &BorrowedMessage<'_>) -> Intake {
         let number = self.slot(message.topic(), message.partition());
-        let offset = message.offset();
-        let Some(slot) = self.slots.get_mut(number as usize) else { return Intake::More };
-        let Some(track) = slot.track.as_mut() else { return Intake::More };
-        if offset < track.mark.next() {
-            // Delivered again after a pause; it is under way or done already.
+        let Admission::New(ticket) = self.ledger.look(number, message.offset()) else {
             return Intake::More;
-        }
+        };
+        let Some(slot) = self.slots.get(number as usize) else { return Intake::More };
         let payload = message.payload();
         self.stats.under_way.set(1);
         self.stats.records.add(1);
         let Some(payload) = payload else {
             self.stats.tombstones.add(1);
-            let passed = track.mark.pass(offset);
+            let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
         };
         self.stats.bytes.add(payload.len() as u64);
         if self.prefilter.verdict(payload) == Verdict::Drop {
             self.stats.prefiltered.add(1);
-            let passed = track.mark.pass(offset);
+            let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
         }
-        let ticket = Ticket { slot: number, epoch: track.epoch, offset };
-        let admitted = track.mark.admit(offset);
         let cluster = match &self.cluster_from {
             ClusterFrom::Topic => Some(slot.topic.to_string()),
             ClusterFrom::Header(name) => message.headers().and_then(|headers| {
@@ -487,6 +450,9 @@ impl GroupHandler for DetectHandler {
             }),
             ClusterFrom::None | ClusterFrom::Field(_) => None,
         };
+        let key = message.key().map(<[u8]>::to_vec);
+        let headers = message.headers();
+        let size = pool::size_of_record(payload, key.as_deref(), headers);
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
         self.batch.candidates.push(Candidate {
@@ -494,12 +460,14 @@ impl GroupHandler for DetectHandler {
             topic: Arc::clone(&slot.topic),
             partition: slot.partition,
             payload: start..self.batch.bytes.len(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
+            size,
+            key,
+            headers: headers.map(rdkafka::message::BorrowedHeaders::detach),
             append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
             cluster,
         });
-        self.in_flight_bytes += payload.len();
+        self.in_flight_bytes += size;
+        let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
         if self.batch.candidates.len() >= BATCH_MAX_CANDIDATES
             || self.batch.bytes.len() >= BATCH_MAX_BYTES
@@ -512,6 +480,13 @@ impl GroupHandler for DetectHandler {
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
+        if self.lost_place && self.place_again_at.is_none_or(|at| at <= clock::monotonic()) {
+            self.place_again_at = None;
+            if let Err(error) = self.place_again(consumer) {
+                tracing::warn!(%error, "reading could not be placed within the log; trying again");
+                self.place_again_at = Some(clock::monotonic() + PLACE_AGAIN_AFTER);
+            }
+        }
         let full = self.in_flight_bytes >= self.max_in_flight_bytes;
         if full && !self.paused {
             self.pause(consumer, true);
@@ -524,6 +499,10 @@ impl GroupHandler for DetectHandler {
     /// Whether results or acknowledgements are still to come.
     fn busy(&self) -> bool {
         self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
+    }
+
+    fn overtaken(&mut self) {
+        self.lost_place = true;
     }
 
     fn take_fatal(&mut self) -> Option<HalfError> {

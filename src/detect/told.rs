@@ -29,6 +29,11 @@ impl Told {
         Told { outcome_by_id: HashMap::new(), order: VecDeque::new(), capacity: capacity.max(1) }
     }
 
+    pub fn clear(&mut self) {
+        self.outcome_by_id.clear();
+        self.order.clear();
+    }
+
     pub fn tell(&mut self, id: &str, outcome_known: bool) -> Tell {
         if let Some(known) = self.outcome_by_id.get_mut(id) {
             if outcome_known && !*known {

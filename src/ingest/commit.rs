@@ -37,6 +37,11 @@ impl Commits {
         self.confirmed
     }
 
+    /// A commit of `offset` is known to have succeeded.
+    pub fn confirm(&mut self, offset: i64) {
+        self.confirmed = self.confirmed.max(offset);
+    }
+
     /// A commit of `offset` is wanted: one that waits for its answer is also worth it where an
     /// earlier one may have failed unheard.
     fn wanted(&self, offset: i64, mode: CommitMode) -> bool {
@@ -123,7 +128,7 @@ fn succeeded(partitions: &mut [Committable<'_>], offsets: &TopicPartitionList) {
         let Offset::Offset(offset) = element.offset() else { continue };
         let ours = one.metadata.is_none_or(|metadata| metadata == element.metadata());
         if element.error().is_ok() && ours && offset <= one.commits.asked {
-            one.commits.confirmed = one.commits.confirmed.max(offset);
+            one.commits.confirm(offset);
         }
     }
 }

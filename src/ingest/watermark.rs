@@ -4,7 +4,9 @@
 //! no I/O and knows no topics. Workers finish out of order and one record can raise many outputs;
 //! the offset that may be committed is the first one that is not done.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+
+use crate::faults::{Fault, Faults};
 
 /// Why a call did not fit the record's state. Always a bug of the caller; the watermark stays
 /// where it was, so that nothing is committed on the strength of it.
@@ -18,39 +20,45 @@ pub enum WatermarkError {
     NothingOutstanding(i64),
 }
 
+/// What is left to do of a record.
 #[derive(Debug)]
-struct Pending {
-    offset: i64,
-    /// Outputs sent and not yet acknowledged.
-    outstanding: u32,
-    /// All outputs of the record are known.
-    settled: bool,
-}
-
-impl Pending {
-    fn done(&self) -> bool {
-        self.settled && self.outstanding == 0
-    }
+enum Pending {
+    /// Its outputs are not known yet.
+    Unsettled,
+    /// So many outputs are sent and not acknowledged; never 0.
+    Outstanding(u32),
 }
 
 /// Offsets are admitted in ascending order, gaps allowed (compaction, aborted transactions).
+///
+/// Keeps only what is not done: however far the records behind a stuck one get, they need no
+/// memory once they are done.
 #[derive(Debug)]
 pub struct Watermark {
     /// One past the highest offset seen.
     next: i64,
-    /// In ascending order of offsets; its front is never done.
-    pending: VecDeque<Pending>,
+    pending: BTreeMap<i64, Pending>,
+    faults: Faults,
+    /// One past the highest offset done; only a planted fault asks.
+    past_done: i64,
 }
 
 impl Watermark {
     /// `start` is the first offset that will be read.
     pub fn new(start: i64) -> Self {
-        Watermark { next: start, pending: VecDeque::new() }
+        Watermark::with_faults(start, Faults::NONE)
+    }
+
+    pub fn with_faults(start: i64, faults: Faults) -> Self {
+        Watermark { next: start, pending: BTreeMap::new(), faults, past_done: start }
     }
 
     /// The offset to commit: every offset below it is done.
     pub fn committable(&self) -> i64 {
-        self.pending.front().map_or(self.next, |pending| pending.offset)
+        if self.faults.has(Fault::WatermarkNotContiguous) {
+            return self.past_done;
+        }
+        self.pending.first_key_value().map_or(self.next, |(offset, _)| *offset)
     }
 
     /// One past the highest offset seen.
@@ -73,51 +81,44 @@ impl Watermark {
 
     /// A record that needs no work and raises no output.
     pub fn pass(&mut self, offset: i64) -> Result<(), WatermarkError> {
-        self.advance(offset)
+        self.advance(offset)?;
+        self.past_done = offset + 1;
+        Ok(())
     }
 
     /// A record whose outputs are not known yet.
     pub fn admit(&mut self, offset: i64) -> Result<(), WatermarkError> {
         self.advance(offset)?;
-        self.pending.push_back(Pending { offset, outstanding: 0, settled: false });
+        self.pending.insert(offset, Pending::Unsettled);
         Ok(())
     }
 
     /// All outputs of an admitted record are known: `outputs` of them wait for acknowledgement.
     pub fn settle(&mut self, offset: i64, outputs: u32) -> Result<(), WatermarkError> {
-        let pending = self.find(offset)?;
-        if pending.settled {
-            return Err(WatermarkError::NotUnderWay(offset));
+        match self.pending.get_mut(&offset) {
+            Some(pending @ Pending::Unsettled) if outputs > 0 => {
+                *pending = Pending::Outstanding(outputs);
+            }
+            Some(Pending::Unsettled) => self.done(offset),
+            _ => return Err(WatermarkError::NotUnderWay(offset)),
         }
-        pending.settled = true;
-        pending.outstanding = outputs;
-        self.retire();
         Ok(())
     }
 
     /// One output of a settled record is acknowledged.
     pub fn acknowledge(&mut self, offset: i64) -> Result<(), WatermarkError> {
-        let pending = self.find(offset)?;
-        if pending.outstanding == 0 {
-            return Err(WatermarkError::NothingOutstanding(offset));
+        match self.pending.get_mut(&offset) {
+            Some(Pending::Outstanding(outputs)) if *outputs > 1 => *outputs -= 1,
+            Some(Pending::Outstanding(_)) => self.done(offset),
+            Some(Pending::Unsettled) => return Err(WatermarkError::NothingOutstanding(offset)),
+            None => return Err(WatermarkError::NotUnderWay(offset)),
         }
-        pending.outstanding -= 1;
-        self.retire();
         Ok(())
     }
 
-    fn find(&mut self, offset: i64) -> Result<&mut Pending, WatermarkError> {
-        let index = self
-            .pending
-            .binary_search_by_key(&offset, |pending| pending.offset)
-            .map_err(|_| WatermarkError::NotUnderWay(offset))?;
-        self.pending.get_mut(index).ok_or(WatermarkError::NotUnderWay(offset))
-    }
-
-    fn retire(&mut self) {
-        while self.pending.front().is_some_and(Pending::done) {
-            self.pending.pop_front();
-        }
+    fn done(&mut self, offset: i64) {
+        self.pending.remove(&offset);
+        self.past_done = self.past_done.max(offset + 1);
     }
 }
 
@@ -144,6 +145,32 @@ mod tests {
         mark.acknowledge(11).unwrap();
         assert_eq!(mark.committable(), 16);
         assert_eq!(mark.under_way(), 0);
+    }
+
+    #[test]
+    fn keeps_nothing_of_what_is_done_behind_a_stuck_record() {
+        let mut mark = Watermark::new(0);
+        mark.admit(0).unwrap();
+        mark.settle(0, 1).unwrap();
+        for offset in 1..1_000 {
+            mark.admit(offset).unwrap();
+            mark.settle(offset, 1).unwrap();
+            mark.acknowledge(offset).unwrap();
+        }
+        assert_eq!(mark.under_way(), 1);
+        assert_eq!(mark.committable(), 0);
+        mark.acknowledge(0).unwrap();
+        assert_eq!(mark.committable(), 1_000);
+    }
+
+    #[test]
+    fn a_planted_fault_makes_it_skip_what_is_not_done() {
+        let mut mark = Watermark::with_faults(5, Faults::planted(Fault::WatermarkNotContiguous));
+        mark.admit(5).unwrap();
+        mark.admit(6).unwrap();
+        assert_eq!(mark.committable(), 5);
+        mark.settle(6, 0).unwrap();
+        assert_eq!(mark.committable(), 7);
     }
 
     #[test]

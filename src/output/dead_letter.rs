@@ -63,6 +63,7 @@ pub fn output(
             .filter(|payload| payload.len() > REDUCED_ABOVE_BYTES)
             .map(|payload| payload[..REDUCED_BYTES.min(payload.len())].to_vec()),
         ticket,
+        serial: 0,
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Output {
     /// What is sent instead when a broker says that the record is too large.
     pub reduced: Option<Vec<u8>>,
     pub ticket: Ticket,
+    /// Which one of the ticket's outputs this is; the caller's, as the ticket is.
+    pub serial: u32,
 }
 
 impl Output {
@@ -76,8 +78,14 @@ impl Output {
         self.payload.as_ref().map_or(0, Vec::len)
             + self.reduced.as_ref().map_or(0, Vec::len)
             + self.key.as_ref().map_or(0, Vec::len)
+            + self.headers.iter().map(header_size).sum::<usize>()
             + 128
     }
+}
+
+/// A dead letter carries the headers of its record, however many.
+fn header_size((name, value): &(String, Option<Vec<u8>>)) -> usize {
+    name.len() + value.as_ref().map_or(0, Vec::len) + 64
 }
 
 struct Delivery {
@@ -333,5 +341,28 @@ impl OutputProducer {
 
     fn queue_is_full(&self) -> bool {
         usize::try_from(self.producer.in_flight_count()).unwrap_or(0) >= QUEUE_MAX_MESSAGES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_count_in_the_size_of_an_output() {
+        let output = |headers| Output {
+            kind: OutputKind::DeadLetter,
+            topic: "dead".into(),
+            partition: None,
+            key: None,
+            payload: None,
+            headers,
+            reduced: None,
+            ticket: Ticket { slot: 0, epoch: 0, offset: 0 },
+            serial: 0,
+        };
+        let header = ("name".to_owned(), Some(vec![0; 1_000]));
+        let bare = output(Vec::new()).size();
+        assert!(output(vec![header.clone(), header]).size() >= bare + 2_000);
     }
 }

@@ -7,9 +7,8 @@
 
 use std::collections::HashMap;
 
-use crate::audit::event::EventOutcome;
 use crate::limits::{REVISION_MAX_MS, WINDOW_SLACK_MS};
-use crate::terms::observation::Observation;
+use crate::terms::observation::Sighting;
 use crate::terms::record::{Marker, Record};
 
 /// What is remembered of a term.
@@ -94,11 +93,9 @@ impl PartitionState {
         self.marker.as_ref().map(|marker| marker.log_id.as_str())
     }
 
-    /// Whether a marker has to be appended and acknowledged before this observation is folded.
-    pub fn lacks_learning_start(&self, observation: &Observation) -> bool {
-        self.marker
-            .as_ref()
-            .is_none_or(|marker| !marker.learning_starts.contains_key(&observation.terms_version))
+    /// Whether a marker has to be appended and acknowledged before this is folded.
+    pub fn lacks_learning_start(&self, sighting: &Sighting) -> bool {
+        self.marker.as_ref().is_none_or(|marker| !marker.starts(&sighting.terms_version))
     }
 }
 
@@ -172,12 +169,12 @@ pub fn fold<E>(
             batch.state.marker_append_ms = append_ms;
             Decision::NOTHING
         }
-        Record::Observation { key, observation } => {
+        Record::Observation { key, sighting, .. } => {
             let known = match batch.entries.get(key) {
                 Some(entry) => Some(entry.clone()),
                 None => stored(key)?,
             };
-            let (entry, decision) = observe(&batch.state, known, append_ms, observation);
+            let (entry, decision) = observe(&batch.state, known, append_ms, sighting);
             batch.entries.insert(key.clone(), entry);
             decision
         }
@@ -212,22 +209,19 @@ fn observe(
     state: &PartitionState,
     known: Option<Entry>,
     append_ms: i64,
-    observation: &Observation,
+    sighting: &Sighting,
 ) -> (Entry, Decision) {
-    let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
     match known {
-        Some(mut entry)
-            if append_ms.saturating_sub(entry.last_seen_ms) <= observation.window_ms =>
-        {
+        Some(mut entry) if append_ms.saturating_sub(entry.last_seen_ms) <= sighting.window_ms => {
             // Not the later of the two: compaction keeps the record appended last, so a view that
             // is folded anew knows this time only.
             entry.last_seen_ms = append_ms;
-            entry.window_ms = observation.window_ms;
+            entry.window_ms = sighting.window_ms;
             let revises = entry.raised
                 && !entry.outcome_told
-                && outcome_known
-                && !observation.history
-                && entry.first_event_id == observation.event_id
+                && sighting.outcome_known
+                && !sighting.history
+                && entry.first_event_id == sighting.event_id
                 && append_ms.saturating_sub(entry.first_seen_ms) <= REVISION_MAX_MS;
             if !revises {
                 return (entry, Decision::NOTHING);
@@ -237,20 +231,17 @@ fn observe(
             (entry, Decision { verdict: Verdict::Revision, first_event_id })
         }
         _ => {
-            let raised = !observation.history && !is_learning(state, append_ms, observation);
+            let raised = !sighting.history && !is_learning(state, append_ms, sighting);
             let entry = Entry {
                 first_seen_ms: append_ms,
                 last_seen_ms: append_ms,
-                window_ms: observation.window_ms,
-                first_event_id: observation.event_id.clone(),
+                window_ms: sighting.window_ms,
+                first_event_id: sighting.event_id.clone(),
                 raised,
-                outcome_told: outcome_known,
+                outcome_told: sighting.outcome_known,
             };
             let decision = if raised {
-                Decision {
-                    verdict: Verdict::New,
-                    first_event_id: Some(observation.event_id.clone()),
-                }
+                Decision { verdict: Verdict::New, first_event_id: Some(sighting.event_id.clone()) }
             } else {
                 Decision { verdict: Verdict::Silent, first_event_id: None }
             };
@@ -259,15 +250,15 @@ fn observe(
     }
 }
 
-fn is_learning(state: &PartitionState, append_ms: i64, observation: &Observation) -> bool {
-    if observation.learning_ms <= 0 {
+fn is_learning(state: &PartitionState, append_ms: i64, sighting: &Sighting) -> bool {
+    if sighting.learning_ms <= 0 {
         return false;
     }
     let start = state
         .marker
         .as_ref()
-        .and_then(|marker| marker.learning_starts.get(&observation.terms_version));
-    start.is_none_or(|start| append_ms < start.saturating_add(observation.learning_ms))
+        .and_then(|marker| marker.learning_starts.get(&sighting.terms_version));
+    start.is_none_or(|start| append_ms < start.saturating_add(sighting.learning_ms))
 }
 
 #[cfg(test)]

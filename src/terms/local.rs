@@ -5,7 +5,7 @@
 
 use crate::alert::FirstSeen;
 use crate::terms::fold::{self, Batch, Verdict};
-use crate::terms::observation::Observation;
+use crate::terms::observation::{Observation, Sighting};
 use crate::terms::record::{self, HASH_VERSION, Marker, Record};
 use crate::terms::store::{Store, StoreError};
 
@@ -61,7 +61,9 @@ impl<'s> LocalFold<'s> {
         marker.learning_starts.entry(observation.terms_version.clone()).or_insert(time_ms);
         let record = Record::Observation {
             key: record::key(observation),
-            observation: Box::new(observation.clone()),
+            sighting: Sighting::of(observation),
+            // The caller has the observation.
+            value: Vec::new(),
         };
         let store = self.store;
         let offset = self.batch.state.next;

@@ -1,13 +1,16 @@
 //! New terms: observations, their fold, and the state that is a view of the log.
 //!
-//! `observation` and `record` are what stands in the log, `fold` what a record does, `takeover`
-//! what an owner begins with: all pure. `store` keeps the view. `restore` and `owner` are the
-//! Kafka half; `local` is the fold for files.
+//! `observation` and `record` are what stands in the log, `fold` is what a record does to the state.
+//! `takeover` brings a partition up to date, `partition` owns one, `first_seen` all of an instance:
+//! machines without I/O but for the view, which `store` keeps. `restore` and `owner` drive them
+//! with Kafka; `local` is the fold for files.
 
+pub mod first_seen;
 pub mod fold;
 pub mod local;
 pub mod observation;
 pub mod owner;
+pub mod partition;
 pub mod record;
 pub mod restore;
 pub mod store;

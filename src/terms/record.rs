@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::shrink;
-use crate::terms::observation::Observation;
+use crate::terms::observation::{Observation, Sighting};
 
 /// Version of the shard hash. Part of the marker: another hash moves users to other partitions.
 pub const HASH_VERSION: u32 = 1;
@@ -28,12 +28,22 @@ pub struct Marker {
     pub learning_starts: BTreeMap<String, i64>,
 }
 
+impl Marker {
+    /// Whether it says when the version began to learn.
+    pub fn starts(&self, terms_version: &str) -> bool {
+        self.learning_starts.contains_key(terms_version)
+    }
+}
+
 /// A record of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     Observation {
+        /// Of the term.
         key: Vec<u8>,
-        observation: Box<Observation>,
+        sighting: Sighting,
+        /// The observation's JSON, for the alert; [`observation`] reads it.
+        value: Vec<u8>,
     },
     Marker(Marker),
     /// A record without a value.
@@ -104,11 +114,18 @@ pub fn decode(key_bytes: Option<&[u8]>, value: Option<&[u8]>) -> Result<Record, 
     if !key_bytes.starts_with(br#"["term","#) {
         return Err(DecodeError::Key);
     }
+    let sighting = Sighting::read(value)?;
+    Ok(Record::Observation { key: key_bytes.to_vec(), sighting, value: value.to_vec() })
+}
+
+/// The whole observation of a record, to make an alert of.
+///
+/// # Errors
+/// It is none of ours although it can be folded: the state depends on no more than a [`Sighting`],
+/// so that it is the same whether the alert is wanted or not.
+pub fn observation(key_bytes: &[u8], value: &[u8]) -> Result<Observation, DecodeError> {
     let observation: Observation = serde_json::from_slice(value)?;
-    if key(&observation) != key_bytes {
-        return Err(DecodeError::Mismatch);
-    }
-    Ok(Record::Observation { key: key_bytes.to_vec(), observation: Box::new(observation) })
+    if key(&observation) == key_bytes { Ok(observation) } else { Err(DecodeError::Mismatch) }
 }
 
 /// The partition of a shard key: the first 8 bytes of its SHA-256, big-endian, modulo the number

@@ -1,9 +1,7 @@
-//! Taking over a partition: reads the log with a consumer of its own until the view has caught
-//! up with the group's offset, a partition at a time, off the thread that polls.
+//! A restorer: drives takeovers with a consumer of its own, a partition at a time, off the thread
+//! that polls. Several share the requests.
 //!
-//! Owns no state beyond one takeover. Sends nothing: what has to be sent again is handed to the
-//! owner. Every write to the view carries the assignment's epoch, so a takeover that was
-//! cancelled by the next rebalance can't write any more.
+//! Owns no state beyond one takeover, and decides nothing about it.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -18,41 +16,18 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::clock;
+use crate::faults::Faults;
 use crate::ingest::kafka::ConnectionLog;
 use crate::stats::Stats;
-use crate::terms::fold::{self, Batch, OutboxRecord, PartitionState};
-use crate::terms::record::{self, Record};
+use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
-use crate::terms::takeover::{self, Committed, Log, Plan, Silent, View};
+use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover, Wants};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Records folded into one write.
-const BATCH_RECORDS: usize = 1_000;
-
-/// A partition that this instance was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    pub partition: i32,
-    pub epoch: u64,
-}
-
-/// A partition whose view has caught up.
-#[derive(Debug)]
-pub struct Restored {
-    pub partition: i32,
-    pub epoch: u64,
-    pub state: PartitionState,
-    /// Everything below is acknowledged.
-    pub acknowledged: i64,
-    /// What was folded but perhaps not acknowledged, to be sent again as it was.
-    pub resend: Vec<(i64, OutboxRecord)>,
-    /// Where the log ended when the takeover began.
-    pub log_end: i64,
-    /// Clock since boot when the takeover began, milliseconds.
-    pub begun_boot_ms: i64,
-}
+/// How often a takeover that takes its time says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Which assignment of each partition is the current one. Written by the owner, read here.
 #[derive(Debug, Default)]
@@ -90,6 +65,7 @@ pub struct Restorer {
     stop: Arc<AtomicBool>,
     epochs: Arc<Epochs>,
     stats: Arc<Stats>,
+    faults: Faults,
 }
 
 impl Restorer {
@@ -101,23 +77,26 @@ impl Restorer {
         stop: Arc<AtomicBool>,
         epochs: Arc<Epochs>,
         stats: Arc<Stats>,
+        faults: Faults,
     ) -> Self {
-        Restorer { client, topic, store, stop, epochs, stats }
+        Restorer { client, topic, store, stop, epochs, stats, faults }
     }
 
     /// Until the channel of requests closes.
     pub fn run(&self, requests: &Receiver<Request>, restored: &Sender<Restored>) {
         let mut reader = None;
-        let mut queue = VecDeque::new();
+        // What failed waits behind what is new: one partition without a leader must not hold up
+        // the others.
+        let mut failed = VecDeque::new();
         loop {
-            if queue.is_empty() {
-                match requests.recv() {
-                    Ok(request) => queue.push_back(request),
+            let new = requests.try_recv();
+            let request = match new.ok().or_else(|| failed.pop_front()) {
+                Some(request) => request,
+                None => match requests.recv() {
+                    Ok(request) => request,
                     Err(_) => return,
-                }
-            }
-            queue.extend(requests.try_iter());
-            let Some(request) = queue.pop_front() else { continue };
+                },
+            };
             if self.cancelled(request) {
                 continue;
             }
@@ -127,14 +106,13 @@ impl Restorer {
                         return;
                     }
                 }
-                Err(RestoreError::Cancelled) => {}
+                Err(RestoreError::Cancelled | RestoreError::Store(StoreError::PastEpoch)) => {}
                 Err(error) => {
                     tracing::warn!(
                         partition = request.partition, %error,
                         "taking over a partition failed; trying again"
                     );
-                    // The others first: one partition without a leader must not hold them up.
-                    queue.push_back(request);
+                    failed.push_back(request);
                     if let Some(reader) = &reader {
                         let _ = Reader::poll(reader, RETRY_AFTER);
                     } else {
@@ -182,51 +160,29 @@ impl Restorer {
     }
 
     fn take_over(&self, request: Request, reader: &Reader) -> Result<Restored, RestoreError> {
-        let Request { partition, epoch } = request;
-        let begun_boot_ms = clock::since_boot_ms();
+        let partition = request.partition;
+        let times = clock::times();
         let committed = self.committed(reader, partition)?;
-        let (start, end) = reader.fetch_watermarks(&self.topic, partition, REQUEST_MAX)?;
-        // A view that can't be read is no view: the log has everything.
-        let view = match self.store.load(partition) {
-            Err(StoreError::Corrupt(what)) => {
-                tracing::warn!(partition, what, "the view can't be read; folding it anew");
-                None
-            }
-            other => other?,
-        };
-        let id = self.log_id(request, reader, view.as_ref(), start, end)?;
-        let log = Log { start, end, id };
-        let known = view
-            .as_ref()
-            .map(|view| View { next: view.next, log_id: view.log_id().map(str::to_owned) });
-        let plan = takeover::plan(committed.as_ref(), known.as_ref(), &log, clock::now_ms());
-        if plan.gap > 0 {
-            self.stats.gap.add(plan.gap);
+        let bounds = reader.fetch_watermarks(&self.topic, partition, REQUEST_MAX)?;
+        let store = &*self.store;
+        let mut takeover = Takeover::begin(request, committed, bounds, store, times, self.faults)?;
+        while let Wants::Read { from, until } = takeover.wants() {
+            self.read(request, reader, from, until, &mut takeover)?;
+        }
+        let restored = takeover.finish(store)?;
+        if restored.gap > 0 {
+            self.stats.gap.add(restored.gap);
             tracing::error!(
                 partition,
-                lost = plan.gap,
-                log_start = start,
+                lost = restored.gap,
+                log_start = bounds.0,
                 "observations were deleted from the log before they were folded"
             );
         }
-        let mut state = PartitionState { next: plan.from, ..PartitionState::default() };
-        if plan.keep_view {
-            state = view.unwrap_or(state);
-            // The log's start may have moved past what the view has reached.
-            state.next = state.next.max(plan.from);
-        } else {
-            self.store.clear(partition, epoch)?;
+        if restored.folded > 0 {
+            tracing::info!(partition, folded = restored.folded, "the view has caught up");
         }
-        tracing::debug!(partition, ?plan, ?log, "taking over");
-        self.fold_silently(request, reader, &plan, end, &mut state)?;
-        let acknowledged = match plan.committed {
-            // The outbox of a kept view covers also what the log has lost meanwhile.
-            Some(committed) if plan.keep_view => committed,
-            Some(committed) => committed.max(start),
-            None => state.next,
-        };
-        let resend = self.store.outbox(partition, acknowledged, state.next)?;
-        Ok(Restored { partition, epoch, state, acknowledged, resend, log_end: end, begun_boot_ms })
+        Ok(restored)
     }
 
     fn committed(
@@ -249,149 +205,86 @@ impl Restorer {
         })
     }
 
-    /// The id of the log: looked up where the view folded its last marker, else of the first
-    /// marker from the log's start on.
-    fn log_id(
-        &self,
-        request: Request,
-        reader: &Reader,
-        view: Option<&PartitionState>,
-        start: i64,
-        end: i64,
-    ) -> Result<Option<String>, RestoreError> {
-        if let Some(view) = view
-            && let Some(id) = view.log_id()
-            && (start..end).contains(&view.marker_offset)
-        {
-            let mut found = false;
-            self.read(request, reader, view.marker_offset, end, &mut |message| {
-                found = message.offset() == view.marker_offset
-                    && matches!(
-                        record::decode(message.key(), message.payload()),
-                        Ok(Record::Marker(marker)) if marker.log_id == id
-                    );
-                Ok(false)
-            })?;
-            if found {
-                return Ok(Some(id.to_owned()));
-            }
-        }
-        let mut found = None;
-        self.read(request, reader, start, end, &mut |message| {
-            if message.key() == Some(record::marker_key())
-                && let Ok(Record::Marker(marker)) = record::decode(message.key(), message.payload())
-            {
-                found = Some(marker.log_id);
-            }
-            Ok(found.is_none())
-        })?;
-        Ok(found)
-    }
-
-    fn fold_silently(
-        &self,
-        request: Request,
-        reader: &Reader,
-        plan: &Plan,
-        end: i64,
-        state: &mut PartitionState,
-    ) -> Result<(), RestoreError> {
-        let until = match plan.silent {
-            Silent::Below(offset) => offset.min(end),
-            Silent::AppendedBefore(_) => end,
-        };
-        let mut batch = Batch { state: state.clone(), ..Batch::default() };
-        let mut folded = 0;
-        self.read(request, reader, state.next, until, &mut |message| {
-            let append_ms = message.timestamp().to_millis().unwrap_or(0);
-            if let Silent::AppendedBefore(cutoff) = plan.silent
-                && append_ms >= cutoff
-            {
-                return Ok(false);
-            }
-            match read_record(message, &self.stats) {
-                Some(record) => {
-                    fold::fold(&mut batch, message.offset(), append_ms, &record, |key| {
-                        self.store.entry(request.partition, key)
-                    })?;
-                }
-                None => fold::pass(&mut batch, message.offset(), append_ms),
-            }
-            folded += 1;
-            if batch.entries.len() >= BATCH_RECORDS {
-                self.store.apply(request.partition, request.epoch, &batch)?;
-                batch.entries.clear();
-            }
-            Ok(true)
-        })?;
-        if let Silent::Below(offset) = plan.silent {
-            // Compaction leaves gaps: reading ended on the position, not on the last record.
-            batch.state.next = batch.state.next.max(offset);
-        }
-        self.store.apply(request.partition, request.epoch, &batch)?;
-        *state = batch.state;
-        if folded > 0 {
-            tracing::info!(partition = request.partition, folded, "the view has caught up");
-        }
-        Ok(())
-    }
-
-    /// Reads `from..until` until `each` returns `false`. Ends on the position, or at the log's
-    /// end: records may be missing through compaction.
+    /// Reads `from..until` into the takeover until it wants something else. Ends on the position,
+    /// or at the log's end: records may be missing through compaction.
     fn read(
         &self,
         request: Request,
         reader: &Reader,
         from: i64,
         until: i64,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<bool, RestoreError>,
+        takeover: &mut Takeover,
     ) -> Result<(), RestoreError> {
-        if from >= until {
-            return Ok(());
-        }
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&self.topic, request.partition, Offset::Offset(from))?;
         reader.assign(&assignment)?;
+        let mut said = clock::monotonic();
+        let mut position = from;
         loop {
             if self.cancelled(request) {
                 return Err(RestoreError::Cancelled);
             }
+            if clock::monotonic() - said >= PROGRESS_EVERY {
+                said = clock::monotonic();
+                let percent = (position - from) * 100 / (until - from).max(1);
+                tracing::info!(
+                    partition = request.partition,
+                    from,
+                    position,
+                    until,
+                    "taking over a partition: {percent} % is read"
+                );
+            }
             match reader.poll(POLL) {
                 Some(Ok(message)) => {
-                    if message.partition() != request.partition || message.offset() < from {
+                    let offset = message.offset();
+                    if message.partition() != request.partition || offset < from {
                         continue;
                     }
-                    if message.offset() >= until || !each(&message)? {
+                    position = offset;
+                    if offset < until && self.feed(&message, takeover)? == Flow::Enough {
                         return Ok(());
                     }
-                    if message.offset() + 1 >= until {
-                        return Ok(());
+                    if offset + 1 >= until {
+                        return Ok(takeover.read_ended(&*self.store)?);
                     }
                 }
                 // Everything up to the end was read; the last records may be compacted away.
                 Some(Err(KafkaError::PartitionEOF(partition)))
                     if partition == request.partition =>
                 {
-                    return Ok(());
+                    return Ok(takeover.read_ended(&*self.store)?);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
                 Some(Err(error)) => return Err(error.into()),
             }
         }
     }
+
+    fn feed(
+        &self,
+        message: &BorrowedMessage<'_>,
+        takeover: &mut Takeover,
+    ) -> Result<Flow, StoreError> {
+        let seen = Seen {
+            offset: message.offset(),
+            append_ms: message.timestamp().to_millis().unwrap_or(0),
+            is_marker: message.key() == Some(record::marker_key()),
+            decode: &mut || read_record(message, &self.stats),
+        };
+        takeover.record(seen, &*self.store)
+    }
 }
 
 /// The record of a message; one that is none of ours is counted, said, and to be passed over.
 pub fn read_record(message: &impl Message, stats: &Stats) -> Option<Record> {
     record::decode(message.key(), message.payload())
-        .inspect_err(|error| {
-            stats.poison.add(1);
-            tracing::warn!(
-                partition = message.partition(),
-                offset = message.offset(),
-                %error,
-                "a record of the observations topic was passed over"
-            );
-        })
+        .inspect_err(|error| passed_over(stats, message.offset(), error))
         .ok()
+}
+
+/// Counts and says that a record of the observations topic is none of ours.
+pub fn passed_over(stats: &Stats, offset: i64, error: &DecodeError) {
+    stats.poison.add(1);
+    tracing::warn!(offset, %error, "a record of the observations topic was passed over");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::audit::event::{Event, ResponseStatus};
 use crate::position::Position;
 use crate::rules::format::{RuleInfo, Severity};
-use crate::terms::observation::Observation;
+use crate::terms::observation::{Observation, Sighting};
 use crate::terms::record::{self, HASH_VERSION, Marker, Record};
 
 /// Window of the observations that [`observation`] makes: longer than the revision limit.
@@ -50,7 +50,11 @@ pub fn observation(user: &str, term: &str, event_id: &str, code: Option<i64>) ->
 }
 
 pub fn record_of(observation: Observation) -> Record {
-    Record::Observation { key: record::key(&observation), observation: Box::new(observation) }
+    Record::Observation {
+        key: record::key(&observation),
+        sighting: Sighting::of(&observation),
+        value: record::value(&observation).unwrap(),
+    }
 }
 
 pub fn marker(log_id: &str, starts: &[(&str, i64)]) -> Marker {

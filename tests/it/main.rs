@@ -6,6 +6,7 @@ mod kafka;
 mod mock;
 mod pipeline;
 mod scan;
+mod source;
 mod state;
 mod support;
 mod texts;

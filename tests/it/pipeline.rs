@@ -18,10 +18,10 @@ use crate::kafka::tools::Consumed;
 use crate::kafka::{DEADLINE, unique};
 use crate::support;
 
-const PARTITIONS: i32 = 6;
+pub(crate) const PARTITIONS: i32 = 6;
 
 /// One stream with topics, groups and state of its own on a broker.
-struct Stream {
+pub(crate) struct Stream {
     prefix: String,
     bootstrap: String,
     dir: tempfile::TempDir,
@@ -29,7 +29,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(kafka: &Broker, name: &str) -> Self {
+    pub(crate) fn new(kafka: &Broker, name: &str) -> Self {
         let stream = Stream {
             prefix: unique(name),
             bootstrap: kafka.bootstrap(),
@@ -40,10 +40,10 @@ impl Stream {
         stream
     }
 
-    fn source(&self) -> String {
+    pub(crate) fn source(&self) -> String {
         format!("{}.audit", self.prefix)
     }
-    fn alerts(&self) -> String {
+    pub(crate) fn alerts(&self) -> String {
         format!("{}.alerts", self.prefix)
     }
     fn observations(&self) -> String {
@@ -75,7 +75,7 @@ impl Stream {
         settings
     }
 
-    fn run(&self, instance: &str, more: &[&str]) -> Process {
+    pub(crate) fn run(&self, instance: &str, more: &[&str]) -> Process {
         Process::spawn(self.command(instance, more))
     }
 
@@ -125,16 +125,16 @@ impl Stream {
             + group(format!("{}-terms", self.prefix), self.observations())
     }
 
-    fn wait_until_read(&self, kafka: &Broker) {
+    pub(crate) fn wait_until_read(&self, kafka: &Broker) {
         support::eventually(DEADLINE, "both groups have read everything", || self.lag(kafka) == 0);
     }
 }
 
 /// The ids of exec alerts, and the (rule, terms) of new-terms alerts.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Raised {
-    execs: BTreeSet<String>,
-    terms: BTreeSet<(String, Vec<String>)>,
+pub(crate) struct Raised {
+    pub(crate) execs: BTreeSet<String>,
+    pub(crate) terms: BTreeSet<(String, Vec<String>)>,
 }
 
 impl Raised {
@@ -153,7 +153,7 @@ impl Raised {
     }
 }
 
-fn raised_on(records: &[Consumed]) -> Raised {
+pub(crate) fn raised_on(records: &[Consumed]) -> Raised {
     let mut raised = Raised::default();
     let mut by_id: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for record in records {
@@ -218,7 +218,7 @@ fn events() -> Vec<Vec<u8>> {
     records
 }
 
-fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
+pub(crate) fn produce(kafka: &Broker, topic: &str, records: &[Vec<u8>]) {
     let records: Vec<Record> = records
         .iter()
         .enumerate()
@@ -541,7 +541,7 @@ fn the_demo_plays_on_a_real_cluster_too() {
 }
 
 /// Acts that come as one event, from clients seen once: nothing later raises a lost alert again.
-fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn single_acts(round: usize, count: usize) -> Vec<Vec<u8>> {
     (0..count)
         .map(|number| {
             let id = format!("act-{round}-{number}");

@@ -6,7 +6,7 @@ use super::baseline::{self, Origin};
 use super::latest::Latest;
 use super::log::ObservationsLog;
 use super::{StateError, Watcher, other_sharding};
-use crate::terms::record::{HASH_VERSION, Marker, Record};
+use crate::terms::record::{self, HASH_VERSION, Marker, Record};
 use crate::topics::Problem;
 
 /// What an export came to.
@@ -35,18 +35,26 @@ pub fn export(
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         log.read(number, &mut |logged| {
             watcher.at(logged.read);
-            match logged.record {
-                Ok(Record::Observation { key, observation }) => {
-                    // Counted as the fold counts it: up to its window's end a term is known.
-                    if now_ms.saturating_sub(logged.append_ms) <= observation.window_ms {
-                        let value = baseline::value(*observation)?;
-                        latest.push(key, logged.append_ms, value).map_err(StateError::Scratch)?;
-                    }
+            let outcome = match logged.record {
+                // Counted as the fold counts it: up to its window's end a term is known.
+                Ok(Record::Observation { key, sighting, value })
+                    if now_ms.saturating_sub(logged.append_ms) <= sighting.window_ms =>
+                {
+                    record::observation(&key, &value).map(|observation| Some((key, observation)))
                 }
                 Ok(Record::Marker(marker)) => {
                     first.get_or_insert(marker);
+                    Ok(None)
                 }
-                Ok(Record::Tombstone) => {}
+                Ok(Record::Observation { .. } | Record::Tombstone) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(Some((key, observation))) => {
+                    let value = baseline::value(observation)?;
+                    latest.push(key, logged.append_ms, value).map_err(StateError::Scratch)?;
+                }
+                Ok(None) => {}
                 Err(error) => {
                     exported.unreadable += 1;
                     watcher.unreadable(&log.place(number, logged.offset), &error.to_string());

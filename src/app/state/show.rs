@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::ingest::start::group_offsets;
 use crate::rules::compile::{RuleKind, RuleSet};
 use crate::terms::fold::{self, Batch, Entry};
-use crate::terms::record::Record;
+use crate::terms::record::{self, Record};
 use crate::terms::store::sled::{Expectation, SledStore};
 use crate::terms::store::{Store, StoreError};
 use crate::topics::Problem;
@@ -186,8 +186,11 @@ impl Survey {
             let mut fold = PartitionFold::new(&folded.store, number);
             log.read(number, &mut |logged| {
                 watcher.at(logged.read);
-                if let Err(error) = &logged.record {
-                    watcher.unreadable(&log.place(number, logged.offset), &error.to_string());
+                let place = || log.place(number, logged.offset);
+                match &logged.record {
+                    Ok(record) if can_be_told(record) => {}
+                    Ok(_) => watcher.unreadable(&place(), "the key is not one of ours"),
+                    Err(error) => watcher.unreadable(&place(), &error.to_string()),
                 }
                 fold.record(&mut view, logged, &mut folded.fields)
             })?;
@@ -345,15 +348,16 @@ impl<'s> PartitionFold<'s> {
         view.records += 1;
         view.bytes += logged.bytes;
         let (offset, append_ms) = (logged.offset, logged.append_ms);
-        let Ok(record) = logged.record else {
+        let Some(record) = logged.record.ok().filter(can_be_told) else {
             view.unreadable += 1;
             fold::pass(&mut self.batch, offset, append_ms);
             return Ok(());
         };
         let (store, partition) = (self.store, self.partition);
         fold::fold(&mut self.batch, offset, append_ms, &record, |key| store.entry(partition, key))?;
-        if let Record::Observation { observation, .. } = record
-            && !fields.contains_key(&observation.terms_version)
+        if let Record::Observation { key, sighting, value } = record
+            && !fields.contains_key(&sighting.terms_version)
+            && let Ok(observation) = record::observation(&key, &value)
         {
             fields.insert(observation.terms_version, observation.fields);
         }
@@ -369,6 +373,20 @@ impl<'s> PartitionFold<'s> {
     fn finish(mut self) -> Result<Batch, StateError> {
         self.save()?;
         Ok(self.batch)
+    }
+}
+
+type Key = (String, String, String, String, Vec<String>);
+
+fn read_key(key: &[u8]) -> Option<Key> {
+    serde_json::from_slice(key).ok()
+}
+
+/// The fold takes any key that begins like a term's; one that names no term can't be told of.
+fn can_be_told(record: &Record) -> bool {
+    match record {
+        Record::Observation { key, .. } => read_key(key).is_some(),
+        Record::Marker(_) | Record::Tombstone => true,
     }
 }
 

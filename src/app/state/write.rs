@@ -55,6 +55,7 @@ impl LogWriter {
             headers: Vec::new(),
             reduced: None,
             ticket: Ticket { slot: entry.partition, epoch: 0, offset: 0 },
+            serial: 0,
         };
         if self.producer.outstanding() == 0 {
             self.moved = clock::monotonic();

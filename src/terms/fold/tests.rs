@@ -318,7 +318,7 @@ fn markers_merge() {
 
 #[test]
 fn a_learning_start_is_lacking_until_a_marker_names_it() {
-    let observation = observation("u", "t", "e", None);
+    let observation = Sighting::of(&observation("u", "t", "e", None));
     let mut state = PartitionState::default();
     assert!(state.lacks_learning_start(&observation));
     state.marker = Some(marker("x", &[("other@1", 1)]));

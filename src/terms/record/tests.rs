@@ -34,8 +34,13 @@ fn an_observation_comes_back_as_it_was_written() {
         let (key_bytes, value_bytes) = (key(&observation), value(&observation).unwrap());
         assert_eq!(
             decode(Some(&key_bytes), Some(&value_bytes)).unwrap(),
-            Record::Observation { key: key_bytes, observation: Box::new(observation) }
+            Record::Observation {
+                key: key_bytes.clone(),
+                sighting: Sighting::of(&observation),
+                value: value_bytes.clone(),
+            }
         );
+        assert_eq!(super::observation(&key_bytes, &value_bytes).unwrap(), observation);
     }
 }
 
@@ -83,8 +88,12 @@ fn refuses_what_is_not_ours() {
         (Some(&key(&other)), &good_value, |error| matches!(error, DecodeError::Mismatch)),
     ];
     for (key, value, is_expected) in cases {
-        let error = decode(key, Some(value)).unwrap_err();
-        assert!(is_expected(&error), "{key:?}: {error}");
+        // No alert is made of any, and what has no place in the state is not folded either.
+        let error = match decode(key, Some(value)) {
+            Ok(Record::Observation { key, value, .. }) => super::observation(&key, &value).err(),
+            other => other.err(),
+        };
+        assert!(error.as_ref().is_some_and(is_expected), "{key:?}: {error:?}");
     }
 }
 
@@ -140,9 +149,13 @@ proptest! {
     ) {
         let observation = with_key(parts.0, parts.1, parts.2, parts.3);
         let (key_bytes, value_bytes) = (key(&observation), value(&observation).unwrap());
-        let expected =
-            Record::Observation { key: key_bytes.clone(), observation: Box::new(observation) };
+        let expected = Record::Observation {
+            key: key_bytes.clone(),
+            sighting: Sighting::of(&observation),
+            value: value_bytes.clone(),
+        };
         prop_assert_eq!(decode(Some(&key_bytes), Some(&value_bytes)).unwrap(), expected);
+        prop_assert_eq!(super::observation(&key_bytes, &value_bytes).unwrap(), observation);
     }
 
     /// Arbitrary bytes, and valid records with one byte changed or cut short: an error or a
@@ -162,10 +175,15 @@ proptest! {
         let mut changed = good_value.clone();
         let index = at.index(changed.len());
         changed[index] = byte;
-        if let Ok(Record::Observation { key: decoded, observation }) =
-            decode(Some(&good_key), Some(&changed))
-        {
+        if let Ok(observation) = super::observation(&good_key, &changed) {
+            // What makes an alert can be folded, and means the same there.
+            let Ok(Record::Observation { key: decoded, sighting, .. }) =
+                decode(Some(&good_key), Some(&changed))
+            else {
+                panic!("an observation that can't be folded")
+            };
             prop_assert_eq!(decoded, key(&observation));
+            prop_assert_eq!(sighting, Sighting::of(&observation));
         }
         prop_assert!(decode(Some(&good_key), Some(&good_value[..index])).is_err());
     }
@@ -183,11 +201,7 @@ fn a_reduced_observation_is_small_and_means_the_same() {
     observation.event.request_uri = Some("\u{1}".repeat(300_000).into());
     let reduced = reduced_value(&observation).unwrap();
     assert!(reduced.len() < 600_000, "{}", reduced.len());
-    let Ok(Record::Observation { observation: read, .. }) =
-        decode(Some(&key(&observation)), Some(&reduced))
-    else {
-        panic!("no observation")
-    };
+    let read = super::observation(&key(&observation), &reduced).unwrap();
     assert_eq!(read.terms, observation.terms);
     assert_eq!(read.event_id, observation.event_id);
     assert_eq!(read.event.verb, observation.event.verb);

@@ -1,33 +1,75 @@
-//! The store in memory: for `scan`, and the twin against which sled is tested.
+//! The store in memory: for `scan`, for simulations, and the twin against which sled is tested.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Store, StoreError, keys, read_outbox, read_state, writes};
+use super::{Store, StoreError, numbered_outbox};
+use crate::faults::{Fault, Faults};
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
 #[derive(Default)]
-pub struct MemoryStore(Mutex<Inner>);
+pub struct MemoryStore {
+    inner: Mutex<Inner>,
+    faults: Faults,
+}
+
+/// All partitions' views as they were at one moment, without the epochs. Views are shared until
+/// one is written again, so that taking and cloning a snapshot is cheap.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot(HashMap<i32, Arc<View>>);
 
 #[derive(Default)]
 struct Inner {
     epochs: HashMap<i32, u64>,
-    data: BTreeMap<Vec<u8>, Vec<u8>>,
+    views: Snapshot,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct View {
+    state: Option<PartitionState>,
+    entries: BTreeMap<Vec<u8>, Entry>,
+    /// By offset and by the place among the offset's records.
+    outbox: BTreeMap<(i64, u32), Arc<OutboxRecord>>,
 }
 
 impl MemoryStore {
+    pub fn with_faults(faults: Faults) -> MemoryStore {
+        MemoryStore { faults, ..MemoryStore::default() }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().views.clone()
+    }
+
+    pub fn from_snapshot(snapshot: &Snapshot, faults: Faults) -> MemoryStore {
+        let inner = Inner { views: snapshot.clone(), ..Inner::default() };
+        MemoryStore { inner: Mutex::new(inner), faults }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock of a writer whose epoch is the current one.
+    fn writing(&self, partition: i32, epoch: u64) -> Result<MutexGuard<'_, Inner>, StoreError> {
+        let inner = self.lock();
+        let current = inner.epochs.get(&partition).copied().unwrap_or(0);
+        if current == epoch || self.faults.has(Fault::NoEpochCheckInWriter) {
+            Ok(inner)
+        } else {
+            Err(StoreError::PastEpoch)
+        }
     }
 }
 
 impl Inner {
-    fn check(&self, partition: i32, epoch: u64) -> Result<(), StoreError> {
-        if self.epochs.get(&partition).copied().unwrap_or(0) == epoch {
-            Ok(())
-        } else {
-            Err(StoreError::PastEpoch)
-        }
+    fn view(&self, partition: i32) -> Option<&View> {
+        self.views.0.get(&partition).map(Arc::as_ref)
+    }
+
+    fn view_mut(&mut self, partition: i32) -> &mut View {
+        Arc::make_mut(self.views.0.entry(partition).or_default())
     }
 }
 
@@ -37,21 +79,11 @@ impl Store for MemoryStore {
     }
 
     fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError> {
-        let inner = self.lock();
-        inner
-            .data
-            .get(&keys::prefix(partition, keys::STATE))
-            .map(|bytes| read_state(bytes))
-            .transpose()
+        Ok(self.lock().view(partition).and_then(|view| view.state.clone()))
     }
 
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError> {
-        let inner = self.lock();
-        inner
-            .data
-            .get(&keys::entry(partition, key))
-            .map(|bytes| Entry::decode(bytes).ok_or(StoreError::Corrupt("an entry")))
-            .transpose()
+        Ok(self.lock().view(partition).and_then(|view| view.entries.get(key).cloned()))
     }
 
     fn outbox(
@@ -60,41 +92,32 @@ impl Store for MemoryStore {
         from: i64,
         below: i64,
     ) -> Result<Vec<(i64, OutboxRecord)>, StoreError> {
-        if from >= below {
+        let inner = self.lock();
+        let Some(view) = inner.view(partition).filter(|_| from < below) else {
             return Ok(Vec::new());
-        }
-        let range = keys::outbox(partition, from, 0)..keys::outbox(partition, below, 0);
-        self.lock()
-            .data
-            .range(range)
-            .map(|(key, value)| {
-                let offset =
-                    keys::outbox_offset(key).ok_or(StoreError::Corrupt("an outbox key"))?;
-                Ok((offset, read_outbox(value)?))
-            })
-            .collect()
+        };
+        let records = view.outbox.range((from, 0)..(below, 0));
+        Ok(records.map(|((offset, _), record)| (*offset, record.as_ref().clone())).collect())
     }
 
     fn apply(&self, partition: i32, epoch: u64, batch: &Batch) -> Result<(), StoreError> {
-        let writes = writes(partition, batch)?;
-        let mut inner = self.lock();
-        inner.check(partition, epoch)?;
-        if let Some(below) = batch.prune_below {
-            let range = keys::outbox(partition, 0, 0)..keys::outbox(partition, below, 0);
-            let gone: Vec<_> = inner.data.range(range).map(|(key, _)| key.clone()).collect();
-            for key in gone {
-                inner.data.remove(&key);
-            }
+        let mut inner = self.writing(partition, epoch)?;
+        let view = inner.view_mut(partition);
+        view.state = Some(batch.state.clone());
+        for (key, entry) in &batch.entries {
+            view.entries.insert(key.clone(), entry.clone());
         }
-        inner.data.extend(writes);
+        if let Some(below) = batch.prune_below {
+            view.outbox = view.outbox.split_off(&(below.max(0), 0));
+        }
+        for (offset, index, record) in numbered_outbox(batch) {
+            view.outbox.insert((offset, index), Arc::new(record.clone()));
+        }
         Ok(())
     }
 
     fn clear(&self, partition: i32, epoch: u64) -> Result<(), StoreError> {
-        let mut inner = self.lock();
-        inner.check(partition, epoch)?;
-        let prefix = partition.to_be_bytes();
-        inner.data.retain(|key, _| !key.starts_with(&prefix));
+        self.writing(partition, epoch)?.views.0.remove(&partition);
         Ok(())
     }
 
@@ -106,21 +129,23 @@ impl Store for MemoryStore {
         cursor: Option<Vec<u8>>,
         max: usize,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut inner = self.lock();
-        inner.check(partition, epoch)?;
-        let start = cursor.unwrap_or_else(|| keys::prefix(partition, keys::ENTRY));
-        let end = keys::prefix(partition, keys::OUTBOX);
-        let looked_at: Vec<_> = inner
-            .data
-            .range(start..end)
-            .take(max + 1)
-            .map(|(key, value)| (key.clone(), Entry::decode(value)))
+        let mut inner = self.writing(partition, epoch)?;
+        let Some(view) = inner.view(partition) else { return Ok(None) };
+        let start = cursor.map_or(Bound::Unbounded, Bound::Included);
+        let mut entries = view.entries.range((start, Bound::Unbounded));
+        let expired: Vec<Vec<u8>> = entries
+            .by_ref()
+            .take(max)
+            .filter(|(_, entry)| entry.is_expired(last_append_ms))
+            .map(|(key, _)| key.clone())
             .collect();
-        for (key, entry) in looked_at.iter().take(max) {
-            if entry.as_ref().is_none_or(|entry| entry.is_expired(last_append_ms)) {
-                inner.data.remove(key);
+        let next = entries.next().map(|(key, _)| key.clone());
+        if !expired.is_empty() {
+            let view = inner.view_mut(partition);
+            for key in expired {
+                view.entries.remove(&key);
             }
         }
-        Ok(looked_at.into_iter().nth(max).map(|(key, _)| key))
+        Ok(next)
     }
 }

@@ -86,6 +86,17 @@ pub(crate) mod keys {
 /// A key and its value.
 pub(crate) type Write = (Vec<u8>, Vec<u8>);
 
+/// The batch's outbox with each record's place among those of its offset.
+pub(crate) fn numbered_outbox(batch: &Batch) -> impl Iterator<Item = (i64, u32, &OutboxRecord)> {
+    let mut index = 0;
+    let mut last = None;
+    batch.outbox.iter().map(move |(offset, record)| {
+        index = if last == Some(*offset) { index + 1 } else { 0 };
+        last = Some(*offset);
+        (*offset, index, record)
+    })
+}
+
 /// The writes of a batch, but for the pruning.
 pub(crate) fn writes(partition: i32, batch: &Batch) -> Result<Vec<Write>, StoreError> {
     let failed = |error: serde_json::Error| StoreError::Storage(error.to_string());
@@ -97,13 +108,9 @@ pub(crate) fn writes(partition: i32, batch: &Batch) -> Result<Vec<Write>, StoreE
     for (term, entry) in &batch.entries {
         writes.push((keys::entry(partition, term), entry.encode()));
     }
-    let mut index = 0;
-    let mut last = None;
-    for (offset, record) in &batch.outbox {
-        index = if last == Some(*offset) { index + 1 } else { 0 };
-        last = Some(*offset);
+    for (offset, index, record) in numbered_outbox(batch) {
         writes.push((
-            keys::outbox(partition, *offset, index),
+            keys::outbox(partition, offset, index),
             serde_json::to_vec(record).map_err(failed)?,
         ));
     }

@@ -8,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::DEADLINE;
 use super::broker::Broker;
@@ -62,6 +63,25 @@ impl Broker {
                 panic!("topic `{topic}` could not be created: {error}\n{}", self.log_tail())
             });
         }
+    }
+
+    /// Deletes a topic; another one may take its name when this returns.
+    pub fn delete_topic(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client_config().create().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(DEADLINE));
+        for result in block_on(admin.delete_topics(&[topic], &options)).unwrap() {
+            result.unwrap();
+        }
+    }
+
+    /// Deletes everything that a topic holds now; its offsets go on.
+    pub fn empty_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client_config().create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        for partition in 0..partitions {
+            offsets.add_partition_offset(topic, partition, Offset::End).unwrap();
+        }
+        block_on(admin.delete_records(&offsets, &AdminOptions::new())).unwrap();
     }
 
     /// Writes records in their order and waits until all are acknowledged.

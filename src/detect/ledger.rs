@@ -1,0 +1,245 @@
+//! The protocol of the detect half: which records are under way, what of a settled record is sent,
+//! and how far each source partition may be committed.
+//!
+//! Owns the watermarks, the assignments' epochs, what was told of each alert, what was observed
+//! lately, and the outputs under way. Does no I/O, reads no clock (times are arguments) and knows no topics: a slot is the
+//! driver's number for a source partition. Everything under way carries (slot, epoch, offset);
+//! what comes back from a past epoch counts for nothing that may be committed.
+//!
+//! Bounded: a record under way and an output under way take a few words each, and the driver
+//! bounds how many there are; what was told and observed is bounded here.
+
+use std::collections::HashMap;
+
+use crate::detect::pool::{Mark, Settled};
+use crate::detect::recent::Recent;
+use crate::detect::told::{Tell, Told};
+use crate::faults::{Fault, Faults};
+use crate::ingest::watermark::{Watermark, WatermarkError};
+use crate::output::producer::{Output, Ticket};
+
+const TOLD_MAX_ALERTS: usize = 65_536;
+
+#[derive(Debug)]
+struct Assignment {
+    epoch: u64,
+    mark: Watermark,
+}
+
+/// What a delivered record is to this instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Admission {
+    /// To be passed or admitted before the next record of its slot.
+    New(Ticket),
+    /// Delivered again: it is under way or done already.
+    AlreadySeen,
+    /// The slot is not assigned.
+    NotOwned,
+}
+
+/// What settling a record left out or told more of; for the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub revisions: u64,
+    /// Later stages of an alerted event that told nothing new.
+    pub repeats: u64,
+    /// Observations of a term that was observed a moment ago.
+    pub spared: u64,
+}
+
+#[derive(Debug)]
+pub struct Ledger {
+    faults: Faults,
+    /// By slot; `None`: not assigned.
+    slots: Vec<Option<Assignment>>,
+    /// Of the latest assignment.
+    epoch: u64,
+    told: Told,
+    recent: Recent,
+    /// Sent and not acknowledged, past assignments' too: by ticket and serial.
+    open: HashMap<(Ticket, u32), Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    mark: Mark,
+    /// When it was handed to the producer.
+    handed_ms: i64,
+}
+
+impl Ledger {
+    /// `cache_bytes` is what the cache of recent observations may take; 0 is none.
+    pub fn new(faults: Faults, cache_bytes: u64) -> Self {
+        Ledger {
+            faults,
+            slots: Vec::new(),
+            epoch: 0,
+            told: Told::new(TOLD_MAX_ALERTS),
+            recent: Recent::new(cache_bytes, faults),
+            open: HashMap::new(),
+        }
+    }
+
+    /// The slot is assigned and read from `start` on; its epoch is one that never was before.
+    pub fn assigned(&mut self, slot: u32, start: i64) {
+        self.epoch += 1;
+        let at = slot as usize;
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        let mark = Watermark::with_faults(start, self.faults);
+        self.slots[at] = Some(Assignment { epoch: self.epoch, mark });
+    }
+
+    /// Revoked or lost: nothing of these slots counts any more.
+    pub fn released(&mut self, slots: impl IntoIterator<Item = u32>) {
+        for slot in slots {
+            if let Some(assignment) = self.slots.get_mut(slot as usize) {
+                *assignment = None;
+            }
+        }
+        // What was sent from these slots may never be acknowledged. Should they come back here,
+        // their records are read again and their alerts must not count as told.
+        self.told.clear();
+    }
+
+    fn assignment(&self, slot: u32) -> Option<&Assignment> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// The assignment that a ticket is of, unless it is past.
+    fn of(&mut self, ticket: Ticket) -> Option<&mut Assignment> {
+        let any = self.faults.has(Fault::PastEpochAccepted);
+        let assignment = self.slots.get_mut(ticket.slot as usize)?.as_mut()?;
+        (any || assignment.epoch == ticket.epoch).then_some(assignment)
+    }
+
+    /// What the watermark says to a step of a present assignment; a past one's has no say.
+    fn step(
+        &mut self,
+        ticket: Ticket,
+        step: impl FnOnce(&mut Watermark) -> Result<(), WatermarkError>,
+    ) -> Result<(), WatermarkError> {
+        let planted = self.faults.has(Fault::PastEpochAccepted);
+        let Some(assignment) = self.of(ticket) else { return Ok(()) };
+        match step(&mut assignment.mark) {
+            Err(_) if planted => Ok(()),
+            result => result,
+        }
+    }
+
+    pub fn owns(&self, slot: u32) -> bool {
+        self.assignment(slot).is_some()
+    }
+
+    /// One past the highest offset that was passed or admitted, else where the slot began.
+    pub fn next(&self, slot: u32) -> Option<i64> {
+        Some(self.assignment(slot)?.mark.next())
+    }
+
+    /// Looks at a delivered record. One that is new is then passed or admitted.
+    pub fn look(&self, slot: u32, offset: i64) -> Admission {
+        let Some(assignment) = self.assignment(slot) else { return Admission::NotOwned };
+        if offset < assignment.mark.next() {
+            return Admission::AlreadySeen;
+        }
+        Admission::New(Ticket { slot, epoch: assignment.epoch, offset })
+    }
+
+    /// Nothing in the record concerns a rule.
+    ///
+    /// # Errors
+    /// As every step: a bug of the caller. Nothing may be committed on the strength of it.
+    pub fn pass(&mut self, ticket: Ticket) -> Result<(), WatermarkError> {
+        self.step(ticket, |mark| mark.pass(ticket.offset))
+    }
+
+    /// The record goes to the pool, and will be settled.
+    pub fn admit(&mut self, ticket: Ticket) -> Result<(), WatermarkError> {
+        self.step(ticket, |mark| mark.admit(ticket.offset))
+    }
+
+    /// The outputs of a record are known: what is to be sent of them goes to `send`. Nothing of a
+    /// past assignment's. `boot_ms`: since boot, counting suspension.
+    pub fn settle(
+        &mut self,
+        settled: Settled,
+        boot_ms: i64,
+        send: &mut Vec<Output>,
+    ) -> Result<Counted, WatermarkError> {
+        let ticket = settled.ticket;
+        let mut counted = Counted::default();
+        if self.of(ticket).is_none() {
+            return Ok(counted);
+        }
+        let mut serial = 0;
+        for product in settled.products {
+            match &product.mark {
+                Mark::Alert(mark) => match self.told.tell(&mark.id, mark.outcome_known) {
+                    Tell::First => {}
+                    Tell::Revision => counted.revisions += 1,
+                    Tell::Repeat => {
+                        counted.repeats += 1;
+                        continue;
+                    }
+                },
+                Mark::Observation(mark) => {
+                    let key = product.output.key.as_deref().unwrap_or_default();
+                    if self.recent.spares(key, mark, boot_ms) {
+                        counted.spared += 1;
+                        continue;
+                    }
+                    self.recent.sent(key, mark, boot_ms);
+                }
+                Mark::DeadLetter => {}
+            }
+            send.push(Output { serial, ..product.output });
+            self.open.insert((ticket, serial), Open { mark: product.mark, handed_ms: boot_ms });
+            serial += 1;
+        }
+        self.step(ticket, |mark| mark.settle(ticket.offset, serial))?;
+        Ok(counted)
+    }
+
+    /// An output is acknowledged: its mark, unless it was acknowledged before.
+    pub fn acknowledge(
+        &mut self,
+        output: &Output,
+        boot_ms: i64,
+    ) -> Result<Option<Mark>, WatermarkError> {
+        let ticket = output.ticket;
+        let Some(Open { mark, handed_ms }) = self.open.remove(&(ticket, output.serial)) else {
+            return Ok(None);
+        };
+        if let Mark::Observation(mark) = &mark {
+            let key = output.key.as_deref().unwrap_or_default();
+            self.recent.acknowledged(key, mark, handed_ms, boot_ms);
+        }
+        self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
+        Ok(Some(mark))
+    }
+
+    /// The offset up to which a slot may be committed; `None` when it is not assigned.
+    pub fn committable(&self, slot: u32) -> Option<i64> {
+        let assignment = self.assignment(slot)?;
+        if self.faults.has(Fault::CommitBeforeAcknowledgement) {
+            return Some(assignment.mark.next());
+        }
+        Some(assignment.mark.committable())
+    }
+
+    /// Records of a slot that are not done.
+    pub fn under_way(&self, slot: u32) -> usize {
+        self.assignment(slot).map_or(0, |assignment| assignment.mark.under_way())
+    }
+
+    /// Outputs that are sent and not acknowledged.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
