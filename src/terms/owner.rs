@@ -18,7 +18,7 @@ use crate::ingest::commit::Committable;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::output::producer::{Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
-use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent, TopologyError};
+use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent};
 use crate::terms::fold::{OutboxRecord, Verdict};
 use crate::terms::partition::{Env, Outgoing, PartitionError, Raised};
 use crate::terms::record;
@@ -171,7 +171,7 @@ impl FirstSeenHandler {
         let error = match error {
             FirstSeenError::Topology(error) => HalfError::Configuration {
                 message: format!("`{}`: {error}", self.topic),
-                hint: topology_hint(error, &self.topic),
+                hint: error.hint(&self.topic),
             },
             FirstSeenError::Partition(PartitionError::Store(error)) => {
                 HalfError::Internal(error.to_string())
@@ -358,16 +358,6 @@ impl FirstSeenHandler {
                 tracing::warn!(%error, pause, "partitions could not be paused or resumed")
             }
         }
-    }
-}
-
-fn topology_hint(error: &TopologyError, topic: &str) -> String {
-    let then = format!(
-        "stop every instance, delete the topic `{topic}` and let it be made anew; its terms are then learned anew"
-    );
-    match error {
-        TopologyError::Partitions { .. } => then,
-        TopologyError::Hash { .. } => format!("use the version that wrote it, or {then}"),
     }
 }
 

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
-use crate::terms::record::{HASH_VERSION, Marker};
+use crate::terms::first_seen::TopologyError;
+use crate::terms::record::Marker;
 use crate::terms::store::StoreError;
 use crate::terms::store::sled::OpenError;
 use crate::topics::{Problem, TopicsError};
@@ -64,25 +65,8 @@ pub trait Watcher {
     fn unreadable(&mut self, place: &str, reason: &str);
 }
 
-/// What keeps a log from being added to: its users were sharded in another way.
+/// What keeps a log from being added to: its users are elsewhere than where they would be written.
 fn other_sharding(topic: &str, partitions: u32, marker: &Marker) -> Option<Problem> {
-    let message = if marker.hash_version != HASH_VERSION {
-        format!(
-            "the log of `{topic}` was sharded by version {} of the hash, and this program has version {HASH_VERSION}",
-            marker.hash_version
-        )
-    } else if marker.partitions != partitions {
-        format!(
-            "the observations topic `{topic}` has {partitions} partitions, but its log began with {}: users have moved to other partitions",
-            marker.partitions
-        )
-    } else {
-        return None;
-    };
-    Some(Problem {
-        message,
-        hint: format!(
-            "to keep the history: stop every instance, `kubetell state export --output terms.ndjson`, delete the topic `{topic}`, `kubetell topics create`, `kubetell state import terms.ndjson`, start again"
-        ),
-    })
+    let error = TopologyError::of(marker, partitions)?;
+    Some(Problem { message: error.to_string(), hint: error.hint(topic) })
 }
