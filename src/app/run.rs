@@ -32,7 +32,8 @@ use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
 use crate::terms::restore::{Epochs, Restorer};
 use crate::terms::store::Store;
-use crate::terms::store::sled::{Expectation, OpenError, SledStore};
+use crate::terms::store::open::{Expectation, OpenError};
+use crate::terms::store::sled::SledStore;
 use crate::topics::{Report, Topics, TopicsError};
 
 /// Which half of the stream this process is.
@@ -153,10 +154,11 @@ fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenEr
         group: config.kafka.group_id.clone(),
     };
     let opened = SledStore::open(&config.state.directory, &expectation)?;
-    if let Some(reason) = opened.set_aside {
+    if let Some(aside) = opened.set_aside {
         tracing::warn!(
-            directory = %config.state.directory.display(),
-            "the state could not be used and was set aside ({reason}); it is folded anew from the observations topic"
+            kept = %aside.path.display(),
+            "the state could not be used and was set aside: {}; it is folded anew from the observations topic",
+            aside.reason
         );
     }
     Ok(Arc::new(opened.store))

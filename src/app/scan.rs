@@ -150,7 +150,7 @@ pub fn scan(
         }
         drop(chunks);
         drop(examined_sender);
-        Merge::new(options, fold, sink).run(&examined)
+        Merge::new(options, fold, sink).run(examined)
     })
 }
 
@@ -327,10 +327,11 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         }
     }
 
-    fn run(mut self, examined: &Receiver<Examined>) -> Result<ScanStats, ScanError> {
+    /// Owns the channel: should this end early, the workers must not wait for it.
+    fn run(mut self, examined: Receiver<Examined>) -> Result<ScanStats, ScanError> {
         let mut waiting: BTreeMap<u64, Examined> = BTreeMap::new();
         let mut next = 0;
-        for result in examined {
+        for result in &examined {
             waiting.insert(result.number, result);
             while let Some(result) = waiting.remove(&next) {
                 next += 1;

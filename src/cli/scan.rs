@@ -19,7 +19,8 @@ use crate::rules::compile::RuleSet;
 use crate::terms::local::LocalFold;
 use crate::terms::store::Store;
 use crate::terms::store::memory::MemoryStore;
-use crate::terms::store::sled::{Expectation, SledStore};
+use crate::terms::store::open::Expectation;
+use crate::terms::store::sled::SledStore;
 
 use super::args::{self, AlertFormat, Cluster, Moment, not_available};
 use super::context::Context;
@@ -235,6 +236,8 @@ fn run_engine(
     let mut fold = LocalFold::new(store)?;
     let stats = engine::scan(&options, &matcher, &mut fold, sink)?;
     fold.save()?;
+    // Nobody could fold it again: there is no log.
+    store.flush()?;
     Ok(stats)
 }
 
@@ -244,17 +247,19 @@ fn open_state(args: &ScanArgs) -> Result<Box<dyn Store>, Exit> {
         Expectation { topic: "scan".to_owned(), partitions: 1, group: "scan".to_owned() };
     match SledStore::open(directory, &expectation) {
         Ok(opened) => {
-            if let Some(reason) = opened.set_aside {
+            if let Some(aside) = opened.set_aside {
                 report::warning(format_args!(
-                    "the state in `{}` could not be used and was set aside: {reason}",
-                    directory.display()
+                    "the state in `{}` could not be used and is kept as `{}`: {}",
+                    directory.display(),
+                    aside.path.display(),
+                    aside.reason
                 ));
             }
             Ok(Box::new(opened.store))
         }
         Err(error) => {
             report::error(&error, Some("`--state` has to name a directory of this scan's own"));
-            Err(Exit::Configuration)
+            Err(if error.may_pass() { Exit::Internal } else { Exit::Configuration })
         }
     }
 }

@@ -27,47 +27,16 @@ pub struct Entry {
     pub outcome_told: bool,
 }
 
-const ENTRY_FORMAT: u8 = 1;
-
 impl Entry {
-    /// Format byte, three big-endian `i64`, flags, the id's UTF-8.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(26 + self.first_event_id.len());
-        bytes.push(ENTRY_FORMAT);
-        for number in [self.first_seen_ms, self.last_seen_ms, self.window_ms] {
-            bytes.extend_from_slice(&number.to_be_bytes());
-        }
-        bytes.push(u8::from(self.raised) | u8::from(self.outcome_told) << 1);
-        bytes.extend_from_slice(self.first_event_id.as_bytes());
-        bytes
-    }
-
-    /// `None` when the bytes are not an entry.
-    pub fn decode(bytes: &[u8]) -> Option<Entry> {
-        let (&format, rest) = bytes.split_first()?;
-        let (first, rest) = rest.split_first_chunk::<8>()?;
-        let (last, rest) = rest.split_first_chunk::<8>()?;
-        let (window, rest) = rest.split_first_chunk::<8>()?;
-        let (&flags, id) = rest.split_first()?;
-        if format != ENTRY_FORMAT || flags > 3 {
-            return None;
-        }
-        Some(Entry {
-            first_seen_ms: i64::from_be_bytes(*first),
-            last_seen_ms: i64::from_be_bytes(*last),
-            window_ms: i64::from_be_bytes(*window),
-            raised: flags & 1 != 0,
-            outcome_told: flags & 2 != 0,
-            first_event_id: std::str::from_utf8(id).ok()?.to_owned(),
-        })
-    }
-
     /// Whether a view may forget the entry: no record that is still to come can find it inside
     /// its window. Counted by the log's time, with an hour's slack, since broker clocks can step
     /// back at a leader change.
     pub fn is_expired(&self, last_append_ms: i64) -> bool {
-        last_append_ms
-            > self.last_seen_ms.saturating_add(self.window_ms).saturating_add(WINDOW_SLACK_MS)
+        last_append_ms > Entry::kept_until_ms(self.last_seen_ms, self.window_ms)
+    }
+
+    pub(crate) fn kept_until_ms(last_seen_ms: i64, window_ms: i64) -> i64 {
+        last_seen_ms.saturating_add(window_ms).saturating_add(WINDOW_SLACK_MS)
     }
 }
 

@@ -131,10 +131,9 @@ impl Restorer {
         reader: &mut Option<Reader>,
     ) -> Result<Restored, RestoreError> {
         let attempt = AssertUnwindSafe(|| self.attempt(request, reader));
-        let result = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
-            Err(StoreError::Storage("the database panicked".to_owned()).into())
-        });
-        if let Err(RestoreError::Store(StoreError::Corrupt(_) | StoreError::Storage(_))) = &result {
+        let result = std::panic::catch_unwind(attempt)
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("its takeover panicked").into()));
+        if let Err(RestoreError::Store(StoreError::Corrupt(_))) = &result {
             self.store.clear(request.partition, request.epoch)?;
         }
         result

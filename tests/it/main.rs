@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod full_disk;
 mod kafka;
 mod mock;
 mod pipeline;

@@ -33,7 +33,9 @@ impl<'k> Stream<'k> {
     fn new(kafka: &'k Broker, name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let stream = Stream { kafka, prefix: unique(name), dir, partitions: 3, extra: Vec::new() };
-        kafka.create_topic(&stream.topic("audit"), 2, &[]);
+        let audit = stream.topic("audit");
+        kafka.create_topic(&audit, 2, &[]);
+        eventually(DEADLINE, "the broker knows the topic", || stream.partitions_of(&audit) == 2);
         stream
     }
 
@@ -436,6 +438,7 @@ fn what_keeps_a_state_command_from_its_work_is_said() {
     // A topic without the settings that keep terms is looked at, and not added to.
     let by_hand = stream.topic("by-hand");
     kafka.create_topic(&by_hand, 3, &[("cleanup.policy", "delete")]);
+    eventually(DEADLINE, "the broker knows the topic", || stream.partitions_of(&by_hand) == 3);
     let observations = format!("observations.topic={by_hand}");
     stream.extra = vec![observations];
     let refused = stream.check(&["state", "import", log], 78);

@@ -21,7 +21,7 @@ use rdkafka::error::KafkaError;
 use crate::terms::first_seen::TopologyError;
 use crate::terms::record::Marker;
 use crate::terms::store::StoreError;
-use crate::terms::store::sled::OpenError;
+use crate::terms::store::open::OpenError;
 use crate::topics::{Problem, TopicsError};
 
 /// How long a command waits for brokers that answered before.

@@ -2,7 +2,8 @@
 //! store.
 //!
 //! The store is the one that instances use, so memory is bounded by its cache whatever the number
-//! of terms. What is told of a term is what an instance that begins with the log as it is now
+//! of terms. It knows terms by their hashes only, so what is told of them is sorted beside it by
+//! their keys. What is told of a term is what an instance that begins with the log as it is now
 //! would know: compaction may have removed a term's older records.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 
 use super::baseline::{in_force, time_text};
+use super::latest::{Latest, Sorted};
 use super::log::{Logged, ObservationsLog};
 use super::{StateError, Watcher, other_sharding};
 use crate::config::Config;
@@ -17,7 +19,8 @@ use crate::ingest::start::group_offsets;
 use crate::rules::compile::{RuleKind, RuleSet};
 use crate::terms::fold::{self, Batch, Entry};
 use crate::terms::record::{self, Record};
-use crate::terms::store::sled::{Expectation, SledStore};
+use crate::terms::store::open::Expectation;
+use crate::terms::store::sled::SledStore;
 use crate::terms::store::{Store, StoreError};
 use crate::topics::Problem;
 
@@ -150,14 +153,52 @@ pub struct Survey {
     folded: Folded,
 }
 
-/// What the fold of all partitions leaves behind.
-struct Folded {
+/// The fold of all partitions, under way.
+struct Folding {
     store: SledStore,
+    /// By partition and key of a term, what its last record left of it.
+    terms: Latest,
     /// Field names by version of the terms.
     fields: BTreeMap<String, Vec<String>>,
-    now_ms: i64,
     // The store goes first.
     _directory: tempfile::TempDir,
+}
+
+/// What it leaves behind.
+struct Folded {
+    terms: Sorted,
+    fields: BTreeMap<String, Vec<String>>,
+    now_ms: i64,
+}
+
+/// What is told of an entry.
+struct Seen {
+    first_ms: i64,
+    last_ms: i64,
+    window_ms: i64,
+    raised: bool,
+}
+
+impl Seen {
+    /// Three big-endian `i64` and a flag.
+    fn encode(entry: &Entry) -> Vec<u8> {
+        let numbers = [entry.first_seen_ms, entry.last_seen_ms, entry.window_ms];
+        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        bytes.push(u8::from(entry.raised));
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Seen> {
+        let (first, rest) = bytes.split_first_chunk::<8>()?;
+        let (last, rest) = rest.split_first_chunk::<8>()?;
+        let (window, rest) = rest.split_first_chunk::<8>()?;
+        Some(Seen {
+            first_ms: i64::from_be_bytes(*first),
+            last_ms: i64::from_be_bytes(*last),
+            window_ms: i64::from_be_bytes(*window),
+            raised: *rest.first()? != 0,
+        })
+    }
 }
 
 impl Survey {
@@ -171,7 +212,7 @@ impl Survey {
     ) -> Result<Survey, StateError> {
         let group = config.terms_group_id();
         let committed = group_offsets(config, &group, log.topic(), log.partitions())?;
-        let mut folded = Folded::begin(log.topic(), log.partitions(), now_ms)?;
+        let mut folding = Folding::begin(log.topic(), log.partitions())?;
         let mut partitions = Vec::new();
         let mut starts: BTreeMap<String, Vec<LearningView>> = BTreeMap::new();
         let mut problems = log.problems.clone();
@@ -183,7 +224,7 @@ impl Survey {
                 log_end: bounds.end,
                 ..PartitionView::default()
             };
-            let mut fold = PartitionFold::new(&folded.store, number);
+            let mut fold = PartitionFold::new(&mut folding, number);
             log.read(number, &mut |logged| {
                 watcher.at(logged.read);
                 let place = || log.place(number, logged.offset);
@@ -192,7 +233,7 @@ impl Survey {
                     Ok(_) => watcher.unreadable(&place(), "the key is not one of ours"),
                     Err(error) => watcher.unreadable(&place(), &error.to_string()),
                 }
-                fold.record(&mut view, logged, &mut folded.fields)
+                fold.record(&mut view, logged)
             })?;
             let state = fold.finish()?.state;
             if let Some(marker) = &state.marker {
@@ -215,16 +256,17 @@ impl Survey {
             view.lag = view.committed.map(|offset| (bounds.end - offset).max(0));
             partitions.push(view);
         }
+        let folded = folding.finish(now_ms)?;
         let mut terms_of: BTreeMap<String, (String, u64)> = BTreeMap::new();
-        for view in &mut partitions {
-            for term in folded.terms_in(view.partition) {
-                let term = term?;
-                view.terms += 1;
-                let seen = Some(term.last_append);
-                view.oldest = if view.oldest.is_none() { seen } else { view.oldest.min(seen) };
-                view.newest = view.newest.max(seen);
-                terms_of.entry(term.terms_version).or_insert((term.rule, 0)).1 += 1;
-            }
+        for term in folded.terms()? {
+            let term = term?;
+            terms_of.entry(term.terms_version).or_insert((term.rule, 0)).1 += 1;
+            let at = usize::try_from(term.partition).unwrap_or(usize::MAX);
+            let Some(view) = partitions.get_mut(at) else { continue };
+            view.terms += 1;
+            let seen = Some(term.last_append);
+            view.oldest = if view.oldest.is_none() { seen } else { view.oldest.min(seen) };
+            view.newest = view.newest.max(seen);
         }
         let mut totals = Totals { lag: Some(0), ..Totals::default() };
         for view in &partitions {
@@ -251,11 +293,11 @@ impl Survey {
     pub fn terms(
         &self,
         filter: Filter,
-    ) -> impl Iterator<Item = Result<TermView, StateError>> + use<'_> {
-        let partitions = self.overview.partitions.iter();
-        partitions
-            .flat_map(|view| self.folded.terms_in(view.partition))
-            .filter(move |term| term.as_ref().map_or(true, |term| filter.takes(term)))
+    ) -> Result<impl Iterator<Item = Result<TermView, StateError>>, StateError> {
+        let taken = move |term: &Result<TermView, StateError>| {
+            term.as_ref().map_or(true, |term| filter.takes(term))
+        };
+        Ok(self.folded.terms()?.filter(taken))
     }
 }
 
@@ -270,8 +312,8 @@ impl Filter {
     }
 }
 
-impl Folded {
-    fn begin(topic: &str, partitions: u32, now_ms: i64) -> Result<Folded, StateError> {
+impl Folding {
+    fn begin(topic: &str, partitions: u32) -> Result<Folding, StateError> {
         let directory = tempfile::Builder::new()
             .prefix("kubetell-state-")
             .tempdir()
@@ -279,72 +321,77 @@ impl Folded {
         let expectation =
             Expectation { topic: topic.to_owned(), partitions, group: "state show".to_owned() };
         let store = SledStore::open(directory.path(), &expectation)?.store;
-        Ok(Folded { store, fields: BTreeMap::new(), now_ms, _directory: directory })
-    }
-
-    fn terms_in(
-        &self,
-        partition: i32,
-    ) -> impl Iterator<Item = Result<TermView, StateError>> + use<'_> {
-        self.store.entries(partition).filter_map(move |entry| {
-            let term = entry.and_then(|(key, entry)| self.term(partition, &key, &entry));
-            term.map_err(StateError::from).transpose()
+        Ok(Folding {
+            store,
+            terms: Latest::default(),
+            fields: BTreeMap::new(),
+            _directory: directory,
         })
     }
 
-    /// `None` when its window is over.
-    fn term(
+    fn finish(self, now_ms: i64) -> Result<Folded, StateError> {
+        Ok(Folded {
+            terms: self.terms.sorted().map_err(StateError::Scratch)?,
+            fields: self.fields,
+            now_ms,
+        })
+    }
+}
+
+impl Folded {
+    fn terms(
         &self,
-        partition: i32,
-        key: &[u8],
-        entry: &Entry,
-    ) -> Result<Option<TermView>, StoreError> {
-        let age_ms = self.now_ms.saturating_sub(entry.last_seen_ms);
-        if age_ms > entry.window_ms {
-            return Ok(None);
+    ) -> Result<impl Iterator<Item = Result<TermView, StateError>> + use<'_>, StateError> {
+        let terms = self.terms.items().map_err(StateError::Scratch)?;
+        Ok(terms.filter_map(move |item| {
+            let term = item.map_err(StateError::Scratch).and_then(|item| {
+                let told = self.term(&item.key, &item.payload);
+                told.ok_or(StoreError::Corrupt("what was sorted").into())
+            });
+            // Nothing, where the window is over.
+            term.transpose()
+        }))
+    }
+
+    /// The outer `None`: this is no term. The inner one: its window is over.
+    fn term(&self, key: &[u8], seen: &[u8]) -> Option<Option<TermView>> {
+        let (partition, key) = key.split_first_chunk::<4>()?;
+        let seen = Seen::decode(seen)?;
+        let age_ms = self.now_ms.saturating_sub(seen.last_ms);
+        if age_ms > seen.window_ms {
+            return Some(None);
         }
-        let (_, rule, terms_version, cluster, terms): (
-            String,
-            String,
-            String,
-            String,
-            Vec<String>,
-        ) = serde_json::from_slice(key).map_err(|_| StoreError::Corrupt("a term's key"))?;
-        Ok(Some(TermView {
+        let (_, rule, terms_version, cluster, terms) = read_key(key)?;
+        Some(Some(TermView {
             fields: self.fields.get(&terms_version).cloned().unwrap_or_default(),
             rule,
             terms_version,
             cluster,
             terms,
-            partition,
-            first_append: entry.first_seen_ms,
-            last_append: entry.last_seen_ms,
+            partition: i32::from_be_bytes(*partition),
+            first_append: seen.first_ms,
+            last_append: seen.last_ms,
             age_ms,
-            known_until: entry.last_seen_ms.saturating_add(entry.window_ms),
-            raised: entry.raised,
+            known_until: seen.last_ms.saturating_add(seen.window_ms),
+            raised: seen.raised,
         }))
     }
 }
 
 /// The fold of one partition into the store.
-struct PartitionFold<'s> {
-    store: &'s dyn Store,
+struct PartitionFold<'f> {
+    all: &'f mut Folding,
     partition: i32,
     batch: Batch,
 }
 
-impl<'s> PartitionFold<'s> {
-    fn new(store: &'s dyn Store, partition: i32) -> Self {
-        store.begin(partition, EPOCH);
-        PartitionFold { store, partition, batch: Batch::default() }
+impl<'f> PartitionFold<'f> {
+    fn new(all: &'f mut Folding, partition: i32) -> Self {
+        all.store.begin(partition, EPOCH);
+        PartitionFold { all, partition, batch: Batch::default() }
     }
 
-    fn record(
-        &mut self,
-        view: &mut PartitionView,
-        logged: Logged,
-        fields: &mut BTreeMap<String, Vec<String>>,
-    ) -> Result<(), StateError> {
+    fn record(&mut self, view: &mut PartitionView, logged: Logged) -> Result<(), StateError> {
         view.records += 1;
         view.bytes += logged.bytes;
         let (offset, append_ms) = (logged.offset, logged.append_ms);
@@ -353,19 +400,25 @@ impl<'s> PartitionFold<'s> {
             fold::pass(&mut self.batch, offset, append_ms);
             return Ok(());
         };
-        let (store, partition) = (self.store, self.partition);
+        let (store, partition) = (&self.all.store, self.partition);
         fold::fold(&mut self.batch, offset, append_ms, &record, |key| store.entry(partition, key))?;
-        if let Record::Observation { key, sighting, value } = record
-            && !fields.contains_key(&sighting.terms_version)
-            && let Ok(observation) = record::observation(&key, &value)
-        {
-            fields.insert(observation.terms_version, observation.fields);
+        if let Record::Observation { key, sighting, value } = record {
+            if !self.all.fields.contains_key(&sighting.terms_version)
+                && let Ok(observation) = record::observation(&key, &value)
+            {
+                self.all.fields.insert(observation.terms_version, observation.fields);
+            }
+            if let Some(entry) = self.batch.entries.get(&key) {
+                let key = [&partition.to_be_bytes(), key.as_slice()].concat();
+                let seen = Seen::encode(entry);
+                self.all.terms.push(key, offset, seen).map_err(StateError::Scratch)?;
+            }
         }
         if self.batch.entries.len() >= BATCH_TERMS { self.save() } else { Ok(()) }
     }
 
     fn save(&mut self) -> Result<(), StateError> {
-        self.store.apply(self.partition, EPOCH, &self.batch)?;
+        self.all.store.apply(self.partition, EPOCH, &self.batch)?;
         self.batch.entries.clear();
         Ok(())
     }

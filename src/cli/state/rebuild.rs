@@ -7,16 +7,13 @@ use indicatif::HumanBytes;
 use super::super::{report, stdout};
 use super::{Context, Exit, RebuildArgs};
 use crate::config::Config;
-use crate::terms::store::sled::{OpenError, discard, lock, views};
+use crate::terms::store::open::{OpenError, discard, lock, views};
 
 pub fn run(args: &RebuildArgs, config: &Config, context: &Context) -> Exit {
     let directory = &config.state.directory;
     let views = match views(directory) {
         Ok(views) => views,
-        Err(error) => {
-            let reason = error.to_string();
-            return refused(&OpenError::Unusable { directory: directory.clone(), reason });
-        }
+        Err(error) => return refused(&error),
     };
     if views.is_empty() {
         report::note(format_args!("there is no view in `{}`", directory.display()));
@@ -64,10 +61,10 @@ pub fn run(args: &RebuildArgs, config: &Config, context: &Context) -> Exit {
 fn refused(error: &OpenError) -> Exit {
     let hint = match error {
         OpenError::Locked(_) => "stop the instance that uses it; no other has to be stopped",
-        OpenError::Unusable { .. } => error.hint(),
+        OpenError::Unusable { .. } | OpenError::Full { .. } => error.hint(),
     };
     report::error(error, Some(hint));
-    Exit::Configuration
+    if error.may_pass() { Exit::Internal } else { Exit::Configuration }
 }
 
 fn agreed(question: &str) -> bool {

@@ -31,7 +31,7 @@ pub fn run(
     let listed = args.terms || args.rule.is_some() || args.user.is_some() || args.limit.is_some();
     let filter = Filter { rule: args.rule.clone(), user: args.user.clone() };
     let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut terms = survey.terms(filter);
+    let mut terms = survey.terms(filter)?;
     let wanted = terms.by_ref().take(if listed { limit } else { 0 });
     let mut out = BufWriter::new(io::stdout());
     match args.format {

@@ -14,7 +14,8 @@ use crate::limits::HOUR_MS;
 use crate::terms::record;
 use crate::terms::store::Store;
 use crate::terms::store::memory::MemoryStore;
-use crate::terms::store::sled::{Expectation, SledStore};
+use crate::terms::store::open::Expectation;
+use crate::terms::store::sled::SledStore;
 use crate::terms::takeover::{self, Committed, Log, Silent, View};
 use crate::terms::testing::{T0, VERSION, WINDOW_MS, marker, observation, record_of};
 

@@ -349,31 +349,6 @@ fn a_store_that_fails_leaves_the_batch_as_it_was() {
 }
 
 #[test]
-fn an_entry_comes_back_as_it_was_written_and_other_bytes_are_refused() {
-    let entry = Entry {
-        first_seen_ms: -1,
-        last_seen_ms: i64::MAX,
-        window_ms: 3,
-        first_event_id: "Zoë".to_owned(),
-        raised: true,
-        outcome_told: false,
-    };
-    for (raised, outcome_told) in [(false, false), (true, false), (false, true), (true, true)] {
-        let entry = Entry { raised, outcome_told, ..entry.clone() };
-        assert_eq!(Entry::decode(&entry.encode()), Some(entry));
-    }
-    let good = entry.encode();
-    for cut in 0..26 {
-        assert_eq!(Entry::decode(&good[..cut]), None, "{cut} bytes");
-    }
-    for (at, byte) in [(0, 0), (0, 2), (25, 4), (25, 0xff), (26, 0xff)] {
-        let mut bad = good.clone();
-        bad[at] = byte;
-        assert_eq!(Entry::decode(&bad), None, "byte {at} is {byte}");
-    }
-}
-
-#[test]
 fn an_entry_expires_an_hour_past_its_window() {
     let (batch, _) = fold_all(&[(0, event("a", None))]);
     let entry = batch.entries.values().next().unwrap();

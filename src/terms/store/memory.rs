@@ -148,4 +148,8 @@ impl Store for MemoryStore {
         }
         Ok(next)
     }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -2,27 +2,63 @@
 //!
 //! A view can be thrown away at any time and folded anew from the log. Everything of one
 //! partition is written in one atomic batch, by whoever holds the partition's current epoch.
+//!
+//! `encoding` and `page` are the bytes of the view (pure), `view` a partition's records in the
+//! database, `sled` the store, `open` brings a directory into a usable state, `guard` keeps the
+//! database's failures in bounds.
 
+mod encoding;
+mod guard;
 pub mod memory;
+pub mod open;
+mod page;
 pub mod sled;
+mod view;
 
 use crate::terms::fold::{Batch, Entry, OutboxRecord, PartitionState};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The partition was assigned anew meanwhile: the writer has to give up.
     #[error("the assignment is past")]
     PastEpoch,
-    #[error("the state can't be read or written: {0}")]
-    Storage(String),
-    #[error("the state holds something that can't be read: {0}")]
+    /// One partition's view is not what was written. It has to be cleared and folded anew.
+    #[error("the state of a partition is damaged ({0})")]
     Corrupt(&'static str),
+    /// The disk does not take or give anything. The view is whole up to its last write.
+    #[error("the state can't be written: {0}")]
+    Disk(String),
+    /// The database failed. The next start sets it aside.
+    #[error("the state's database failed: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// Whether clearing the partition's view and folding it anew helps.
+    pub fn is_mended_by_clearing(&self) -> bool {
+        matches!(self, StoreError::Corrupt(_))
+    }
+
+    /// What to do about an error that ends the process.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            StoreError::PastEpoch | StoreError::Corrupt(_) => None,
+            StoreError::Disk(_) => Some(
+                "make room on the disk of `state.directory` (or mend it), then start again; nothing is lost, what was not written is folded again from the observations topic",
+            ),
+            StoreError::Damaged(_) => Some(
+                "start again: the damaged state is then set aside and folded anew from the observations topic; if it happens again, check the disk",
+            ),
+        }
+    }
 }
 
 /// The view of all partitions that this instance owns.
 pub trait Store: Send + Sync {
     /// From now on only `epoch` may write the partition. Waits for a write that is under way.
     fn begin(&self, partition: i32, epoch: u64);
+    /// Checks the whole view of the partition, so it takes time by its size. A view that is not
+    /// as it was written is corrupt.
     fn load(&self, partition: i32) -> Result<Option<PartitionState>, StoreError>;
     fn entry(&self, partition: i32, key: &[u8]) -> Result<Option<Entry>, StoreError>;
     /// Outbox records of offsets `from..below`, in order.
@@ -36,8 +72,8 @@ pub trait Store: Send + Sync {
     fn apply(&self, partition: i32, epoch: u64, batch: &Batch) -> Result<(), StoreError>;
     /// Forgets the partition's whole view.
     fn clear(&self, partition: i32, epoch: u64) -> Result<(), StoreError>;
-    /// Forgets up to `max` expired entries at and after `cursor`, looking at no more than
-    /// `max` entries; where to go on, `None` at the end.
+    /// Forgets expired entries at and after `cursor`, looking at about `max` entries; where to go
+    /// on, `None` at the end.
     fn sweep(
         &self,
         partition: i32,
@@ -46,48 +82,12 @@ pub trait Store: Send + Sync {
         cursor: Option<Vec<u8>>,
         max: usize,
     ) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Waits until what was written is on the disk.
+    fn flush(&self) -> Result<(), StoreError>;
 }
-
-/// Keys of a partition's view: 4 bytes partition, 1 byte kind, the rest by kind. Fixed-width
-/// big-endian numbers, so that ranges are in order.
-pub(crate) mod keys {
-    pub const STATE: u8 = 0;
-    pub const ENTRY: u8 = 1;
-    pub const OUTBOX: u8 = 2;
-    /// How many entries and outbox records there are: sled does not notice every page it lost.
-    pub const COUNTS: u8 = 3;
-
-    pub fn prefix(partition: i32, kind: u8) -> Vec<u8> {
-        let mut key = partition.to_be_bytes().to_vec();
-        key.push(kind);
-        key
-    }
-
-    pub fn entry(partition: i32, term: &[u8]) -> Vec<u8> {
-        let mut key = prefix(partition, ENTRY);
-        key.extend_from_slice(term);
-        key
-    }
-
-    /// Offsets are never negative, so their big-endian bytes are in order.
-    pub fn outbox(partition: i32, offset: i64, index: u32) -> Vec<u8> {
-        let mut key = prefix(partition, OUTBOX);
-        key.extend_from_slice(&offset.max(0).to_be_bytes());
-        key.extend_from_slice(&index.to_be_bytes());
-        key
-    }
-
-    pub fn outbox_offset(key: &[u8]) -> Option<i64> {
-        let bytes: [u8; 8] = key.get(5..13)?.try_into().ok()?;
-        Some(i64::from_be_bytes(bytes))
-    }
-}
-
-/// A key and its value.
-pub(crate) type Write = (Vec<u8>, Vec<u8>);
 
 /// The batch's outbox with each record's place among those of its offset.
-pub(crate) fn numbered_outbox(batch: &Batch) -> impl Iterator<Item = (i64, u32, &OutboxRecord)> {
+fn numbered_outbox(batch: &Batch) -> impl Iterator<Item = (i64, u32, &OutboxRecord)> {
     let mut index = 0;
     let mut last = None;
     batch.outbox.iter().map(move |(offset, record)| {
@@ -95,34 +95,6 @@ pub(crate) fn numbered_outbox(batch: &Batch) -> impl Iterator<Item = (i64, u32, 
         last = Some(*offset);
         (*offset, index, record)
     })
-}
-
-/// The writes of a batch, but for the pruning.
-pub(crate) fn writes(partition: i32, batch: &Batch) -> Result<Vec<Write>, StoreError> {
-    let failed = |error: serde_json::Error| StoreError::Storage(error.to_string());
-    let mut writes = Vec::with_capacity(batch.entries.len() + batch.outbox.len() + 1);
-    writes.push((
-        keys::prefix(partition, keys::STATE),
-        serde_json::to_vec(&batch.state).map_err(failed)?,
-    ));
-    for (term, entry) in &batch.entries {
-        writes.push((keys::entry(partition, term), entry.encode()));
-    }
-    for (offset, index, record) in numbered_outbox(batch) {
-        writes.push((
-            keys::outbox(partition, offset, index),
-            serde_json::to_vec(record).map_err(failed)?,
-        ));
-    }
-    Ok(writes)
-}
-
-pub(crate) fn read_state(bytes: &[u8]) -> Result<PartitionState, StoreError> {
-    serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt("a partition's state"))
-}
-
-pub(crate) fn read_outbox(bytes: &[u8]) -> Result<OutboxRecord, StoreError> {
-    serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt("an outbox record"))
 }
 
 #[cfg(test)]

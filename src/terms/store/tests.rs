@@ -1,15 +1,19 @@
-//! sled against its twin in memory, and what opening does with files that are damaged, foreign or
-//! in use.
+//! sled against its twin in memory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::memory::MemoryStore;
-use super::sled::{Expectation, OpenError, Opened, SledStore, discard, lock, views};
+use super::open::{Expectation, Opened};
+use super::sled::SledStore;
 use super::*;
 use crate::faults::{Fault, Faults};
 use crate::terms::testing::marker;
+
+mod damage;
+mod formats;
+mod opening;
 
 fn expectation(topic: &str, partitions: u32) -> Expectation {
     Expectation { topic: topic.to_owned(), partitions, group: "g".to_owned() }
@@ -101,15 +105,12 @@ fn answer(store: &dyn Store, partition: i32, operation: &Operation) -> String {
         Operation::Apply(epoch, batch) => format!("{:?}", store.apply(partition, *epoch, batch)),
         Operation::Clear(epoch) => format!("{:?}", store.clear(partition, *epoch)),
         Operation::Sweep(epoch, now, max) => {
+            // How far each call comes is the store's own affair.
             let mut cursor = None;
-            let mut answers = String::new();
             loop {
-                let swept = store.sweep(partition, *epoch, *now, cursor, *max);
-                // Where to go on is each store's own affair, but not whether.
-                answers += &format!("{:?};", swept.as_ref().map(Option::is_some));
-                match swept {
+                match store.sweep(partition, *epoch, *now, cursor, *max) {
                     Ok(Some(next)) => cursor = Some(next),
-                    _ => return answers,
+                    end => return format!("{end:?}"),
                 }
             }
         }
@@ -248,6 +249,61 @@ fn clearing_a_partition_leaves_the_others() {
     });
 }
 
+/// Enough terms for pages to be added and taken away again.
+#[test]
+fn many_terms_come_are_updated_and_expire() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sled = open(directory.path()).store;
+    let memory = MemoryStore::default();
+    let term = |number: i64| format!("term-{number}").into_bytes();
+    let mut next = 0;
+    let mut held = Vec::new();
+    for round in 0..6i64 {
+        if round == 4 {
+            drop(sled);
+            let opened = open(directory.path());
+            assert_eq!(opened.set_aside, None);
+            sled = opened.store;
+        }
+        for store in [&sled as &dyn Store, &memory] {
+            store.begin(7, 1);
+        }
+        for _ in 0..4 {
+            let mut batch = batch(next, &[], &[], None);
+            // In the last rounds nothing comes, and all expires.
+            for number in next..next + if round < 4 { 700 } else { 0 } {
+                batch.entries.insert(term(number), entry(round * 10_000_000));
+                // And some of before are seen again.
+                if number % 5 == 0 {
+                    batch.entries.insert(term(number / 2), entry(round * 10_000_000));
+                }
+            }
+            next += 700;
+            for store in [&sled as &dyn Store, &memory] {
+                store.apply(7, 1, &batch).unwrap();
+            }
+        }
+        for store in [&sled as &dyn Store, &memory] {
+            let mut cursor = None;
+            loop {
+                // What is joined behind the cursor is looked at in the next round.
+                cursor = store.sweep(7, 1, (round - 1) * 10_000_000, cursor, 300).unwrap();
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        while sled.sweep(7, 1, (round - 1) * 10_000_000, None, usize::MAX).unwrap().is_some() {}
+        let contents = |store: &dyn Store| -> Vec<_> {
+            (0..next).map(|number| store.entry(7, &term(number)).unwrap()).collect()
+        };
+        assert_eq!(contents(&sled), contents(&memory), "round {round}");
+        assert_eq!(sled.load(7).unwrap(), memory.load(7).unwrap());
+        held.push(sled.entries(7).unwrap());
+    }
+    assert!(held[0] > 2_000 && held[5] == 0, "{held:?}");
+}
+
 #[test]
 fn two_alerts_of_one_offset_are_both_kept() {
     with_each(|store| {
@@ -260,269 +316,4 @@ fn two_alerts_of_one_offset_are_both_kept() {
         assert!(offsets(4, 8).is_empty());
         assert!(offsets(8, 4).is_empty(), "a range that ends before it begins is empty");
     });
-}
-
-#[test]
-fn a_directory_in_use_is_locked() {
-    let directory = tempfile::tempdir().unwrap();
-    let first = open(directory.path());
-    first.store.begin(0, 1);
-    first.store.apply(0, 1, &batch(1, &[(b"a", 5)], &[], None)).unwrap();
-    for other in [expectation("o", 3), expectation("other", 4)] {
-        match SledStore::open(directory.path(), &other) {
-            Err(error @ OpenError::Locked(_)) => {
-                assert!(error.to_string().contains("another process"), "{error}");
-                assert!(error.hint().contains("state.directory"));
-            }
-            Err(error) => panic!("{error}"),
-            Ok(opened) => panic!("opened twice: {:?}", opened.set_aside),
-        }
-    }
-    assert_eq!(asides(directory.path()), 0, "what is in use is not moved");
-    assert_eq!(first.store.entry(0, b"a").unwrap(), Some(entry(5)));
-}
-
-fn asides(directory: &Path) -> usize {
-    let names = std::fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().contains("aside")).count()
-}
-
-#[test]
-fn a_state_of_another_log_is_set_aside_and_few_are_kept() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    let mut expected = 0;
-    let mut before: Option<Expectation> = None;
-    let mut group = expectation("p", 7);
-    group.group = "another group".to_owned();
-    for now in
-        [expectation("o", 3), expectation("p", 3), expectation("p", 7), group, expectation("o", 3)]
-    {
-        let opened = SledStore::open(path, &now).unwrap();
-        match (&before, opened.set_aside) {
-            (None, None) => {}
-            (Some(before), Some(reason)) => {
-                expected = 2.min(expected + 1);
-                assert!(reason.contains(&format!("`{}`", before.topic)), "{reason}");
-                assert!(reason.contains(&before.partitions.to_string()), "{reason}");
-            }
-            (before, reason) => panic!("{before:?} {reason:?}"),
-        }
-        assert_eq!(asides(path), expected);
-        assert_eq!(opened.store.load(0).unwrap(), None, "a new state is empty");
-        opened.store.begin(0, 1);
-        opened.store.apply(0, 1, &batch(4, &[(b"a", 5)], &[3], None)).unwrap();
-        drop(opened.store);
-        let again = SledStore::open(path, &now).unwrap();
-        assert_eq!(again.set_aside, None);
-        assert_eq!(again.store.entry(0, b"a").unwrap(), Some(entry(5)));
-        before = Some(now);
-    }
-}
-
-fn files_under(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for item in std::fs::read_dir(directory).unwrap() {
-        let path = item.unwrap().path();
-        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
-    }
-    files.sort();
-    files
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in files_under(from) {
-        let target = to.join(file.strip_prefix(from).unwrap());
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(&file, target).unwrap();
-    }
-}
-
-const FILLED: i64 = 300;
-
-/// A closed state with so many entries that its files hold more than a header.
-fn filled(directory: &Path) {
-    let store = open(directory).store;
-    store.begin(0, 1);
-    for number in 0..FILLED {
-        let key = format!("term-{number}");
-        store
-            .apply(0, 1, &batch(number + 1, &[(key.as_bytes(), number)], &[number], None))
-            .unwrap();
-    }
-}
-
-/// What was done to a closed state.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Damage {
-    /// The end of a file is missing, as after a crash: what is left is an older whole.
-    LostTail,
-    /// A file's content was replaced, as by a broken disk. sled does not notice every lost page,
-    /// so parts may be missing; what is there has to be what was written.
-    Overwritten,
-}
-
-/// Whatever is still readable is what was written; nothing else is made up.
-fn only_holds_what_was_written(store: &SledStore, damage: Damage, name: &str) {
-    match store.load(0) {
-        Ok(Some(state)) => {
-            assert!((1..=FILLED).contains(&state.next), "{name}: {state:?}");
-            assert_eq!(state, batch(state.next, &[], &[], None).state, "{name}");
-            // One atomic write each: the state never stands without its entries.
-            for number in 0..state.next {
-                let found = store.entry(0, format!("term-{number}").as_bytes());
-                assert!(
-                    matches!(&found, Ok(Some(found)) if *found == entry(number))
-                        || damage == Damage::Overwritten && matches!(found, Ok(None))
-                        || matches!(found, Err(StoreError::Corrupt(_) | StoreError::Storage(_))),
-                    "{name}: {number} of {}: {found:?}",
-                    state.next
-                );
-            }
-        }
-        Ok(None) | Err(StoreError::Corrupt(_) | StoreError::Storage(_)) => {}
-        Err(error) => panic!("{name}: {error}"),
-    }
-    if let Ok(records) = store.outbox(0, 0, i64::MAX) {
-        for (offset, record) in &records {
-            assert_eq!(*record, outbox_record(*offset), "{name}");
-        }
-        if let (Damage::LostTail, Ok(Some(state))) = (damage, store.load(0)) {
-            let offsets: Vec<i64> = records.iter().map(|(offset, _)| *offset).collect();
-            let expected: Vec<i64> = (0..state.next).collect();
-            assert_eq!(offsets, expected, "{name}: a state without all of its outbox");
-        }
-    }
-}
-
-fn damage(damage: Damage, name: &str, change: impl Fn(&Path)) {
-    let original = tempfile::tempdir().unwrap();
-    filled(original.path());
-    for file in files_under(original.path()) {
-        let relative = file.strip_prefix(original.path()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        copy(original.path(), directory.path());
-        change(&directory.path().join(relative));
-        let name = format!("{name} {}", relative.display());
-        let opened = open(directory.path());
-        only_holds_what_was_written(&opened.store, damage, &name);
-        // And it can be used from now on.
-        opened.store.begin(1, 1);
-        opened.store.apply(1, 1, &batch(1, &[(b"a", 5)], &[], None)).unwrap();
-        assert_eq!(opened.store.entry(1, b"a").unwrap(), Some(entry(5)), "{name}");
-    }
-}
-
-#[test]
-fn truncated_files_open_or_are_set_aside() {
-    for eighths in 1..8 {
-        damage(Damage::LostTail, &format!("{eighths} eighths of"), |file| {
-            let bytes = std::fs::read(file).unwrap();
-            std::fs::write(file, &bytes[..bytes.len() * eighths / 8]).unwrap();
-        });
-    }
-    damage(Damage::LostTail, "nothing of", |file| std::fs::write(file, b"").unwrap());
-}
-
-#[test]
-fn files_with_a_hole_open_or_are_set_aside() {
-    for eighth in 0..8 {
-        damage(Damage::Overwritten, &format!("a hole at eighth {eighth} of"), |file| {
-            let mut bytes = std::fs::read(file).unwrap();
-            let (from, until) = (bytes.len() * eighth / 8, bytes.len() * (eighth + 1) / 8);
-            bytes[from..until].fill(0);
-            std::fs::write(file, bytes).unwrap();
-        });
-    }
-}
-
-#[test]
-fn garbage_in_place_of_files_opens_or_is_set_aside() {
-    damage(Damage::Overwritten, "garbage for", |file| {
-        let length = std::fs::metadata(file).unwrap().len();
-        let bytes: Vec<u8> = (0..length).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
-        std::fs::write(file, bytes).unwrap();
-    });
-    damage(Damage::Overwritten, "text for", |file| {
-        std::fs::write(file, b"not a database\n").unwrap()
-    });
-}
-
-#[test]
-fn a_missing_file_opens_or_is_set_aside() {
-    damage(Damage::Overwritten, "without", |file| std::fs::remove_file(file).unwrap());
-}
-
-#[test]
-fn a_file_in_place_of_the_database_is_set_aside() {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("terms"), b"not a directory\n").unwrap();
-    let opened = open(directory.path());
-    assert!(opened.set_aside.is_some());
-    assert_eq!(asides(directory.path()), 1);
-    assert_eq!(opened.store.load(0).unwrap(), None);
-}
-
-#[test]
-fn a_place_that_is_no_directory_is_unusable() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("file");
-    std::fs::write(&file, b"x").unwrap();
-    for path in [file.clone(), file.join("below"), PathBuf::from("/proc/kubetell")] {
-        match SledStore::open(&path, &expectation("o", 3)) {
-            Err(error @ OpenError::Unusable { .. }) => {
-                assert!(error.to_string().contains(&path.display().to_string()), "{error}");
-                assert!(error.hint().contains("write"));
-            }
-            Err(error) => panic!("{error}"),
-            Ok(_) => panic!("{} was opened", path.display()),
-        }
-    }
-    assert_eq!(std::fs::read(&file).unwrap(), b"x", "the file is left as it was");
-}
-
-#[test]
-fn the_terms_of_a_partition_are_listed_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).store;
-    for partition in [1, 2] {
-        store.begin(partition, 1);
-        let written = batch(3, &[(b"b", 2), (b"a", 1), (b"", 3)], &[2], None);
-        store.apply(partition, 1, &written).unwrap();
-    }
-    let listed: Vec<_> = store.entries(1).map(Result::unwrap).collect();
-    let expected = [(b"".to_vec(), entry(3)), (b"a".to_vec(), entry(1)), (b"b".to_vec(), entry(2))];
-    assert_eq!(listed, expected);
-    assert_eq!(store.entries(3).count(), 0);
-}
-
-#[test]
-fn views_are_discarded_only_while_nobody_uses_them() {
-    let dir = tempfile::tempdir().unwrap();
-    assert_eq!(views(&dir.path().join("none")).unwrap(), []);
-    discard(&dir.path().join("none")).unwrap();
-
-    let held = open(dir.path());
-    std::fs::create_dir(dir.path().join("terms.aside-1")).unwrap();
-    std::fs::write(dir.path().join("terms.aside-1/db"), [0; 1_000]).unwrap();
-    std::fs::write(dir.path().join("other"), "kept").unwrap();
-    let found = views(dir.path()).unwrap();
-    assert_eq!(found.len(), 2);
-    assert!(found[0].1 > 0 && found[1].1 == 1_000, "{found:?}");
-    assert!(matches!(lock(dir.path()), Err(OpenError::Locked(_))));
-    assert!(matches!(discard(dir.path()), Err(OpenError::Locked(_))));
-    assert_eq!(views(dir.path()).unwrap().len(), 2);
-
-    drop(held);
-    let locked = lock(dir.path()).unwrap();
-    assert!(locked.is_some());
-    assert!(matches!(SledStore::open(dir.path(), &expectation("o", 3)), Err(OpenError::Locked(_))));
-    drop(locked);
-    // What an earlier attempt left behind goes too.
-    std::fs::create_dir(dir.path().join("terms.discarded")).unwrap();
-    discard(dir.path()).unwrap();
-    assert_eq!(views(dir.path()).unwrap(), []);
-    assert!(dir.path().join("other").exists());
-    assert!(open(dir.path()).set_aside.is_none());
 }
