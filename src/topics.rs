@@ -258,6 +258,12 @@ impl<'a> Topics<'a> {
         Ok(Report { topics, warnings })
     }
 
+    /// Looks at the observations topic alone; makes nothing.
+    pub fn survey_observations(&self, longest_window_ms: i64) -> Result<TopicReport, TopicsError> {
+        self.connect(CONNECT_MAX)?;
+        self.own("observations", &self.observations(longest_window_ms), 1, false)
+    }
+
     fn source(&self, name: &str) -> Result<TopicReport, TopicsError> {
         let found = self.find(name).map_err(|error| self.unreachable(&error))?;
         let mut report = TopicReport {
@@ -365,7 +371,7 @@ impl<'a> Topics<'a> {
                     wanted.partitions
                 ),
                 hint: format!(
-                    "set `observations.partitions = {partitions}`; to change the number, stop every instance, delete the topic and let it be made anew (the history is then learned anew)"
+                    "set `observations.partitions = {partitions}`; to change the number, stop every instance, `kubetell state export --output terms.ndjson`, delete the topic, `kubetell topics create`, `kubetell state import terms.ndjson`"
                 ),
             });
         }

@@ -4,3 +4,4 @@ pub mod demo;
 mod held;
 pub mod run;
 pub mod scan;
+pub mod state;

@@ -303,7 +303,8 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     })
 }
 
-fn producer(name: &'static str, config: &Config, stats: &Arc<Stats>) -> Settings {
+/// The settings of a producer of this program.
+pub(super) fn producer(name: &'static str, config: &Config, stats: &Arc<Stats>) -> Settings {
     let dead_letters = config.dead_letters.topic.as_str().into();
     Settings { name, dead_letters, shapes: SHAPES, stats: Arc::clone(stats) }
 }

@@ -97,6 +97,46 @@ Examples:
 
 Topics that are there already are left as they are; source topics are never created.";
 
+pub(super) const STATE: &str = "\
+Examples:
+  kubetell state show --config kubetell.toml
+  kubetell state export --config kubetell.toml --output terms.ndjson
+  kubetell state import --config kubetell.toml audit-archive/
+  kubetell state rebuild --config kubetell.toml";
+
+pub(super) const STATE_SHOW: &str = "\
+Examples:
+  kubetell state show --config kubetell.toml
+  kubetell state show --config kubetell.toml --user system:serviceaccount:ci:deployer
+  kubetell state show --config kubetell.toml --terms --format json > terms.json
+
+Exit codes: 0 done, 2 a record of the topic could not be read, 69 brokers unreachable, 78 a topic
+or a right is missing.";
+
+pub(super) const STATE_REBUILD: &str = "\
+Examples:
+  kubetell state rebuild --config kubetell.toml
+  kubetell state rebuild --yes --set state.directory=/var/lib/kubetell
+
+Exit codes: 0 done, 78 an instance uses the directory, or it can't be written.";
+
+pub(super) const STATE_EXPORT: &str = "\
+Examples:
+  kubetell state export --config kubetell.toml --output terms.ndjson
+  kubetell state export --config kubetell.toml > terms.ndjson
+
+Exit codes: 0 done, 2 a record of the topic could not be read, 69 brokers unreachable, 78 a topic
+or a right is missing.";
+
+pub(super) const STATE_IMPORT: &str = "\
+Examples:
+  kubetell state import --config kubetell.toml terms.ndjson
+  kubetell state import --config kubetell.toml --dry-run /var/log/kubernetes/
+  zcat audit.log.gz | kubetell state import --config kubetell.toml --learned -
+
+Exit codes: 0 done, 2 some input could not be read (the rest is imported), 69 brokers unreachable,
+78 the topic or a right is missing, or the topic has wrong settings.";
+
 pub(super) const SCHEMA: &str = "\
 Examples:
   kubetell schema ecs > alert-ecs.schema.json

@@ -17,6 +17,7 @@ pub mod rules;
 pub mod run;
 pub mod scan;
 mod schema;
+pub mod state;
 pub mod stdout;
 pub mod topics;
 
@@ -65,6 +66,7 @@ pub enum Command {
     Rules(rules::RulesArgs),
     Config(config::ConfigCommandArgs),
     Topics(topics::TopicsArgs),
+    State(state::StateArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -114,6 +116,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Exit {
         Command::Rules(args) => rules::run(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Topics(args) => topics::run(args, context),
+        Command::State(args) => state::run(args, context),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
     }

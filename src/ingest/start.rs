@@ -32,7 +32,21 @@ pub fn check_group(config: &Config, group: &str, topic: &str) -> Result<(), Topi
     patiently(|| committed(config, group, asked.clone()).map(|_| ()))
 }
 
-fn patiently(mut attempt: impl FnMut() -> Result<(), TopicsError>) -> Result<(), TopicsError> {
+/// What a group has committed of a topic, with the metadata, by partition.
+pub fn group_offsets(
+    config: &Config,
+    group: &str,
+    topic: &str,
+    partitions: u32,
+) -> Result<TopicPartitionList, TopicsError> {
+    let mut asked = TopicPartitionList::new();
+    for partition in 0..partitions {
+        asked.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
+    }
+    patiently(|| committed(config, group, asked.clone()).map(|(_, offsets)| offsets))
+}
+
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, TopicsError>) -> Result<T, TopicsError> {
     let deadline = clock::monotonic() + CONNECT_MAX;
     loop {
         match attempt() {

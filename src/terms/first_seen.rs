@@ -14,7 +14,7 @@ use crate::ingest::commit::Commits;
 use crate::ingest::watermark::WatermarkError;
 use crate::terms::fold::PartitionState;
 use crate::terms::partition::{Counts, Env, Outgoing, Partition, PartitionError, StepEnd};
-use crate::terms::record::{HASH_VERSION, Record};
+use crate::terms::record::{HASH_VERSION, Marker, Record};
 use crate::terms::store::{Store, StoreError};
 use crate::terms::takeover::{Request, Restored};
 
@@ -46,6 +46,30 @@ pub enum TopologyError {
         "the observations log was sharded by version {has} of the hash, and this program has version {HASH_VERSION}"
     )]
     Hash { has: u32 },
+}
+
+impl TopologyError {
+    /// Whether users are elsewhere than where this program looks for them, in a topic of so many
+    /// partitions.
+    pub fn of(marker: &Marker, partitions: u32) -> Option<TopologyError> {
+        if marker.partitions != partitions {
+            return Some(TopologyError::Partitions { has: partitions, began: marker.partitions });
+        }
+        (marker.hash_version != HASH_VERSION)
+            .then_some(TopologyError::Hash { has: marker.hash_version })
+    }
+
+    /// What to do about it.
+    pub fn hint(&self, topic: &str) -> String {
+        match self {
+            TopologyError::Partitions { .. } => format!(
+                "to keep the history: stop every instance, `kubetell state export --output terms.ndjson`, delete the topic `{topic}`, `kubetell topics create`, `kubetell state import terms.ndjson`, start again"
+            ),
+            TopologyError::Hash { .. } => format!(
+                "use the version that wrote it, or stop every instance, delete the topic `{topic}` and let it be made anew; its terms are then learned anew"
+            ),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -224,17 +248,8 @@ impl FirstSeen {
     }
 
     fn check_topology(&self, state: &PartitionState) -> Result<(), TopologyError> {
-        let Some(marker) = &state.marker else { return Ok(()) };
-        if marker.partitions != self.partitions {
-            return Err(TopologyError::Partitions {
-                has: self.partitions,
-                began: marker.partitions,
-            });
-        }
-        if marker.hash_version != HASH_VERSION {
-            return Err(TopologyError::Hash { has: marker.hash_version });
-        }
-        Ok(())
+        let marker = state.marker.as_ref();
+        marker.and_then(|marker| TopologyError::of(marker, self.partitions)).map_or(Ok(()), Err)
     }
 
     /// Takes a record in; of a partition that is not active it is let go, since it will be read

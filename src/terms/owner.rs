@@ -18,7 +18,7 @@ use crate::ingest::commit::Committable;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer, Ticket};
 use crate::stats::Stats;
-use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent, TopologyError};
+use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent};
 use crate::terms::fold::{OutboxRecord, Verdict};
 use crate::terms::partition::{Env, Outgoing, PartitionError, Raised};
 use crate::terms::record;
@@ -171,7 +171,7 @@ impl FirstSeenHandler {
         let error = match error {
             FirstSeenError::Topology(error) => HalfError::Configuration {
                 message: format!("`{}`: {error}", self.topic),
-                hint: topology_hint(error, &self.topic),
+                hint: error.hint(&self.topic),
             },
             FirstSeenError::Partition(PartitionError::Store(error)) => error.clone().into(),
             error => HalfError::Internal(error.to_string()),
@@ -374,16 +374,6 @@ fn rule_id(output: &Output) -> &str {
     let header = output.headers.iter().find(|(name, _)| name == "rule-id");
     let value = header.and_then(|(_, value)| value.as_deref()).unwrap_or_default();
     std::str::from_utf8(value).unwrap_or_default()
-}
-
-fn topology_hint(error: &TopologyError, topic: &str) -> String {
-    let then = format!(
-        "stop every instance, delete the topic `{topic}` and let it be made anew; its terms are then learned anew"
-    );
-    match error {
-        TopologyError::Partitions { .. } => then,
-        TopologyError::Hash { .. } => format!("use the version that wrote it, or {then}"),
-    }
 }
 
 impl GroupHandler for FirstSeenHandler {

@@ -43,6 +43,7 @@ fn help_and_version_are_data() {
         &["rules", "show", "--help"],
         &["config", "check", "--help"],
         &["topics", "create", "--help"],
+        &["state", "import", "--help"],
         &["schema", "--help"],
         &["completions", "--help"],
     ] {
@@ -94,6 +95,7 @@ fn wrong_configuration_exits_78_with_every_problem_and_its_hint() {
         &["config", "show"],
         &["topics", "check"],
         &["topics", "create"],
+        &["state", "rebuild"],
     ] {
         let arguments: Vec<&str> = command
             .iter()

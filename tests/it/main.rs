@@ -10,6 +10,7 @@ mod pipeline;
 mod refusals;
 mod scan;
 mod source;
+mod state;
 mod storm;
 mod support;
 mod texts;

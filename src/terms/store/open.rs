@@ -255,6 +255,50 @@ impl Place<'_> {
     }
 }
 
+/// The lock that an instance holds on its state directory, which exists.
+pub fn lock(directory: &Path) -> Result<File, OpenError> {
+    Place { directory }.lock()
+}
+
+/// The view in a state directory and those that were set aside, with their sizes in bytes.
+pub fn views(directory: &Path) -> Result<Vec<(PathBuf, u64)>, OpenError> {
+    let failed = |error: std::io::Error| OpenError::of(directory, &error);
+    let found = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found.map_err(failed)?,
+    };
+    let mut views = Vec::new();
+    for item in found {
+        let item = item.map_err(failed)?;
+        let name = item.file_name();
+        if name == "terms" || name.to_string_lossy().starts_with("terms.aside-") {
+            views.push((item.path(), size(&item.path()).map_err(failed)?));
+        }
+    }
+    views.sort();
+    Ok(views)
+}
+
+fn size(path: &Path) -> std::io::Result<u64> {
+    let found = path.symlink_metadata()?;
+    if !found.is_dir() {
+        return Ok(found.len());
+    }
+    std::fs::read_dir(path)?.try_fold(0, |sum, item| Ok(sum + size(&item?.path())?))
+}
+
+/// Removes all of [`views`] while nobody uses the directory: what they hold is in the log. Never
+/// opens a database: it may be damaged.
+pub fn discard(directory: &Path) -> Result<(), OpenError> {
+    let _locked = lock(directory)?;
+    let failed = |error: std::io::Error| OpenError::of(directory, &error);
+    for (path, _) in views(directory)? {
+        remove(&path).map_err(failed)?;
+    }
+    let note = Place { directory }.damage_note();
+    if exists(&note) { remove(&note).map_err(failed) } else { Ok(()) }
+}
+
 /// Also of a link to nowhere.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::open::OpenError;
+use super::super::open::{OpenError, discard, lock, views};
 use super::*;
 
 #[test]
@@ -169,4 +169,28 @@ fn a_snapshot_of_sleds_that_is_gone_is_no_damage() {
         None => assert_eq!(opened.store.entry(0, b"a").unwrap(), Some(entry(5))),
         Some(aside) => panic!("{}", aside.reason),
     }
+}
+
+#[test]
+fn views_are_discarded_only_while_nobody_uses_them() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(views(&dir.path().join("none")).unwrap(), []);
+
+    let held = open(dir.path());
+    std::fs::create_dir(dir.path().join("terms.aside-1")).unwrap();
+    std::fs::write(dir.path().join("terms.aside-1/db"), [0; 1_000]).unwrap();
+    std::fs::write(dir.path().join("other"), "kept").unwrap();
+    let found = views(dir.path()).unwrap();
+    assert_eq!(found.len(), 2);
+    assert!(found[0].1 > 0 && found[1].1 == 1_000, "{found:?}");
+    assert!(matches!(lock(dir.path()), Err(OpenError::Locked(_))));
+    assert!(matches!(discard(dir.path()), Err(OpenError::Locked(_))));
+    assert_eq!(views(dir.path()).unwrap().len(), 2);
+
+    drop(held);
+    std::fs::write(dir.path().join("terms.damaged"), "it was").unwrap();
+    discard(dir.path()).unwrap();
+    assert_eq!(views(dir.path()).unwrap(), []);
+    assert!(dir.path().join("other").exists());
+    assert!(open(dir.path()).set_aside.is_none());
 }
