@@ -346,7 +346,6 @@ impl World {
             let at = self.source_checked[partition];
             if let Some(item) = self.unanswered(partition, at)
                 && self.commits_matter
-                && !self.is_told_elsewhere(item)
             {
                 return Err(format!(
                     "offset {offset} is committed, and {item:?} of offset {at} is not acknowledged"
@@ -389,21 +388,6 @@ impl World {
                     && !self.skipped.contains(&(act, term, outcome))
             }
             Item::Unreadable => !self.outputs.has_dead_letter(partition, offset),
-        })
-    }
-
-    /// Whether an uncommitted record of the source tells as much of the same event: then its alert
-    /// is still to come.
-    fn is_told_elsewhere(&self, item: Item) -> bool {
-        let Item::Exec { act, outcome } = item else { return false };
-        self.source.iter().enumerate().any(|(partition, records)| {
-            let committed = self.groups[DETECT].offsets[partition].as_ref();
-            let from = committed.map_or(0, |one| one.offset).max(self.source_start[partition]);
-            let from = usize::try_from(from).unwrap();
-            records[from..].iter().flatten().any(|other| {
-                matches!(other, Item::Exec { act: same, outcome: told }
-                    if *same == act && (*told || !outcome))
-            })
         })
     }
 
