@@ -73,13 +73,16 @@ fn start(stream: &Stream, instance: &str) -> Process {
     Process::spawn(command)
 }
 
-/// The last thing that was said of backpressure is that reading pauses.
-fn assert_paused(run: &Process) {
-    let stderr = run.stderr();
-    let last = stderr.lines().rev().find(|line| line.contains("backpressure")).unwrap();
-    let line: Value = serde_json::from_str(last).unwrap();
-    assert_eq!(line["pause"], true, "{line}");
-    assert!(line["in_flight_bytes"].as_u64().unwrap() >= 1 << 20, "{line}");
+/// Waits until the last thing that was said of backpressure is that reading pauses.
+fn wait_until_paused(run: &Process) {
+    support::eventually(DEADLINE, "reading pauses at the bound", || {
+        let stderr = run.stderr();
+        let last = stderr.lines().rev().find(|line| line.contains("backpressure"));
+        let line = last.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        line.is_some_and(|line| {
+            line["pause"] == true && line["in_flight_bytes"].as_u64() >= Some(1 << 20)
+        })
+    });
 }
 
 const ACTS: usize = 8_000;
@@ -94,7 +97,7 @@ fn brokers_away_under_load_pause_reading_and_lose_nothing() {
     run.wait_for_stderr(DEADLINE, |line| line.contains("backpressure"));
     kafka.freeze();
     wait_until_quiet_for(&run, 20);
-    assert_paused(&run);
+    wait_until_paused(&run);
     // Those whose time stood still may have answered; those that are gone have not.
     kafka.kill();
     wait_until_quiet_for(&run, 40);
@@ -119,7 +122,7 @@ fn outputs_that_are_refused_pause_reading_and_lose_nothing() {
     produce(kafka, &stream.source(), &heavy_load(ACTS));
     let run = start(&stream, "one");
     wait_until_quiet_for(&run, 20);
-    assert_paused(&run);
+    wait_until_paused(&run);
     let peak = resident_peak_kib(&run);
     kafka.alter_topic(&stream.alerts(), "message.timestamp.before.max.ms", "3600000");
     stream.wait_until_read(kafka);

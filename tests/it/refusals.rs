@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::kafka::DEADLINE;
-use crate::kafka::broker::{self, Broker};
+use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
 use crate::kafka::client::Record;
 use crate::kafka::process::Finished;
 use crate::kafka::tools::Consumed;
@@ -249,4 +249,32 @@ fn a_topic_that_refuses_everything_ends_the_process_with_a_hint() {
     }
     // Nothing is lost by it.
     assert_ne!(stream.lag(kafka), 0);
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_the_process_with_a_hint() {
+    let kafka = Broker::start(Options { security: Security::Acl, ..Options::default() });
+    let mut stream = Stream::new(&kafka, "rights");
+    stream.extra = kafka
+        .security_properties(NOBODY)
+        .into_iter()
+        .map(|(key, value)| format!("kafka.properties.{key}={value}"))
+        .collect();
+    let all = ["Read", "Write", "Create", "DescribeConfigs"];
+    kafka.allow(NOBODY.0, &all, ["--topic", "*"]);
+    kafka.allow(NOBODY.0, &["Read"], ["--group", "*"]);
+    let run = stream.run("one", &[]);
+    let act = |id: &str| {
+        kafka.produce(&stream.source(), &[Record::value(support::exec_event(id)).partition(0)]);
+    };
+    act("before");
+    stream.wait_until_read(&kafka);
+    kafka.deny(NOBODY.0, "Write", ["--topic", &stream.alerts()]);
+    act("after");
+    let finished = run.wait(DEADLINE);
+    assert_eq!(finished.code(), Some(78), "{}", finished.stderr);
+    for text in [&*stream.alerts(), "authorization failed", "hint: grant", "`Write`"] {
+        assert!(finished.stderr.contains(text), "`{text}` is not in:\n{}", finished.stderr);
+    }
+    assert_eq!(kafka.consume_all(&stream.alerts()).len(), 1);
 }

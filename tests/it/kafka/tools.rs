@@ -180,6 +180,14 @@ impl Broker {
         run(command);
     }
 
+    /// Takes a right away again, whatever else allows it; as [`Self::allow`].
+    pub fn deny(&self, user: &str, operation: &str, resource: [&str; 2]) {
+        let mut command = self.tool("org.apache.kafka.tools.AclCommand");
+        command.args(["--add", "--deny-principal", &format!("User:{user}")]);
+        command.args(["--operation", operation]).args(resource);
+        run(command);
+    }
+
     /// Writes lines with Kafka's own console producer: text before the first tab is the key.
     pub fn console_produce(&self, topic: &str, lines: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
