@@ -109,18 +109,15 @@ impl LogWriter {
         })
     }
 
-    fn may_not_begin(&self) -> bool {
-        let refused = RDKafkaErrorCode::ClusterAuthorizationFailed;
-        self.producer.client().fatal_error().is_some_and(|(code, _)| code == refused)
-    }
-
     fn failed(&self, error: ProducerFatal) -> StateError {
         match error {
-            ProducerFatal::Refused { code: RDKafkaErrorCode::TopicAuthorizationFailed, .. } => {
-                self.no_right()
-            }
             // A principal without the right to write to any topic may not even begin.
-            ProducerFatal::Client(_) if self.may_not_begin() => self.no_right(),
+            ProducerFatal::Refused {
+                code:
+                    RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed,
+                ..
+            } => self.no_right(),
             ProducerFatal::Client(reason) => StateError::Producer(reason),
             refused => {
                 let refused = HalfError::from(refused);
