@@ -117,11 +117,11 @@ fn outputs_that_are_refused_pause_reading_and_lose_nothing() {
     let kafka = broker::shared();
     let mut stream = Stream::new(kafka, "refusing");
     stream.extra = vec!["detect.max_in_flight_bytes=1MiB".to_owned()];
-    // Every record comes too late for it.
+    // Every record comes too late for it, but one that reaches it within its own millisecond.
     kafka.create_topic(&stream.alerts(), 6, &[("message.timestamp.before.max.ms", "0")]);
     produce(kafka, &stream.source(), &heavy_load(ACTS));
     let run = start(&stream, "one");
-    wait_until_quiet_for(&run, 20);
+    run.wait_for_stderr(DEADLINE, |line| line.contains("an output was refused"));
     wait_until_paused(&run);
     let peak = resident_peak_kib(&run);
     kafka.alter_topic(&stream.alerts(), "message.timestamp.before.max.ms", "3600000");
