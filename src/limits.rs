@@ -41,6 +41,20 @@ pub const MESSAGE_NAME_MAX_CHARS: usize = 256;
 pub const TERMINAL_VALUE_MAX_CHARS: usize = 2_048;
 /// Most matches that the text form of an alert lists; the others are counted.
 pub const TERMINAL_MATCHES_MAX: usize = 4;
+/// What reading a command as a shell may cost, in units of about one byte that is looked at or
+/// made: a part that every command has, and one for each of its bytes.
+pub const SHELL_WORK_BASE: usize = 1024 * 1024;
+pub const SHELL_WORK_PER_BYTE: usize = 16;
+/// Deepest nesting of what is followed: commands within each other, functions, `eval`.
+pub const SHELL_DEPTH_MAX: usize = 96;
+/// Largest command that is read as a shell would; of a longer one the beginning is.
+pub const SHELL_INPUT_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Most other values a variable may have, and most directories a script may have been in.
+pub const SHELL_ALTERNATIVES_MAX: usize = 4;
+/// Most rounds of a loop that nothing ends.
+pub const SHELL_ROUNDS_MAX: usize = 1_024;
+/// Longest part of a normal form that a match carries.
+pub const NORMAL_FORM_SHOWN_MAX_BYTES: usize = 1_024;
 /// Longest text of one pattern in a rule.
 pub const PATTERN_MAX_BYTES: usize = 4 * 1024;
 /// Largest compiled form of one pattern, and of all patterns of a list together.

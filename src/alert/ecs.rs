@@ -16,7 +16,7 @@ pub(super) mod build;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::event::{Event, EventOutcome};
-use crate::detect::finding::{ExecVia, Match, View};
+use crate::detect::finding::{Confidence, ExecVia, Match, View};
 use crate::position::Position;
 
 /// The version of ECS that alerts claim to follow.
@@ -25,7 +25,7 @@ pub const ECS_VERSION: &str = "8.17.0";
 pub const SCHEMA_NAME: &str = "kubetell.alert.ecs";
 /// Version of the alert's JSON Schema. The first number changes when a field changes its
 /// meaning or leaves.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// One alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,6 +226,9 @@ pub struct Kubetell {
     /// Of the first match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<View>,
+    /// Of the best match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,
     #[serde(skip_serializing_if = "Option::is_none")]

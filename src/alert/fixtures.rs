@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::alert::{FirstSeen, Origin};
 use crate::audit::event::Event;
-use crate::detect::finding::{ExecCommand, ExecVia, Finding, Match, View};
+use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Finding, Match, View};
 use crate::limits::DAY_MS;
 use crate::position::Position;
 use crate::rules::format::{AttackName, RuleInfo, Severity, Technique, Threat};
@@ -104,6 +104,7 @@ fn finding(event: Event<'static>, exec: ExecCommand) -> Finding {
         exec,
         matches: Vec::new(),
         access_types: Vec::new(),
+        confidence: None,
     }
 }
 
@@ -123,7 +124,7 @@ fn exec_of(argv: &[&str]) -> ExecCommand {
 /// The span of `part` in the command as written.
 fn matched(exec: &ExecCommand, pattern: &str, part: &str) -> Match {
     let start = exec.text.find(part).expect("the part stands in the command");
-    Match { view: View::AsWritten, pattern: pattern.to_owned(), span: start..start + part.len() }
+    Match::as_written(pattern, start..start + part.len())
 }
 
 /// An interactive shell, by someone who acts as someone else, with matches in both views.
@@ -135,7 +136,12 @@ pub fn shell_exec() -> Finding {
     };
     let matches = vec![
         matched(&exec, "/etc/shadow", "/etc/shadow"),
-        Match { view: View::NormalForm, pattern: "/etc/passwd".to_owned(), span: 26..37 },
+        Match {
+            view: View::NormalForm,
+            reads: Some("/etc/passwd".to_owned()),
+            steps: vec!["quotes removed".to_owned()],
+            ..matched(&exec, "/etc/passwd", "cat /etc/pass''wd")
+        },
     ];
     let event = event(
         r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata",
@@ -156,6 +162,7 @@ pub fn shell_exec() -> Finding {
     Finding {
         matches,
         access_types: vec!["HOST_CREDENTIALS".to_owned(), "USER_ENUMERATION".to_owned()],
+        confidence: Some(Confidence::Certain),
         ..finding(event, exec)
     }
 }
@@ -201,7 +208,12 @@ pub fn denied_exec() -> Finding {
         "stageTimestamp":"2026-03-04T13:22:00.001000Z",
         "annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":"no RBAC policy matched"}}"#,
     );
-    Finding { matches, access_types: vec!["K8S_SA_TOKEN".to_owned()], ..finding(event, exec) }
+    Finding {
+        matches,
+        access_types: vec!["K8S_SA_TOKEN".to_owned()],
+        confidence: Some(Confidence::Certain),
+        ..finding(event, exec)
+    }
 }
 
 /// An exec as a GKE log entry tells it: no response code, no stage, the command in a label.
@@ -226,6 +238,7 @@ pub fn gke_exec() -> Finding {
     Finding {
         matches,
         access_types: vec!["USER_CREDENTIALS".to_owned()],
+        confidence: Some(Confidence::Certain),
         event_time_ms: Some(1_772_630_399_000),
         position: Position::File { path: "gke.json".to_owned(), line: 7, item: 2 },
         ..finding(event, exec)

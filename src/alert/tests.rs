@@ -110,7 +110,7 @@ fn key_and_headers_identify_the_alert() {
         ("severity", "low"),
         ("revision", "3"),
         ("schema", "kubetell.alert.ecs"),
-        ("schema-version", "1.0"),
+        ("schema-version", "1.1"),
         ("content-type", "application/json"),
     ];
     assert_eq!(alert.headers(), want.map(|(name, value)| (name, value.to_owned())));

@@ -30,6 +30,44 @@ pub fn decode(event: &Event<'_>) -> Option<ExecCommand> {
     }
 }
 
+/// The command of a request URI that stands alone, with or without scheme and host. What kind of
+/// request it is can only be told by its path then: `None` when it is no exec.
+pub fn decode_uri(uri: &str) -> Option<ExecCommand> {
+    let uri = match uri.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            rest.find('/').map_or("", |at| &rest[at..])
+        }
+        _ => uri,
+    };
+    let path = unescape(split_uri(uri).0.as_bytes(), Plus::Literal)?;
+    let path = String::from_utf8_lossy(&path).into_owned();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let after = |name: &str| segments.iter().position(|segment| *segment == name);
+    let object = |resource: &'static str, subresource: &'static str| ObjectRef {
+        resource: Some(resource.into()),
+        subresource: Some(subresource.into()),
+        ..ObjectRef::default()
+    };
+    let object_ref = match (after("nodes"), after("pods")) {
+        (Some(at), _) if segments.get(at + 2) == Some(&"proxy") => object("nodes", "proxy"),
+        (_, Some(at)) if segments.get(at + 2) == Some(&"exec") => ObjectRef {
+            name: segments.get(at + 1).map(|name| (*name).to_owned().into()),
+            namespace: after("namespaces")
+                .filter(|namespaces| namespaces + 2 == at)
+                .and_then(|at| segments.get(at + 1))
+                .map(|name| (*name).to_owned().into()),
+            ..object("pods", "exec")
+        },
+        _ => return None,
+    };
+    let event = Event {
+        request_uri: Some(uri.to_owned().into()),
+        object_ref: Some(object_ref),
+        ..Event::default()
+    };
+    decode(&event)
+}
+
 fn decode_pod_exec(event: &Event<'_>, object: &ObjectRef<'_>) -> ExecCommand {
     let namespace = Event::nonempty(&object.namespace).map(str::to_owned);
     let pod = Event::nonempty(&object.name).map(str::to_owned);

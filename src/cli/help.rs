@@ -97,6 +97,17 @@ Examples:
 
 Topics that are there already are left as they are; source topics are never created.";
 
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  kubetell explain --command \"cat /etc/sh''adow\"
+  kubetell explain --uri '/api/v1/namespaces/shop/pods/cart-0/exec?command=cat&command=%2Fetc%2Fshadow'
+  kubetell explain --event audit.log
+  kubetell explain --format json --command - < commands.txt
+
+What --command gives is read as `sh -c` would read it.
+
+Exit codes: 0 explained, whatever the verdict; 2 some input could not be read.";
+
 pub(super) const STATE: &str = "\
 Examples:
   kubetell state show --config kubetell.toml

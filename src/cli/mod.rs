@@ -10,6 +10,7 @@ pub mod config;
 mod context;
 pub mod demo;
 mod exit;
+mod explain;
 mod help;
 mod logging;
 pub mod report;
@@ -63,6 +64,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Scan(scan::ScanArgs),
+    Explain(explain::ExplainArgs),
     Rules(rules::RulesArgs),
     Config(config::ConfigCommandArgs),
     Topics(topics::TopicsArgs),
@@ -113,6 +115,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Exit {
         Command::Demo(args) => demo::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Scan(args) => scan::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
         Command::Rules(args) => rules::run(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Topics(args) => topics::run(args, context),

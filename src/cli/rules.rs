@@ -57,6 +57,8 @@ struct Entry {
     info: Arc<RuleInfo>,
     /// `exec` or `new-terms`.
     kind: &'static str,
+    /// Whether it is in force without being asked for.
+    enabled: bool,
     /// What the rule cannot see.
     blind_spots: Vec<String>,
     /// What is known to match without being an intrusion.
@@ -89,15 +91,15 @@ pub fn run(args: &RulesArgs, _context: &Context) -> Exit {
 /// The built-in rules, in their order. An error is one of the program's own.
 fn entries() -> Result<Vec<Entry>, String> {
     let rules = RuleSet::builtin().map_err(|error| error.to_string())?;
-    Ok(rules
-        .rules()
-        .iter()
+    let all = rules.rules().iter().chain(rules.off());
+    Ok(all
         .map(|rule| Entry {
             info: Arc::clone(rule.info()),
             kind: match rule.kind() {
                 RuleKind::Exec(_) => "exec",
                 RuleKind::NewTerms(_) => "new-terms",
             },
+            enabled: rule.enabled(),
             blind_spots: rule.notes().blind_spots.clone(),
             known_noise: rule.notes().known_noise.clone(),
         })
@@ -126,7 +128,7 @@ fn table(entries: &[Entry]) -> String {
             let info = &entry.info;
             let severity = severity(info.severity).to_owned();
             let risk = info.risk_score.to_string();
-            [info.id.clone(), severity, risk, entry.kind.to_owned(), info.name.clone()]
+            [info.id.clone(), severity, risk, kind(entry), info.name.clone()]
         })
         .collect();
     let head = ["ID", "SEVERITY", "RISK", "KIND", "NAME"].map(str::to_owned);
@@ -150,7 +152,7 @@ fn text(entry: &Entry) -> String {
     let mut out = format!("{}\n{}\n\n", info.id, info.name);
     let mut field = |name: &str, value: &str| out.push_str(&format!("{name:<12}{value}\n"));
     field("severity", &format!("{}, risk score {}", severity(info.severity), info.risk_score));
-    field("kind", entry.kind);
+    field("kind", &kind(entry));
     field("version", &info.version);
     field("uuid", &info.uuid);
     field("license", &info.license);
@@ -176,6 +178,10 @@ fn text(entry: &Entry) -> String {
         }
     }
     out
+}
+
+fn kind(entry: &Entry) -> String {
+    format!("{}{}", entry.kind, if entry.enabled { "" } else { ", off by default" })
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -216,6 +222,7 @@ mod tests {
         Entry {
             info: Arc::new(info),
             kind: "exec",
+            enabled: true,
             blind_spots: vec!["Commands typed into a shell.".to_owned()],
             known_noise: Vec::new(),
         }

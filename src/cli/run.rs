@@ -49,12 +49,9 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
-    let rules = match RuleSet::builtin() {
+    let rules = match in_force(&config.enabled_rules) {
         Ok(rules) => Arc::new(rules),
-        Err(error) => {
-            report::error_text(&error.to_string());
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -77,6 +74,21 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         }
         Err(error) => failed(&error),
     }
+}
+
+/// The built-in rules and those of these ids; what is wrong has been reported.
+fn in_force(enabled: &[String]) -> Result<RuleSet, Exit> {
+    let rules = RuleSet::builtin().map_err(|error| {
+        report::error_text(&error.to_string());
+        Exit::Internal
+    })?;
+    rules.with(enabled).map_err(|unknown| {
+        let text = unknown.to_string();
+        let (message, hint) = report::split_hint(&text);
+        let hint = hint.unwrap_or("`kubetell rules list` lists the rules");
+        report::error(format_args!("`enabled_rules`: {message}"), Some(hint));
+        Exit::Configuration
+    })
 }
 
 fn start_and_serve(

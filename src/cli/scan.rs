@@ -54,6 +54,10 @@ pub struct ScanArgs {
     #[arg(long, value_name = "ID")]
     pub only: Vec<String>,
 
+    /// Puts a rule in force that is off by default (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub enable: Vec<String>,
+
     /// How long a new-terms rule only learns: with `0s` every first sighting alerts
     #[arg(
         long,
@@ -157,7 +161,7 @@ fn scan_inputs(scan: &Scan<'_>, context: &Context) -> Exit {
             return Exit::Internal;
         }
     };
-    let rules = match rules.only(&args.only) {
+    let rules = match rules.with(&args.enable).and_then(|rules| rules.only(&args.only)) {
         Ok(rules) => Arc::new(rules),
         Err(unknown) => {
             let text = unknown.to_string();

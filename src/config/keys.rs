@@ -97,6 +97,15 @@ pub(crate) const KEYS: &[Key] = &[
         &["Files or folders with rules beside the built-in ones. Not available in this version."],
     ),
     key(
+        "enabled_rules",
+        Kind::List,
+        "[]",
+        &[
+            "Ids of built-in rules to put in force that are off by default, e.g.",
+            "\"pod-exec-interactive-shell\".",
+        ],
+    ),
+    key(
         "delivery",
         Kind::Choice { values: &["at-least-once"], later: &["exactly-once"] },
         "\"at-least-once\"",
@@ -155,6 +164,24 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice { values: &["ecs"], later: &["ocsf"] },
         "\"ecs\"",
         &["Form of an alert: Elastic Common Schema."],
+    ),
+    key(
+        "alerts.redact",
+        Kind::List,
+        "[]",
+        &[
+            "Regular expressions of what must not leave in an alert's command line, beside the",
+            "default ones. A group named `secret` is what is replaced, else the whole match.",
+        ],
+    ),
+    key(
+        "alerts.redact_defaults",
+        Kind::Boolean,
+        "true",
+        &[
+            "Whether the default patterns are in force: bearer tokens, passwords in options, URLs and",
+            "variables, keys of AWS and of code hosts, private keys.",
+        ],
     ),
     key(
         "observations.topic",

@@ -71,6 +71,8 @@ pub struct Config {
     pub cluster: String,
     /// Files or folders with rules. Always empty in this version.
     pub rules: Vec<PathBuf>,
+    /// Ids of rules that are off by default. Checked by whoever knows the rules.
+    pub enabled_rules: Vec<String>,
     pub delivery: Delivery,
     pub kafka: KafkaConfig,
     pub source: SourceConfig,
@@ -151,6 +153,10 @@ pub enum ClusterFrom {
 pub struct AlertsConfig {
     pub topic: String,
     pub format: AlertFormat,
+    /// What must not leave. Regular expressions, checked by whoever compiles them.
+    pub redact: Vec<String>,
+    /// Whether the default patterns are in force as well.
+    pub redact_defaults: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

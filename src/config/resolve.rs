@@ -182,6 +182,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
     Some(Config {
         cluster: cluster?,
         rules: Vec::new(),
+        enabled_rules: reader.list("enabled_rules"),
         delivery: Delivery::AtLeastOnce,
         kafka: KafkaConfig {
             bootstrap_servers: bootstrap_servers?,
@@ -197,7 +198,12 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
             cluster_from: cluster_from?,
             wrapper: wrapper?,
         },
-        alerts: AlertsConfig { topic: alerts_topic?, format: AlertFormat::Ecs },
+        alerts: AlertsConfig {
+            topic: alerts_topic?,
+            format: AlertFormat::Ecs,
+            redact: reader.list("alerts.redact"),
+            redact_defaults: reader.boolean("alerts.redact_defaults"),
+        },
         observations: ObservationsConfig {
             topic: observations_topic?,
             partitions: reader.number("observations.partitions"),

@@ -3,32 +3,81 @@
 //! Owns the views of a command and the labels of what is found in them. It knows nothing of
 //! events: `explain` asks it about commands that come from nowhere.
 
-use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::ops::Range;
 
-use crate::detect::finding::{ExecCommand, ExecVia, Match, View};
+use crate::audit::shell::{self, reading::Access, reading::Reach, reading::Reading, text::Steps};
+use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Match, View};
 use crate::limits;
 use crate::rules::compile::ExecRule;
 use crate::rules::format::Severity;
+use crate::rules::paths::{How, PathMatch};
+
+/// The pattern that a match names whose command could not be read.
+const HIDDEN_COMMAND: &str = "hidden-command";
 
 /// Why a command is worth an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandVerdict {
-    /// In the order of the views, then of the patterns; at most
-    /// [`limits::MATCHES_LISTED_MAX`] a view. Empty when the command could not be seen.
+    /// In the order of the views; at most [`limits::MATCHES_LISTED_MAX`] a view. Empty when the
+    /// rule raises the command for what it is and not for what it holds.
     pub matches: Vec<Match>,
     /// Never empty; the first one is the alert's.
     pub access_types: Vec<String>,
+    /// Of the best match.
+    pub confidence: Option<Confidence>,
     /// Severity and risk score in the place of the rule's own.
     pub severity: Option<(Severity, u8)>,
 }
 
-/// The readings of a command in which patterns are looked for, in order.
-pub fn views(exec: &ExecCommand) -> Vec<(View, Cow<'_, str>)> {
-    vec![(View::AsWritten, Cow::Borrowed(&exec.text))]
+/// A command with its normal form, which is made once, when a rule first asks for it.
+#[derive(Debug)]
+pub struct Command<'e> {
+    exec: &'e ExecCommand,
+    reading: OnceCell<Reading>,
+}
+
+impl<'e> Command<'e> {
+    pub fn new(exec: &'e ExecCommand) -> Command<'e> {
+        Command { exec, reading: OnceCell::new() }
+    }
+
+    pub fn exec(&self) -> &'e ExecCommand {
+        self.exec
+    }
+
+    /// The command as a shell would read it. Its spans are bytes of the command as written.
+    pub fn reading(&self) -> &Reading {
+        self.reading.get_or_init(|| match self.exec.via {
+            ExecVia::GkeLabel => read_without_boundaries(&self.exec.text),
+            ExecVia::ShellText => shell::read_script(&self.exec.text),
+            _ => shell::read(&self.exec.argv),
+        })
+    }
+}
+
+/// A command whose arguments run into each other: what stands behind a shell's `-c` is taken for
+/// its script, and the whole for a line of a script where there is no such thing.
+fn read_without_boundaries(text: &str) -> Reading {
+    let words: Vec<&str> = text.split(' ').collect();
+    let script = words.windows(2).position(|pair| {
+        let name = pair[0].rsplit('/').next().unwrap_or_default();
+        let option = pair[1].strip_prefix('-').unwrap_or_default();
+        name.ends_with("sh") && option.ends_with('c') && !option.starts_with('-')
+    });
+    match script {
+        Some(at) => {
+            let mut argv: Vec<String> = words[..at + 2].iter().map(|&word| word.into()).collect();
+            argv.push(words[at + 2..].join(" "));
+            shell::read(&argv)
+        }
+        None => shell::read_script(text),
+    }
 }
 
 /// The verdict of `rule` on the command, `None` when nothing speaks against it.
-pub fn judge(rule: &ExecRule, exec: &ExecCommand) -> Option<CommandVerdict> {
+pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
+    let exec = command.exec();
     if let Some(unseen) = &rule.unseen_command
         && exec.via == ExecVia::NodesProxyRun
         && exec.argv.is_empty()
@@ -36,43 +85,187 @@ pub fn judge(rule: &ExecRule, exec: &ExecCommand) -> Option<CommandVerdict> {
         return Some(CommandVerdict {
             matches: Vec::new(),
             access_types: vec![unseen.label.clone()],
+            confidence: None,
             severity: Some((unseen.severity, unseen.risk_score)),
         });
     }
-
-    let mut matches = Vec::new();
-    let mut label_applies = vec![false; rule.labels.names().len()];
-    for (view, text) in views(exec) {
-        let text = rule.mask.apply(&text);
-        let found = rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
-        if found.is_empty() {
-            continue;
-        }
-        let names = rule.sensitive_paths.names();
-        matches.extend(found.into_iter().map(|(at, span)| Match {
-            view,
-            pattern: names[at].clone(),
-            span,
-        }));
-        for at in rule.labels.matching(&text) {
-            label_applies[at] = true;
-        }
+    if rule.interactive_shell && exec.stdin && exec.tty && shell::is_bare_shell(&exec.argv) {
+        return Some(CommandVerdict {
+            matches: Vec::new(),
+            access_types: vec![rule.default_label.clone()],
+            confidence: None,
+            severity: None,
+        });
     }
-    if matches.is_empty() {
+    if rule.sensitive_paths.is_empty() {
         return None;
     }
-    let mut access_types: Vec<String> = rule
-        .labels
-        .names()
-        .iter()
-        .zip(&label_applies)
-        .filter(|(_, applies)| **applies)
-        .map(|(label, _)| label.clone())
-        .collect();
-    if access_types.is_empty() {
-        access_types.push(rule.default_label.clone());
+
+    let mut judging = Judging { rule, matches: Vec::new(), labels: vec![false; rule.labels.len()] };
+    judging.as_written(&exec.text);
+    judging.normal_form(command.reading());
+    judging.verdict()
+}
+
+/// A verdict in the making.
+struct Judging<'r> {
+    rule: &'r ExecRule,
+    matches: Vec<Match>,
+    /// Which of the rule's labels apply.
+    labels: Vec<bool>,
+}
+
+impl Judging<'_> {
+    fn as_written(&mut self, text: &str) {
+        let text = self.rule.mask.apply(text);
+        let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
+        if found.is_empty() {
+            return;
+        }
+        let names = self.rule.sensitive_paths.names();
+        let matches = found.into_iter().map(|(at, span)| Match::as_written(&*names[at], span));
+        self.matches.extend(matches);
+        self.label(&text);
     }
-    Some(CommandVerdict { matches, access_types, severity: None })
+
+    fn normal_form(&mut self, reading: &Reading) {
+        for line in &reading.lines {
+            let text = self.rule.mask.apply(&line.text);
+            let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
+            let mut is_new = false;
+            for (at, span) in found {
+                let name = self.rule.sensitive_paths.names()[at].clone();
+                let reads = Some(excerpt(text.get(span).unwrap_or_default()));
+                let steps = told(line.steps);
+                is_new |= self.add(name, line.span.clone(), Confidence::Certain, reads, steps);
+            }
+            if is_new {
+                self.label(&text);
+            }
+        }
+        for access in &reading.accesses {
+            for found in self.rule.paths.judge(access) {
+                self.access(access, &found);
+            }
+        }
+        if self.rule.hidden_command.is_some() {
+            for hidden in &reading.hidden {
+                let mut steps = told(hidden.steps);
+                steps.push(hidden.why.as_str().to_owned());
+                let name = HIDDEN_COMMAND.to_owned();
+                self.add(name, hidden.span.clone(), Confidence::Suspicious, None, steps);
+            }
+        }
+    }
+
+    fn access(&mut self, access: &Access, found: &PathMatch) {
+        let mut steps = told(access.path.steps);
+        let path = access.path.to_string();
+        let confidence = match found.how {
+            How::Read => Confidence::Certain,
+            How::GlobCovers => {
+                steps.push(format!("glob {} can match {}", excerpt(&path), found.example));
+                Confidence::Likely
+            }
+            How::ParentCovers => {
+                let reached = match access.reach {
+                    Reach::Searched => "is searched, which finds",
+                    _ => "is read with all below it, which holds",
+                };
+                steps.push(format!("{} {reached} {}", excerpt(&path), found.example));
+                Confidence::Likely
+            }
+        };
+        if confidence == Confidence::Likely && self.rule.likely.is_none() {
+            return;
+        }
+        let Some(entry) = self.rule.paths.entries().get(found.entry) else { return };
+        let name = entry.name.clone();
+        let reads = Some(excerpt(&path));
+        if self.add(name, access.span.clone(), confidence, reads, steps) {
+            if confidence == Confidence::Certain {
+                self.label(&path);
+            }
+            self.label(&found.example);
+            if let Some(label) = &entry.label {
+                let at = self.rule.labels.names().iter().position(|name| name == label);
+                if let Some(applies) = at.and_then(|at| self.labels.get_mut(at)) {
+                    *applies = true;
+                }
+            }
+        }
+    }
+
+    /// Adds a match of the normal form, unless as good a one of the pattern is there; whether it
+    /// did.
+    fn add(
+        &mut self,
+        pattern: String,
+        span: Range<usize>,
+        confidence: Confidence,
+        reads: Option<String>,
+        steps: Vec<String>,
+    ) -> bool {
+        let better =
+            |found: &Match| found.pattern == pattern && found.confidence >= confidence;
+        if self.matches.iter().any(better) {
+            return false;
+        }
+        self.matches
+            .retain(|found| found.pattern != pattern || found.view == View::AsWritten);
+        let normal = self.matches.iter().filter(|found| found.view == View::NormalForm);
+        if normal.count() == limits::MATCHES_LISTED_MAX {
+            return false;
+        }
+        let view = View::NormalForm;
+        self.matches.push(Match { view, pattern, span, confidence, reads, steps });
+        true
+    }
+
+    fn label(&mut self, text: &str) {
+        for at in self.rule.labels.matching(text) {
+            self.labels[at] = true;
+        }
+    }
+
+    fn verdict(mut self) -> Option<CommandVerdict> {
+        let confidence = self.matches.iter().map(|found| found.confidence).max()?;
+        // The surest first, but what stands there for everybody to read before all else.
+        self.matches.sort_by_key(|found| (found.view, std::cmp::Reverse(found.confidence)));
+        let labels = self.rule.labels.names().iter().zip(&self.labels);
+        let mut access_types: Vec<String> =
+            labels.filter(|(_, applies)| **applies).map(|(label, _)| label.clone()).collect();
+        let hidden = self.rule.hidden_command.as_ref();
+        if let Some(hidden) = hidden.filter(|_| confidence == Confidence::Suspicious) {
+            access_types.push(hidden.label.clone());
+        }
+        if access_types.is_empty() {
+            access_types.push(self.rule.default_label.clone());
+        }
+        let severity = match confidence {
+            Confidence::Certain => None,
+            Confidence::Likely => self.rule.likely.map(|likely| (likely.severity, likely.risk_score)),
+            Confidence::Suspicious => hidden.map(|hidden| (hidden.severity, hidden.risk_score)),
+        };
+        Some(CommandVerdict {
+            matches: self.matches,
+            access_types,
+            confidence: Some(confidence),
+            severity,
+        })
+    }
+}
+
+fn told(steps: Steps) -> Vec<String> {
+    steps.iter().map(|step| step.as_str().to_owned()).collect()
+}
+
+fn excerpt(text: &str) -> String {
+    let mut end = text.len().min(limits::NORMAL_FORM_SHOWN_MAX_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
 }
 
 #[cfg(test)]

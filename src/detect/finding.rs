@@ -30,6 +30,8 @@ pub struct Finding {
     pub matches: Vec<Match>,
     /// Every label that applies, in the order of the rule; the first one is the alert's.
     pub access_types: Vec<String>,
+    /// The best of the matches'. `None` for what stands without a match.
+    pub confidence: Option<Confidence>,
 }
 
 /// An exec as the API server or the kubelet understands it.
@@ -60,6 +62,8 @@ pub enum ExecVia {
     /// The label `command.gke.io/command` of a GKE Cloud Logging entry. `argv` is its words
     /// split at spaces, since the label keeps no argument boundaries.
     GkeLabel,
+    /// No request at all: a text given to `explain`, read as a shell's script. `argv` is the text.
+    ShellText,
 }
 
 /// A reading of the command in which patterns are looked for.
@@ -72,12 +76,58 @@ pub enum View {
     NormalForm,
 }
 
+/// How sure it is that a sensitive path is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// The command hides what it does, and that could not be found out.
+    Suspicious,
+    /// A glob or a directory covers the path.
+    Likely,
+    /// The path stands in the command as written or in its normal form.
+    Certain,
+}
+
+impl Confidence {
+    /// As alerts write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Confidence::Suspicious => "suspicious",
+            Confidence::Likely => "likely",
+            Confidence::Certain => "certain",
+        }
+    }
+}
+
 /// One pattern that matched in one view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     pub view: View,
     /// The pattern's name or its text as in the rule.
     pub pattern: String,
-    /// Byte range in the view's text.
+    /// Byte range in the command as written: of the text that matched, or of what the normal form
+    /// was made of.
     pub span: Range<usize>,
+    pub confidence: Confidence,
+    /// What the normal form reads there: a path, or the part of a line that matched. At most
+    /// [`crate::limits::NORMAL_FORM_SHOWN_MAX_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
+    /// How the normal form came about, e.g. `quotes removed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+}
+
+impl Match {
+    /// A match in the command as written.
+    pub fn as_written(pattern: impl Into<String>, span: Range<usize>) -> Match {
+        Match {
+            view: View::AsWritten,
+            pattern: pattern.into(),
+            span,
+            confidence: Confidence::Certain,
+            reads: None,
+            steps: Vec::new(),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::event::Event;
 use crate::audit::exec;
-use crate::detect::command::{self, CommandVerdict};
+use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::finding::{ExecCommand, Finding};
 use crate::detect::tuples::{self, Absent, Tuple};
 use crate::limits;
@@ -87,14 +87,15 @@ impl Matcher {
     ) -> ExamineStats {
         let mut stats = ExamineStats::default();
         let exec = exec::decode(&event);
+        let command = exec.as_ref().map(Command::new);
         let mut matches: Vec<Match<'_>> = Vec::new();
         for rule in self.rules.rules() {
             match rule.kind() {
                 RuleKind::Exec(exec_rule) => {
-                    if let Some(exec) = &exec
-                        && let Some(verdict) = command::judge(exec_rule, exec)
+                    if let Some(command) = &command
+                        && let Some(verdict) = command::judge(exec_rule, command)
                     {
-                        matches.push(Match::Exec(rule, exec.clone(), verdict));
+                        matches.push(Match::Exec(rule, command.exec().clone(), verdict));
                     }
                 }
                 RuleKind::NewTerms(terms_rule) => {
@@ -162,6 +163,7 @@ impl Seen {
                     exec,
                     matches: verdict.matches,
                     access_types: verdict.access_types,
+                    confidence: verdict.confidence,
                 }))
             }
             Match::Term(rule, terms_rule, tuple) => Detection::Observation(Box::new(Observation {

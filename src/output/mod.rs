@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod dead_letter;
+pub mod explanation;
 pub mod forms;
 pub mod producer;
 pub mod terminal;

@@ -199,7 +199,14 @@ fn matched(found: &Match, command: Option<&str>) -> String {
             let text = command.and_then(|command| command.get(found.span.clone()));
             format!("{} (as written)", shown(text.unwrap_or(&found.pattern)))
         }
-        View::NormalForm => format!("{} (normal form)", shown(&found.pattern)),
+        View::NormalForm => {
+            let what = found.reads.as_deref().unwrap_or(&found.pattern);
+            let mut out = format!("{} ({}, normal form)", shown(what), found.confidence.as_str());
+            if !found.steps.is_empty() {
+                let _ = write!(out, ": {}", list(&found.steps));
+            }
+            out
+        }
     }
 }
 
@@ -245,7 +252,7 @@ fn place(document: &Document) -> String {
     match document.kubetell.via {
         Some(ExecVia::NodesProxyExec) => out.push_str(" (nodes/proxy exec)"),
         Some(ExecVia::NodesProxyRun) => out.push_str(" (nodes/proxy run)"),
-        Some(ExecVia::PodsExec | ExecVia::GkeLabel) | None => {}
+        Some(ExecVia::PodsExec | ExecVia::GkeLabel | ExecVia::ShellText) | None => {}
     }
     out
 }

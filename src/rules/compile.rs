@@ -12,17 +12,19 @@ use thiserror::Error;
 use crate::duration::parse_duration_ms;
 use crate::limits;
 use crate::rules::format::{
-    MatchTable, RuleFile, RuleInfo, RuleType, TermField, UnseenCommand, UserAgentCondition,
+    Grade, MatchTable, RuleFile, RuleInfo, RuleType, TermField, UnseenCommand, UserAgentCondition,
 };
+use crate::rules::paths::{PathError, PathSet};
 use crate::rules::patterns::{Mask, PatternError, PatternList};
 
 /// The rules that stand in the binary: file name and text.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 3] = [
     ("pod-exec-sensitive-path.toml", include_str!("builtin/pod-exec-sensitive-path.toml")),
     (
         "secret-access-unusual-client.toml",
         include_str!("builtin/secret-access-unusual-client.toml"),
     ),
+    ("pod-exec-interactive-shell.toml", include_str!("builtin/pod-exec-interactive-shell.toml")),
 ];
 
 /// Why a rule file cannot be used.
@@ -38,6 +40,8 @@ pub enum RuleError {
     Invalid { file: String, key: &'static str, problem: String },
     #[error("`{file}`: in `{key}`, {source}")]
     Pattern { file: String, key: &'static str, source: PatternError },
+    #[error("`{file}`: in `paths`, {source}")]
+    Paths { file: String, source: PathError },
     #[error("`{file}`: there is another rule with the id `{id}`")]
     DuplicateId { file: String, id: String },
 }
@@ -49,10 +53,12 @@ pub struct UnknownRule {
     pub nearest: Option<String>,
 }
 
-/// The rules in force, in the order they were given.
+/// The rules in force, in the order they were given, and those that could be.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
+    /// Not in force unless asked for by id.
+    off: Vec<Arc<Rule>>,
 }
 
 /// A rule, ready to be asked.
@@ -60,6 +66,7 @@ pub struct RuleSet {
 pub struct Rule {
     info: Arc<RuleInfo>,
     notes: RuleNotes,
+    enabled: bool,
     kind: RuleKind,
 }
 
@@ -85,6 +92,12 @@ pub struct ExecRule {
     pub default_label: String,
     pub mask: Mask,
     pub unseen_command: Option<UnseenCommand>,
+    /// What globs and directories are tested against.
+    pub paths: PathSet,
+    pub likely: Option<Grade>,
+    pub hidden_command: Option<UnseenCommand>,
+    /// Every interactive shell is raised, under the default label.
+    pub interactive_shell: bool,
 }
 
 /// Watches for tuples of values that were not seen within a window.
@@ -114,7 +127,7 @@ impl RuleSet {
     pub fn from_sources<'s>(
         sources: impl IntoIterator<Item = (&'s str, &'s str)>,
     ) -> Result<RuleSet, RuleError> {
-        let mut rules: Vec<Arc<Rule>> = Vec::new();
+        let (mut rules, mut off) = (Vec::new(), Vec::new());
         let mut ids = HashSet::new();
         for (file, text) in sources {
             let rule = Rule::from_toml(file, text)?;
@@ -122,9 +135,10 @@ impl RuleSet {
                 let id = rule.info.id.clone();
                 return Err(RuleError::DuplicateId { file: file.to_owned(), id });
             }
-            rules.push(Arc::new(rule));
+            let in_force = if rule.enabled { &mut rules } else { &mut off };
+            in_force.push(Arc::new(rule));
         }
-        Ok(RuleSet { rules })
+        Ok(RuleSet { rules, off })
     }
 
     /// Both sets together, e.g. the built-in rules and those of the configuration.
@@ -136,6 +150,7 @@ impl RuleSet {
             }
             self.rules.push(rule);
         }
+        self.off.extend(other.off);
         Ok(self)
     }
 
@@ -161,7 +176,24 @@ impl RuleSet {
     }
 
     pub fn get(&self, id: &str) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.id() == id)
+        self.rules.iter().chain(&self.off).find(|rule| rule.id() == id)
+    }
+
+    /// The rules that are not in force unless asked for.
+    pub fn off(&self) -> &[Arc<Rule>] {
+        &self.off
+    }
+
+    /// The same rules, those of these ids in force too.
+    pub fn with(mut self, ids: &[impl AsRef<str>]) -> Result<RuleSet, UnknownRule> {
+        for id in ids.iter().map(AsRef::as_ref) {
+            self.get(id).ok_or_else(|| self.unknown(id))?;
+            if let Some(at) = self.off.iter().position(|rule| rule.id() == id) {
+                let rule = self.off.remove(at);
+                self.rules.push(rule);
+            }
+        }
+        Ok(self)
     }
 
     /// The rules of these ids, in the order of the set. No ids at all mean every rule.
@@ -173,7 +205,8 @@ impl RuleSet {
             self.get(id).ok_or_else(|| self.unknown(id))?;
         }
         let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
-        Ok(RuleSet { rules: self.rules.iter().filter(wanted).cloned().collect() })
+        let all = self.rules.iter().chain(&self.off);
+        Ok(RuleSet { rules: all.filter(wanted).cloned().collect(), off: Vec::new() })
     }
 
     /// The error for an id that is not in the set, with the nearest that is.
@@ -181,6 +214,7 @@ impl RuleSet {
         let nearest = self
             .rules
             .iter()
+            .chain(&self.off)
             .map(|rule| (strsim::jaro_winkler(id, rule.id()), rule.id()))
             .filter(|(likeness, _)| *likeness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -212,6 +246,11 @@ impl Rule {
 
     pub fn kind(&self) -> &RuleKind {
         &self.kind
+    }
+
+    /// Whether the rule is in force without being asked for by its id.
+    pub fn enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Words of which every event that can match holds one as a whole value of its `objectRef`.
@@ -255,6 +294,10 @@ impl Compiler<'_> {
                 self.refuse("new_terms", "default_label", raw.default_label.is_some())?;
                 self.refuse("new_terms", "mask", raw.mask.is_some())?;
                 self.refuse("new_terms", "unseen_command", raw.unseen_command.is_some())?;
+                self.refuse("new_terms", "paths", raw.paths.is_some())?;
+                self.refuse("new_terms", "likely", raw.likely.is_some())?;
+                self.refuse("new_terms", "hidden_command", raw.hidden_command.is_some())?;
+                self.refuse("new_terms", "interactive_shell", raw.interactive_shell)?;
                 RuleKind::NewTerms(self.new_terms_rule(&raw)?)
             }
         };
@@ -271,6 +314,7 @@ impl Compiler<'_> {
                 references: raw.references,
                 threat: raw.threat.into_iter().map(Into::into).collect(),
             }),
+            enabled: raw.enabled,
             notes: RuleNotes { blind_spots: raw.blind_spots, known_noise: raw.known_noise },
             kind,
         })
@@ -278,8 +322,11 @@ impl Compiler<'_> {
 
     fn exec_rule(&self, raw: &RuleFile) -> Result<ExecRule, RuleError> {
         let need = |key| RuleError::Missing { file: self.file.to_owned(), key, kind: "exec" };
-        let paths = raw.sensitive_paths.as_deref().ok_or_else(|| need("sensitive_paths"))?;
-        if paths.is_empty() {
+        let paths = match raw.sensitive_paths.as_deref() {
+            None if raw.interactive_shell => &[],
+            paths => paths.ok_or_else(|| need("sensitive_paths"))?,
+        };
+        if paths.is_empty() && !raw.interactive_shell {
             return Err(self.invalid("sensitive_paths", "is empty, so the rule finds nothing"));
         }
         let labels = raw.labels.as_deref().unwrap_or_default();
@@ -290,6 +337,12 @@ impl Compiler<'_> {
         }
         if let Some(unseen) = &raw.unseen_command {
             self.check_risk("unseen_command.risk_score", unseen.risk_score)?;
+        }
+        if let Some(hidden) = &raw.hidden_command {
+            self.check_risk("hidden_command.risk_score", hidden.risk_score)?;
+        }
+        if let Some(likely) = &raw.likely {
+            self.check_risk("likely.risk_score", likely.risk_score)?;
         }
         Ok(ExecRule {
             sensitive_paths: self.patterns(
@@ -303,6 +356,11 @@ impl Compiler<'_> {
             default_label,
             mask: Mask::new(mask),
             unseen_command: raw.unseen_command.clone(),
+            paths: PathSet::compile(raw.paths.clone().unwrap_or_default())
+                .map_err(|source| RuleError::Paths { file: self.file.to_owned(), source })?,
+            likely: raw.likely,
+            hidden_command: raw.hidden_command.clone(),
+            interactive_shell: raw.interactive_shell,
         })
     }
 

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::paths::PathEntry;
+
 /// All that an alert says about the rule that raised it. Serialized into observations, so that
 /// the first-seen half needs to know no rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +87,19 @@ pub struct RuleFile {
     #[serde(rename = "type")]
     pub kind: RuleType,
 
-    /// `exec`: what a command must hold.
+    /// Whether the rule is in force without being asked for by its id.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+
+    /// `exec`: what a command must hold, as written or in a line of its normal form.
     pub sensitive_paths: Option<Vec<NamedPattern>>,
+    /// `exec`: the same as paths, against which globs, directories and cleaned paths of the normal
+    /// form are tested; see `rules::paths`. A name that a pattern has as well is the same thing.
+    pub paths: Option<Vec<PathEntry>>,
+    /// `exec`: raises every interactive shell (standard input, a terminal, and nothing but a
+    /// shell to run), under the default label.
+    #[serde(default)]
+    pub interactive_shell: bool,
     /// `exec`: what kinds of access there are, the most telling first.
     pub labels: Option<Vec<LabelPattern>>,
     /// `exec`: the label when none of `labels` applies.
@@ -96,6 +109,12 @@ pub struct RuleFile {
     /// `exec`: raises a `run` through a node's proxy whose URI names no command. Without the
     /// table these are not raised.
     pub unseen_command: Option<UnseenCommand>,
+    /// `exec`: severity and risk of what is likely and not certain. Without the table such
+    /// matches are not raised.
+    pub likely: Option<Grade>,
+    /// `exec`: raises a command that hides what it does so that it cannot be read. Without the
+    /// table these are not raised.
+    pub hidden_command: Option<UnseenCommand>,
 
     /// `new_terms`: which events count.
     #[serde(rename = "match")]
@@ -139,6 +158,18 @@ pub struct UnseenCommand {
     pub label: String,
     pub severity: Severity,
     pub risk_score: u8,
+}
+
+/// A severity and a risk score in the place of the rule's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grade {
+    pub severity: Severity,
+    pub risk_score: u8,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The conditions of a new-terms rule. All must hold; comparisons are exact.

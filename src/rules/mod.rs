@@ -2,4 +2,5 @@
 
 pub mod compile;
 pub mod format;
+pub mod paths;
 pub mod patterns;

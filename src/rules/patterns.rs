@@ -79,6 +79,14 @@ impl PatternList {
         &self.names
     }
 
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The pattern as the rule wrote it.
     pub fn pattern(&self, index: usize) -> Option<&str> {
         self.regexes.get(index).map(Regex::as_str)

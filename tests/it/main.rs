@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that what is slow to start is started once.
 
 mod cli;
+mod commands;
 mod demo;
 mod full_disk;
 mod kafka;

@@ -56,6 +56,7 @@ pub fn from_finding(id: &str, finding: &Finding, origin: &Origin) -> Document {
     ours.access_type = finding.access_types.first().cloned();
     ours.access_types = finding.access_types.clone();
     ours.view = finding.matches.first().map(|first| first.view);
+    ours.confidence = finding.confidence;
     ours.matches = finding.matches.clone();
     ours.via = Some(exec.via);
     ours.node = message::node(finding).map(str::to_owned);
@@ -199,6 +200,7 @@ fn common(from: &Common<'_>) -> Document {
             access_type: None,
             access_types: Vec::new(),
             view: None,
+            confidence: None,
             matches: Vec::new(),
             via: None,
             node: None,

@@ -1,0 +1,289 @@
+//! Fields as they grow: where characters go, and where an unquoted value starts the next field.
+//!
+//! Owns field splitting and which characters are active. Knows nothing of words or variables.
+//! Source of the rules: POSIX.1-2024, Shell Command Language, 2.6.5.
+
+use super::EXPANDED_MAX_BYTES;
+use crate::audit::shell::text::{MarkKind, Step, Steps, Text};
+
+/// The characters of `IFS`.
+#[derive(Debug, Default)]
+pub(super) struct Separators {
+    /// Space, tab, newline: runs of them are one separator.
+    space: String,
+    /// ASCII ones, a bit each, and the others in order.
+    ascii: u128,
+    others: Vec<char>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    None,
+    Space,
+    Other,
+}
+
+impl Separators {
+    pub(super) fn new(characters: &str) -> Separators {
+        let mut out = Separators::default();
+        for character in characters.chars() {
+            if matches!(character, ' ' | '\t' | '\n') {
+                if !out.space.contains(character) {
+                    out.space.push(character);
+                }
+            } else if character.is_ascii() {
+                out.ascii |= 1 << character as u32;
+            } else {
+                out.others.push(character);
+            }
+        }
+        out.others.sort_unstable();
+        out
+    }
+
+    fn kind(&self, character: char) -> Kind {
+        if self.space.contains(character) {
+            Kind::Space
+        } else if character.is_ascii() {
+            if self.ascii & 1 << character as u32 != 0 { Kind::Other } else { Kind::None }
+        } else if self.others.binary_search(&character).is_ok() {
+            Kind::Other
+        } else {
+            Kind::None
+        }
+    }
+}
+
+/// Fields of one word, the last one growing.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// What unquoted values are split at; set before the first one comes.
+    pub separators: Option<Separators>,
+    /// Unquoted characters are part of patterns.
+    pub patterns: bool,
+    /// Steps of everything that is added, until it is reset.
+    pub steps: Steps,
+    done: Vec<Text>,
+    current: Text,
+    /// The current field is one even if nothing more is added.
+    started: bool,
+    /// Whitespace ended the field before; a separator of another kind belongs to it.
+    after_space: bool,
+    /// Bytes of the current field that values added.
+    expanded: usize,
+    /// The bound of a field was met; a hole stands for what is missing.
+    pub full: bool,
+    /// Units of work since they were last taken.
+    work: usize,
+}
+
+impl Fields {
+    pub(super) fn new(patterns: bool) -> Fields {
+        Fields { patterns, ..Fields::default() }
+    }
+
+    pub(super) fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        self.current.steps.add(step);
+    }
+
+    pub(super) fn start(&mut self) {
+        self.started = true;
+        self.after_space = false;
+        self.current.steps.extend(self.steps);
+    }
+
+    /// Characters that were written and stand for themselves.
+    pub(super) fn plain(&mut self, text: &str) {
+        self.start();
+        self.work += text.len();
+        self.current.push_str(text);
+    }
+
+    /// Characters that were written outside quotes.
+    pub(super) fn unquoted(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if !self.patterns || !text.contains(is_pattern) {
+            self.plain(text);
+            return;
+        }
+        self.start();
+        self.work += text.len();
+        text.chars().for_each(|character| self.character(character));
+    }
+
+    /// A value within quotes, or one that is not split. What is active in it stays so: that is a
+    /// pattern that was expanded where the value comes from.
+    pub(super) fn quoted_value(&mut self, value: &Text) {
+        self.start();
+        if self.room(value.len()) {
+            self.current.append(value);
+        }
+    }
+
+    /// A value outside quotes.
+    pub(super) fn unquoted_value(&mut self, value: &Text) {
+        self.current.steps.extend(value.steps);
+        if value.is_empty() || self.full {
+            return;
+        }
+        let splits = self.separators.as_ref().is_some_and(|separators| {
+            value.as_str().chars().any(|character| separators.kind(character) != Kind::None)
+        });
+        let activates = self.patterns && value.as_str().contains(is_pattern);
+        if !splits && !activates {
+            self.quoted_value(value);
+            return;
+        }
+        self.work += value.len();
+        let mut marks = value.marks().iter().peekable();
+        for (at, character) in value.as_str().char_indices() {
+            let mut active = false;
+            while let Some(mark) = marks.next_if(|mark| mark.at <= at) {
+                match mark.kind {
+                    MarkKind::Active => active = true,
+                    MarkKind::Hole => self.hole(),
+                }
+            }
+            let kind = match &self.separators {
+                Some(separators) if !active => separators.kind(character),
+                _ => Kind::None,
+            };
+            if kind != Kind::None {
+                self.separate(kind);
+                self.current.steps.extend(value.steps);
+                continue;
+            }
+            self.start();
+            if !self.room(character.len_utf8()) {
+                return;
+            }
+            if active {
+                self.current.push_active(character);
+            } else {
+                self.character(character);
+            }
+        }
+        if marks.next().is_some() {
+            self.hole();
+        }
+    }
+
+    /// Ends the current field and starts the next: what stands between elements of `"$@"`.
+    pub(super) fn next_field(&mut self) {
+        self.close();
+        self.start();
+    }
+
+    /// Ends the current field if there is one: what stands between elements of an unquoted `$@`.
+    pub(super) fn boundary(&mut self) {
+        if self.started {
+            self.close();
+        }
+        self.after_space = false;
+    }
+
+    /// Anything may stand here, and whatever comes after it is left out.
+    pub(super) fn cut(&mut self) {
+        self.hole();
+        self.full = true;
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Text> {
+        if self.started {
+            self.close();
+        }
+        self.done
+    }
+
+    pub(super) fn finish_one(mut self) -> Text {
+        self.close();
+        self.done.pop().unwrap_or_default()
+    }
+
+    fn hole(&mut self) {
+        self.start();
+        self.current.push_hole();
+    }
+
+    fn character(&mut self, character: char) {
+        if self.patterns && is_pattern(character) {
+            self.current.push_active(character);
+        } else {
+            self.current.push(character);
+        }
+    }
+
+    /// Characters of an extended pattern; `(`, `|`, `)` and what stands before the first.
+    pub(super) fn extended(&mut self, text: &str) {
+        self.start();
+        for character in text.chars() {
+            if self.patterns {
+                self.current.push_active(character);
+            } else {
+                self.current.push(character);
+            }
+        }
+    }
+
+    /// Takes the room for so many bytes of a value.
+    fn room(&mut self, bytes: usize) -> bool {
+        self.work += bytes;
+        self.expanded += bytes;
+        if self.expanded > EXPANDED_MAX_BYTES && !self.full {
+            self.cut();
+        }
+        !self.full
+    }
+
+    fn separate(&mut self, kind: Kind) {
+        if self.started {
+            self.close();
+            self.after_space = kind == Kind::Space;
+        } else if kind == Kind::Other && !std::mem::take(&mut self.after_space) {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.work += 1;
+        let mut field = std::mem::take(&mut self.current);
+        field.steps.extend(self.steps);
+        if field.has_active() && !has_pattern(&field) {
+            field = field.quoted();
+        }
+        self.done.push(field);
+        self.started = false;
+        self.after_space = false;
+        self.expanded = 0;
+    }
+}
+
+/// Characters that are part of a pattern wherever one of `*`, `?`, `[…]` stands with them.
+fn is_pattern(character: char) -> bool {
+    matches!(character, '*' | '?' | '[' | ']' | '!' | '^' | '-')
+}
+
+/// Whether the active characters make a pattern at all: `a-b`, `!` and `[` do not.
+fn has_pattern(text: &Text) -> bool {
+    let bytes = text.as_str().as_bytes();
+    // The first place where a `]` would close the bracket that is open.
+    let mut closing = None;
+    text.marks().iter().filter(|mark| mark.kind == MarkKind::Active).any(|mark| {
+        match bytes.get(mark.at) {
+            Some(b'*' | b'?' | b'(') => true,
+            Some(b'[') if closing.is_none() => {
+                let negated = matches!(bytes.get(mark.at + 1), Some(b'!' | b'^'));
+                closing = Some(mark.at + 2 + usize::from(negated));
+                false
+            }
+            Some(b']') => closing.is_some_and(|closing| mark.at >= closing),
+            _ => false,
+        }
+    })
+}

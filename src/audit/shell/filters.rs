@@ -1,0 +1,200 @@
+//! What text tools print: `echo`, `base64 -d`, `tr`, `sed` and their like, of an input that is
+//! known.
+//!
+//! Owns the programs whose output depends on nothing but arguments, stdin and files that the script
+//! itself wrote. Nothing is executed and nothing is read; what other tools do is not known here.
+//! Every tool is linear in its input, and what it prints is bounded.
+//!
+//! ```text
+//! args, stdin, files ─> Call ─> Data (bytes, holes and patterns as characters of their own)
+//!     codec, compress   decoders and encoders
+//!     escapes           echo, printf
+//!     select            parts of lines, lines of files
+//!     tr, sed, awk      edit (posix: their regular expressions)
+//!     words             answers that need no input
+//! ─> Stream
+//! ```
+//!
+//! Where GNU's, BusyBox's and the shells' own variants of a tool differ, the reading is that of the
+//! one that does more.
+
+mod awk;
+mod codec;
+mod compress;
+mod data;
+mod escapes;
+mod options;
+mod posix;
+mod sed;
+mod select;
+mod tr;
+mod words;
+
+use data::Data;
+
+use super::text::{Step, Steps, Stream, Text};
+
+/// Largest output of one tool.
+pub const OUTPUT_MAX_BYTES: usize = 256 * 1024;
+
+/// What the program prints to stdout, when it is a tool that is known; `None` for any other.
+///
+/// `program` is a base name, `args` are without it. `files` gives the content of a file operand;
+/// `-` is `input`. An output that would exceed [`OUTPUT_MAX_BYTES`], or take too much work, is
+/// unknown and counts as decoded: a limit never makes a command look harmless.
+pub fn run(
+    program: &str,
+    args: &[Text],
+    input: &Stream,
+    files: &dyn Fn(&Text) -> Stream,
+) -> Option<Stream> {
+    let tool = tool(program)?;
+    let output = tool(&Call { program, args, input, files });
+    Some(output.unwrap_or_else(Unknown::into_stream))
+}
+
+/// What `printf FORMAT ARG…` prints; for `printf -v NAME`, whose caller keeps it. `None` when that
+/// is too large or not known at all.
+pub fn printf(args: &[Text]) -> Option<Text> {
+    match escapes::format(args).ok()?.into_stream() {
+        Stream::Unknown { .. } => None,
+        known => Some(known.to_text()),
+    }
+}
+
+type Tool = fn(&Call) -> Output;
+type Output = Result<Stream, Unknown>;
+
+fn tool(program: &str) -> Option<Tool> {
+    Some(match program {
+        "echo" => escapes::echo,
+        "printf" => escapes::printf,
+        "cat" | "pv" | "sponge" | "iconv" | "col" | "colcrt" | "mbuffer" | "buffer" | "more"
+        | "less" | "tee" | "dos2unix" | "unix2dos" | "expand" | "unexpand" | "fmt"
+        | "strings" | "dd" => select::same,
+        "tac" => select::tac,
+        "rev" => select::rev,
+        "nl" => select::nl,
+        "head" => select::head,
+        "tail" => select::tail,
+        "cut" => select::cut,
+        "grep" | "egrep" | "fgrep" | "rg" => select::grep,
+        "sort" => select::sort,
+        "uniq" => select::uniq,
+        "wc" => select::wc,
+        "paste" => select::paste,
+        "fold" => select::fold,
+        "tr" => tr::tr,
+        "sed" | "gsed" => sed::sed,
+        "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => awk::awk,
+        "base64" | "base32" | "base58" | "basenc" | "base16" => codec::base,
+        "xxd" => codec::xxd,
+        "od" | "hexdump" | "hd" => codec::dump,
+        "openssl" => codec::openssl,
+        "uudecode" => codec::uudecode,
+        "uuencode" => codec::encoder,
+        "gzip" | "gunzip" | "zcat" | "gzcat" | "pigz" | "unpigz" | "zstd" | "unzstd"
+        | "zstdcat" | "zlib-flate" | "uncompress" => compress::known,
+        "bzip2" | "bunzip2" | "bzcat" | "pbzip2" | "xz" | "unxz" | "xzcat" | "lzma" | "unlzma"
+        | "lzcat" | "lz4" | "lz4cat" | "unlz4" | "brotli" | "lzop" | "lzip" | "zipcat"
+        | "funzip" => compress::unknown,
+        "gpg" | "gpg2" | "age" | "ccrypt" | "mcrypt" | "ccat" => compress::cipher,
+        "jq" => codec::jq,
+        "seq" => words::seq,
+        "yes" => words::yes,
+        "expr" => words::expr,
+        "dc" => words::dc,
+        "basename" => words::basename,
+        "dirname" => words::dirname,
+        "realpath" | "readlink" => words::realpath,
+        "true" | ":" | "false" | "test" | "[" | "sleep" => words::nothing,
+        "date" => words::date,
+        "printenv" | "env" | "hostname" | "id" | "whoami" | "uname" | "nproc"
+        | "arch" | "tty" | "logname" | "groups" => words::unknown,
+        _ => return None,
+    })
+}
+
+/// One run of a tool.
+struct Call<'a> {
+    program: &'a str,
+    args: &'a [Text],
+    input: &'a Stream,
+    files: &'a dyn Fn(&Text) -> Stream,
+}
+
+/// Why a tool's output is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// Its input is not.
+    Plain,
+    /// Its input is not, and the tool decodes; or the output is beyond a bound.
+    Decoded,
+}
+
+impl Unknown {
+    fn into_stream(self) -> Stream {
+        Stream::Unknown { decoded: self == Unknown::Decoded }
+    }
+
+    /// The reason for a tool that decodes, or does not.
+    fn of(decodes: bool) -> Unknown {
+        if decodes { Unknown::Decoded } else { Unknown::Plain }
+    }
+
+    /// The same reason behind a tool that may decode.
+    fn max_decoded(self, decodes: bool) -> Unknown {
+        if decodes { Unknown::Decoded } else { self }
+    }
+}
+
+impl<'a> Call<'a> {
+    fn input(&self) -> Result<Data, Unknown> {
+        Data::of(self.input)
+    }
+
+    fn file(&self, path: &Text) -> Result<Data, Unknown> {
+        match path.as_literal() {
+            Some("-" | "/dev/stdin") => self.input(),
+            _ => Data::of(&(self.files)(path)),
+        }
+    }
+
+    /// What a tool reads that takes file operands, or else its stdin: one after the other.
+    fn read(&self, operands: &[&Text]) -> Result<Data, Unknown> {
+        if operands.is_empty() {
+            return self.input();
+        }
+        let mut all = Data::default();
+        for operand in operands {
+            all.append(&self.file(operand)?);
+            all.check_size()?;
+        }
+        Ok(all)
+    }
+
+    /// Steps that led to the arguments, for what comes out of a tool that they control. Quotes
+    /// around a tool's arguments are no way to hide anything.
+    fn argument_steps(&self) -> Steps {
+        let mut steps = Steps::NONE;
+        for arg in self.args {
+            let told = |step: &Step| !matches!(step, Step::Quotes | Step::Backslash);
+            arg.steps.iter().filter(told).for_each(|step| steps.add(step));
+        }
+        steps
+    }
+
+    /// What a tool made of `before`: the step is told only where it changed anything.
+    fn changed(&self, before: &Data, mut after: Data, step: Step) -> Output {
+        after.steps.extend(before.steps);
+        if after.bytes != before.bytes {
+            after.steps.extend(self.argument_steps().with(step));
+        }
+        after.check_size()?;
+        Ok(after.into_stream())
+    }
+}
+
+#[cfg(test)]
+#[path = "filters_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! Code of other languages in a command: the strings it builds and the shell commands it runs.
+//!
+//! ```text
+//! lex, quote, escape   code ─> tokens, for all languages alike
+//! statement, fold      tokens ─> values: literals, operators, variables, loops over known lists
+//! primary, postfix      literals, names, brackets, and members, indices, calls behind them
+//! binary, index, call   what operators, indices and calls make of values
+//! functions, methods    what the standard libraries make of known values (php: PHP's)
+//! runner                functions that run another program
+//! codec, format        encodings, format strings
+//! ```
+//!
+//! One tolerant evaluator serves all languages: nothing is an error, and what it does not know is
+//! a hole. Every literal that it does not reach is told as it stands. Nothing is ever executed:
+//! functions of the languages are known by what they do to strings alone.
+//!
+//! Pure, and bounded in time, memory and depth for every input.
+
+mod binary;
+mod call;
+mod codec;
+mod define;
+mod escape;
+mod fold;
+mod format;
+mod functions;
+mod index;
+mod lex;
+mod methods;
+mod php;
+mod postfix;
+mod primary;
+mod quote;
+mod runner;
+mod statement;
+mod value;
+
+use crate::audit::shell::text::Text;
+
+/// Longest code that is read; of a longer one the beginning.
+pub const CODE_MAX_BYTES: usize = 256 * 1024;
+/// Most bytes of all strings that are told.
+pub const OUTPUT_MAX_BYTES: usize = 256 * 1024;
+
+/// What was found in code.
+#[derive(Debug, Clone, Default)]
+pub struct Foreign {
+    /// Whole strings that it builds, such as paths; each once, in the order of evaluation.
+    pub texts: Vec<Text>,
+    /// What it gives to a shell: `os.system`, backticks and the like. A list of arguments is
+    /// written as a shell would read it. A hole with the step `UnknownDecoded` stands for code,
+    /// of a shell or of the language itself, that is decoded from something unknown.
+    pub shells: Vec<Text>,
+    /// A bound was exceeded: there may be more than is told.
+    pub incomplete: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    Python,
+    Perl,
+    Ruby,
+    /// JavaScript and TypeScript, whatever runs them.
+    Node,
+    Php,
+    Lua,
+    Awk,
+}
+
+/// The language of an interpreter by its name, with any path, version and suffix:
+/// `/usr/bin/python3.11` is Python.
+pub fn language(program: &str) -> Option<Language> {
+    let name = program.rsplit('/').next()?;
+    let name = name.strip_suffix(".exe").unwrap_or(name);
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    Some(match name {
+        "python" | "pypy" | "python3-dbg" | "ipython" | "micropython" | "pythonw" => {
+            Language::Python
+        }
+        "perl" => Language::Perl,
+        "ruby" | "jruby" | "irb" | "mruby" => Language::Ruby,
+        "node" | "nodejs" | "deno" | "bun" | "qjs" => Language::Node,
+        "php" | "php-cli" | "php-cgi" => Language::Php,
+        "lua" | "luajit" | "texlua" => Language::Lua,
+        "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => Language::Awk,
+        _ => return None,
+    })
+}
+
+/// Reads `code`. `arguments` are those that follow it, in order; for awk, also the `name=value`
+/// of its `-v` options.
+pub fn read(language: Language, code: &str, arguments: &[Text]) -> Foreign {
+    let mut end = code.len().min(CODE_MAX_BYTES);
+    while !code.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut folder = fold::Folder::new(language, arguments);
+    folder.read(code.get(..end).unwrap_or(""));
+    let mut foreign = folder.finish();
+    foreign.incomplete |= end < code.len();
+    foreign
+}
+
+#[cfg(test)]
+#[path = "foreign_tests.rs"]
+mod tests;

@@ -1,0 +1,730 @@
+//! Operands: literals, names, brackets, and what may follow them (members, indices, calls).
+
+use std::rc::Rc;
+
+use super::Language;
+use super::fold::{Folder, is_declaration, power};
+use super::functions::{is_list_operator, is_unary_operator};
+use super::lex::{Case, Kind, Piece};
+use super::statement::is_keyword;
+use super::value::{LIST_MAX, Value, concatenated, mapped};
+use crate::audit::shell::text::{Step, Text};
+
+/// What stands between brackets.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Elements {
+    pub values: Vec<Value>,
+    pub named: Vec<(String, Value)>,
+    /// More than one, or a comma behind the only one.
+    pub several: bool,
+    /// A comprehension made them.
+    pub generated: bool,
+}
+
+impl Elements {
+    pub fn of(values: Vec<Value>) -> Elements {
+        Elements { values, ..Elements::default() }
+    }
+}
+
+impl Folder {
+    /// An operand with what stands before and behind it.
+    pub fn unary(&mut self) -> Value {
+        let start = self.pos;
+        if self.pos >= self.end {
+            return Value::UNKNOWN;
+        }
+        let unit = Rc::clone(&self.unit);
+        if let Some(symbol) = unit.symbol(self.pos) {
+            let operand = |folder: &mut Folder| {
+                folder.pos += 1;
+                let value = folder.expression(power::UNARY);
+                folder.stored = false;
+                value
+            };
+            match symbol {
+                "-" | "~" => {
+                    let value = operand(self);
+                    return match value.as_int() {
+                        Some(number) if symbol == "-" => Value::Int(number.wrapping_neg()),
+                        Some(number) => Value::Int(!number),
+                        None => {
+                            self.emit(&value);
+                            Value::UNKNOWN
+                        }
+                    };
+                }
+                "!" => {
+                    let value = operand(self);
+                    return self.negated(value);
+                }
+                "++" | "--" => {
+                    let value = operand(self);
+                    let target = self.target(start + 1, self.pos);
+                    return self.step(target, &value, symbol);
+                }
+                "$" if self.language == Language::Awk => {
+                    let value = operand(self);
+                    self.emit(&value);
+                    return Value::UNKNOWN;
+                }
+                "$" | "@" | "%" if matches!(self.language, Language::Perl | Language::Php) => {
+                    return self.dereferenced(symbol);
+                }
+                "+" | "\\" | "&" | "*" | "**" | "..." | "@" | "::" => return operand(self),
+                "->" if self.language == Language::Ruby => {
+                    let value = self.ruby_lambda();
+                    return self.postfix(value, start);
+                }
+                "(" | "[" | "{" => {}
+                _ => return Value::UNKNOWN,
+            }
+        }
+        if let Some(name) = unit.name(self.pos) {
+            match &**name {
+                "not" => {
+                    self.pos += 1;
+                    let value = self.expression(power::COMPARE);
+                    return self.negated(value);
+                }
+                "new" | "await" | "typeof" | "void" | "yield" | "throw" | "async" | "raise"
+                | "lambda" | "return"
+                    if self.language != Language::Perl
+                        && !unit.is_symbol(self.pos + 1, ".")
+                        && !(self.language == Language::Ruby && &**name == "lambda") =>
+                {
+                    self.pos += 1;
+                    return if &**name == "lambda" {
+                        self.python_lambda()
+                    } else {
+                        self.expression(power::UNARY)
+                    };
+                }
+                name if is_declaration(name) => {
+                    self.pos += 1;
+                    return self.expression(power::UNARY);
+                }
+                _ => {}
+            }
+        }
+        let value = self.primary();
+        self.postfix(value, start)
+    }
+
+    fn negated(&mut self, value: Value) -> Value {
+        self.stored = false;
+        match value.truth() {
+            Some(truth) => Value::Int(i64::from(!truth)),
+            None => {
+                self.emit(&value);
+                Value::UNKNOWN
+            }
+        }
+    }
+
+    /// `++` and `--`.
+    pub fn step(&mut self, target: Option<String>, value: &Value, operator: &str) -> Value {
+        let by = if operator == "++" { 1 } else { -1 };
+        let next = match value {
+            Value::Int(number) => Value::Int(number.wrapping_add(by)),
+            _ => Value::UNKNOWN,
+        };
+        if let Some(target) = target {
+            self.set_variable(&target, next.clone());
+            self.stored = true;
+        }
+        next
+    }
+
+    /// Perl's `@{…}`, `$$name`; PHP's variable whose name is in another.
+    fn dereferenced(&mut self, sigil: &str) -> Value {
+        self.pos += 1;
+        let value = if self.unit.is_symbol(self.pos, "{") {
+            let close = self.unit.close(self.pos);
+            self.pos += 1;
+            let elements = self.elements(close, false);
+            self.pos = close + 1;
+            elements.values.into_iter().next().unwrap_or(Value::UNKNOWN)
+        } else {
+            self.expression(power::UNARY)
+        };
+        match value.as_str().map(|name| format!("{sigil}{name}")) {
+            Some(name) => self.variable(&name).unwrap_or(value),
+            None => value,
+        }
+    }
+
+    /// The literal that stands here.
+    pub fn literal(&mut self) -> Option<Value> {
+        let unit = Rc::clone(&self.unit);
+        let at = self.pos;
+        let value = match unit.kind(at)? {
+            Kind::Text(text) => {
+                self.spend(1 + text.len() / 16);
+                Value::Text(text.clone())
+            }
+            Kind::Template(pieces) => match pieces.as_slice() {
+                [Piece::Code(code)] if self.language != Language::Perl => {
+                    let value = self.code(code);
+                    Value::Text(value.text().with_step(Step::OtherLanguage))
+                }
+                // Perl's globs are patterns as they are.
+                [Piece::Code(code)] if code.starts_with("glob(") => self.code(code),
+                _ => Value::Text(self.template(pieces)),
+            },
+            Kind::Command(pieces) => {
+                let command = self.template(pieces);
+                self.tell_shell(command);
+                Value::UNKNOWN
+            }
+            Kind::Words(words) => {
+                self.spend(words.len());
+                Value::list(words.iter().map(|w| Value::Text(Text::literal(w.clone()))).collect())
+            }
+            _ => return None,
+        };
+        if let Some(visited) = unit.visited.borrow_mut().get_mut(at) {
+            *visited = true;
+        }
+        self.pos = at + 1;
+        Some(value)
+    }
+
+    fn template(&mut self, pieces: &[Piece]) -> Text {
+        let mut out = Text::new();
+        let (mut case, mut next) = (Case::End, Case::End);
+        for piece in pieces {
+            let part = match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Code(code) => {
+                    out.steps.add(Step::OtherLanguage);
+                    match self.code(code) {
+                        // A list within a string: its elements with a space between them.
+                        Value::List(values) if self.language == Language::Perl => {
+                            self.joined(&values, " ")
+                        }
+                        value => value.text(),
+                    }
+                }
+                Piece::Case(change @ (Case::UpperNext | Case::LowerNext)) => {
+                    next = *change;
+                    continue;
+                }
+                Piece::Case(change) => {
+                    case = *change;
+                    continue;
+                }
+            };
+            self.spend(1 + part.len() / 16);
+            let part = match case {
+                Case::Upper => mapped(&part, str::to_uppercase),
+                Case::Lower => mapped(&part, str::to_lowercase),
+                _ => part,
+            };
+            let part = match next {
+                Case::UpperNext => mapped(&part, |text| first_in_case(text, true)),
+                Case::LowerNext => mapped(&part, |text| first_in_case(text, false)),
+                _ => part,
+            };
+            next = Case::End;
+            let steps = out.steps;
+            out = concatenated(out, &part);
+            if pieces.len() == 1 {
+                out.steps = steps.and(part.steps);
+            }
+        }
+        out
+    }
+
+    /// The texts of a list with a separator between them.
+    pub fn joined(&mut self, values: &[Value], separator: &str) -> Text {
+        let separator = Text::literal(separator);
+        let mut out = Text::new();
+        for (at, value) in values.iter().enumerate() {
+            if at > 0 && separator.len() > 0 {
+                out = concatenated(out, &separator);
+            }
+            let text = value.text();
+            self.spend(1 + text.len() / 16);
+            out = concatenated(out, &text);
+        }
+        out.steps.add(Step::OtherLanguage);
+        out
+    }
+
+    fn primary(&mut self) -> Value {
+        if let Some(value) = self.literal() {
+            return self.adjacent(value);
+        }
+        let unit = Rc::clone(&self.unit);
+        match unit.kind(self.pos) {
+            Some(Kind::Number(number)) => {
+                self.pos += 1;
+                Value::Int(*number)
+            }
+            Some(Kind::Decimal) => {
+                self.pos += 1;
+                Value::UNKNOWN
+            }
+            Some(Kind::Pattern(body, flags)) => {
+                self.pos += 1;
+                Value::Pattern(Rc::new((body.clone(), flags.clone())))
+            }
+            Some(Kind::Substitute(..) | Kind::Transliterate(..)) => {
+                // Without a target it is applied to `$_`.
+                let value = self.variable("$_").unwrap_or(Value::UNKNOWN);
+                self.bound(value, Some("$_".to_owned()))
+            }
+            Some(Kind::Name(name)) => self.named(name),
+            Some(Kind::Symbol("(")) => self.group(),
+            Some(Kind::Symbol("[")) => {
+                let elements = self.bracket();
+                let is_map = !elements.named.is_empty() && self.language == Language::Php;
+                if is_map { map_of(elements) } else { Value::list(elements.values) }
+            }
+            Some(Kind::Symbol("{")) => {
+                let elements = self.bracket();
+                if elements.named.is_empty() {
+                    Value::list(elements.values)
+                } else {
+                    map_of(elements)
+                }
+            }
+            _ => Value::UNKNOWN,
+        }
+    }
+
+    /// Literals side by side are one.
+    fn adjacent(&mut self, first: Value) -> Value {
+        let joins = matches!(self.language, Language::Python | Language::Ruby);
+        let mut value = first;
+        while joins
+            && self.pos < self.end
+            && matches!(value, Value::Text(_))
+            && matches!(self.unit.kind(self.pos), Some(Kind::Text(_) | Kind::Template(_)))
+        {
+            let Some(next) = self.literal() else { break };
+            value = Value::Text(concatenated(value.text(), &next.text()));
+        }
+        value
+    }
+
+    /// Everything between the bracket here and its partner; stands behind it afterwards.
+    pub fn bracket(&mut self) -> Elements {
+        let close = self.unit.close(self.pos);
+        self.pos += 1;
+        let elements = self.elements(close, false);
+        self.pos = close + 1;
+        elements
+    }
+
+    /// `(…)`: an expression, a tuple, or the parameters of an arrow function.
+    fn group(&mut self) -> Value {
+        let open = self.pos;
+        let close = self.unit.close(open);
+        if self.language == Language::Node && self.unit.is_symbol(close + 1, "=>") {
+            let parameters = self.parameters(open + 1, close);
+            self.pos = close + 2;
+            return self.arrow_body(parameters);
+        }
+        let mut elements = self.bracket();
+        match elements.values.len() {
+            1 if !elements.several && !elements.generated => {
+                elements.values.pop().unwrap_or(Value::UNKNOWN)
+            }
+            // All but the last value of a JavaScript sequence are dropped.
+            count if self.language == Language::Node && count > 1 => {
+                let last = elements.values.pop().unwrap_or(Value::UNKNOWN);
+                self.emit(&Value::list(elements.values));
+                last
+            }
+            // Awk: `(i, j) in a`; anything else is one value.
+            _ => Value::list(elements.values),
+        }
+    }
+
+    /// The elements up to the token `close`, of a call or of a list.
+    pub fn elements(&mut self, close: usize, call: bool) -> Elements {
+        let outer = self.end;
+        self.end = close.min(outer);
+        let comprehension =
+            if self.language == Language::Python { self.comprehension_at() } else { None };
+        let found = match comprehension {
+            Some(at) => {
+                let values = self.comprehension(at);
+                Elements { values, generated: true, ..Elements::default() }
+            }
+            None => self.deeper(|folder| folder.listed(call)).unwrap_or_default(),
+        };
+        self.end = outer;
+        found
+    }
+
+    fn listed(&mut self, call: bool) -> Elements {
+        let mut out = Elements::default();
+        while self.pos < self.end && self.spend(1) {
+            let before = self.pos;
+            match self.unit.symbol(self.pos) {
+                Some("," | ";") => {
+                    out.several = true;
+                    self.pos += 1;
+                    continue;
+                }
+                _ if self.unit.is_newline(self.pos) => {
+                    self.pos += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            let spread = matches!(self.unit.symbol(self.pos), Some("*" | "..." | "**" | "@"))
+                || self.language == Language::Perl;
+            let mut key = self.label(call);
+            if key.is_some() && self.unit.is_name(self.pos, "for") {
+                key = None;
+            }
+            let mut value = self.expression(power::ASSIGN);
+            if key.is_none() && self.pos < self.end {
+                let arrow = self.unit.is_symbol(self.pos, "=>") && self.language != Language::Node;
+                let colon = self.unit.is_symbol(self.pos, ":")
+                    && matches!(self.language, Language::Python | Language::Node);
+                if arrow || colon {
+                    self.pos += 1;
+                    key = Some(match &value {
+                        Value::Name(name) => name.to_string(),
+                        other => other.text().as_str().to_owned(),
+                    });
+                    value = self.expression(power::ASSIGN);
+                }
+            }
+            if self.pos == before {
+                // Nothing that can be read: a keyword or a stray sign.
+                self.pos += 1;
+                continue;
+            }
+            if let Some(key) = key {
+                if self.language == Language::Perl {
+                    out.values.push(Value::Text(Text::literal(key.clone())));
+                    out.values.push(value.clone());
+                }
+                out.named.push((key, value));
+                continue;
+            }
+            match value {
+                Value::List(values) if spread && out.values.len() < LIST_MAX => {
+                    self.spend(values.len());
+                    out.values.extend(values.iter().cloned());
+                    out.several = true;
+                }
+                Value::Map(pairs) if spread => out.named.extend(pairs.iter().cloned()),
+                value => out.values.push(value),
+            }
+        }
+        out.several |= out.values.len() > 1;
+        out
+    }
+
+    /// A key before a value: `name:`, `name =>`, `name =`.
+    fn label(&mut self, call: bool) -> Option<String> {
+        let unit = Rc::clone(&self.unit);
+        if self.language == Language::Lua && unit.is_symbol(self.pos, "[") {
+            let close = unit.close(self.pos);
+            if !unit.is_symbol(close + 1, "=") {
+                return None;
+            }
+            self.pos += 1;
+            let key = self.elements(close, false).values.first().map(Value::text);
+            self.pos = close + 2;
+            return key.map(|key| key.as_str().to_owned());
+        }
+        let key = match unit.kind(self.pos)? {
+            Kind::Name(name) => name.to_string(),
+            Kind::Text(text) => text.as_str().to_owned(),
+            Kind::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        let marks = match unit.symbol(self.pos + 1)? {
+            ":" => matches!(
+                self.language,
+                Language::Python | Language::Node | Language::Ruby | Language::Php
+            ),
+            "=>" => self.language != Language::Node,
+            "=" => match self.language {
+                Language::Python => call,
+                Language::Lua => true,
+                _ => false,
+            },
+            _ => false,
+        };
+        if !marks || key == "lambda" {
+            return None;
+        }
+        if let Some(visited) = unit.visited.borrow_mut().get_mut(self.pos) {
+            *visited = true;
+        }
+        if let Value::Text(text) = self.literal_key(&unit) {
+            // A key is a string, too, and may be what is looked for.
+            if text.as_str().contains('/') {
+                self.emit(&Value::Text(text));
+            }
+        }
+        self.pos += 2;
+        Some(key)
+    }
+
+    fn literal_key(&self, unit: &super::lex::Unit) -> Value {
+        match unit.kind(self.pos) {
+            Some(Kind::Text(text)) => Value::Text(text.clone()),
+            _ => Value::UNKNOWN,
+        }
+    }
+
+    /// Where the `for` of a comprehension stands among the tokens up to the end.
+    fn comprehension_at(&self) -> Option<usize> {
+        let mut at = self.pos;
+        while at < self.end {
+            if self.unit.is_name(at, "for") {
+                return (at > self.pos).then_some(at);
+            }
+            at = match self.unit.symbol(at) {
+                Some("(" | "[" | "{") => self.unit.close(at).max(at) + 1,
+                _ => at + 1,
+            };
+        }
+        None
+    }
+
+    /// `body for target in list`: the body's values.
+    fn comprehension(&mut self, at: usize) -> Vec<Value> {
+        let (body, end) = (self.pos, self.end);
+        self.pos = at + 1;
+        let targets = self.names_until("in");
+        let list = self.expression(power::OR);
+        let condition = (self.unit.is_name(self.pos, "if")).then_some(self.pos + 1);
+        let nested = self.unit.is_name(self.pos, "for");
+        let unit = Rc::clone(&self.unit);
+        let items = list.items().filter(|_| !nested).unwrap_or_else(|| {
+            self.emit(&list);
+            vec![Value::UNKNOWN]
+        });
+        let mut values = Vec::new();
+        for item in items {
+            if !self.spend(1) {
+                break;
+            }
+            self.bind_loop(&targets, item);
+            let kept = condition.is_none_or(|condition| {
+                let kept = self.within(&unit, condition, end, |f| f.expression(power::OR));
+                kept.truth() != Some(false)
+            });
+            if kept {
+                let value = self.within(&unit, body, at, |f| f.expression(power::ASSIGN));
+                values.push(value);
+            }
+        }
+        self.pos = end;
+        values
+    }
+
+    /// Names up to a word, which is passed.
+    pub fn names_until(&mut self, word: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        while self.pos < self.end && !self.unit.is_name(self.pos, word) {
+            if let Some(name) = self.unit.name(self.pos).filter(|name| !is_declaration(name)) {
+                names.push(name.to_string());
+            }
+            self.pos += 1;
+        }
+        self.pos += 1;
+        names
+    }
+
+    /// Gives loop variables their value of this turn; several share the elements of a list.
+    pub fn bind_loop(&mut self, targets: &[String], item: Value) {
+        match (targets, &item) {
+            ([one], _) => self.set_variable(one, item),
+            (several, Value::List(values)) if values.len() == several.len() => {
+                for (name, value) in several.iter().zip(values.iter()) {
+                    self.set_variable(name, value.clone());
+                }
+            }
+            (several, _) => {
+                // A key and a value: what is known is the value.
+                for name in several {
+                    self.set_variable(name, item.clone());
+                }
+            }
+        }
+    }
+
+    /// A name: a variable, a function with or without parentheses, a constant.
+    fn named(&mut self, name: &Rc<str>) -> Value {
+        let at = self.pos;
+        let unit = Rc::clone(&self.unit);
+        let language = self.language;
+        match &**name {
+            "function" | "fn" if matches!(language, Language::Node | Language::Php | Language::Lua) => {
+                self.pos += 1;
+                return self.definition();
+            }
+            "sub" if language == Language::Perl => {
+                self.pos += 1;
+                return self.definition();
+            }
+            "lambda" | "proc" if language == Language::Ruby => {
+                self.pos += 1;
+                return self.ruby_block(Vec::new()).unwrap_or(Value::UNKNOWN);
+            }
+            "True" | "true" | "TRUE" => {
+                self.pos += 1;
+                return Value::Int(1);
+            }
+            "False" | "false" | "FALSE" => {
+                self.pos += 1;
+                return Value::Int(0);
+            }
+            "None" | "null" | "nil" | "undefined" | "undef" | "NULL" => {
+                self.pos += 1;
+                return Value::UNKNOWN;
+            }
+            "getline" if language == Language::Awk => return self.awk_getline(),
+            word if is_keyword(language, word) => return Value::UNKNOWN,
+            _ => {}
+        }
+        self.pos += 1;
+        if language == Language::Node && unit.is_symbol(self.pos, "=>") {
+            self.pos += 1;
+            return self.arrow_body(vec![name.to_string()]);
+        }
+        if language == Language::Perl {
+            let element = match unit.symbol(self.pos).filter(|_| !unit.spaced(self.pos)) {
+                Some("[") => name.strip_prefix('$').map(|rest| format!("@{rest}")),
+                Some("{") => name.strip_prefix('$').map(|rest| format!("%{rest}")),
+                _ => None,
+            };
+            if let Some(array) = element {
+                let value = self.variable(&array).or_else(|| self.variable(name));
+                return value.unwrap_or(Value::UNKNOWN);
+            }
+            if let Some(array) = name.strip_prefix("$#") {
+                let array = self.variable(&format!("@{array}"));
+                return match array {
+                    Some(Value::List(values)) => Value::Int(values.len() as i64 - 1),
+                    _ => Value::UNKNOWN,
+                };
+            }
+        }
+        if matches!(unit.symbol(self.pos), Some("=" | ":=")) && self.pos < self.end {
+            // It is written, not read.
+            return Value::UNKNOWN;
+        }
+        if let Some(value) = self.variable(name) {
+            return value;
+        }
+        if name.starts_with(['$', '@', '%']) {
+            // Perl's `&name(…)` is a call, any other sigil a variable.
+            return Value::UNKNOWN;
+        }
+        let name = name.strip_prefix('&').unwrap_or(name);
+        let bare = !unit.is_symbol(self.pos, "(") && !unit.is_symbol(self.pos, "=>");
+        if bare && matches!(language, Language::Perl | Language::Ruby) {
+            if let Some(value) = self.without_parentheses(name) {
+                return value;
+            }
+            if language == Language::Perl && unit.is_symbol(self.pos, "}") && unit.is_symbol(at.wrapping_sub(1), "{") {
+                // A key of a hash.
+                return Value::Text(Text::literal(name));
+            }
+        }
+        if let Some(constant) = super::functions::constant(language, name) {
+            return Value::built(constant, Default::default());
+        }
+        Value::name(name)
+    }
+
+    /// `join '', map { chr } 47, 101`
+    fn without_parentheses(&mut self, name: &str) -> Option<Value> {
+        if is_unary_operator(self.language, name) {
+            let least = if name == "eval" { power::ASSIGN } else { power::BIT_OR };
+            if name == "eval" && self.unit.is_symbol(self.pos, "{") {
+                return None;
+            }
+            let reversed = name == "scalar" && self.unit.is_name(self.pos, "reverse");
+            let before = self.pos;
+            let argument = self.expression(least);
+            self.stored = false;
+            let arguments = if self.pos == before { Vec::new() } else { vec![argument] };
+            if reversed && let Some(Value::List(values)) = arguments.first() {
+                return Some(self.reversed_whole(values));
+            }
+            return Some(self.call(None, name, Elements::of(arguments)));
+        }
+        if !is_list_operator(self.language, name) {
+            return None;
+        }
+        let mut block = None;
+        if self.language == Language::Perl && self.unit.is_symbol(self.pos, "{") {
+            if matches!(name, "map" | "grep" | "sort" | "first") {
+                block = Some(self.braced_function(vec!["$_".to_owned()]));
+            } else if matches!(name, "system" | "exec") {
+                let program = self.bracket();
+                self.emit(&Value::list(program.values));
+            }
+        }
+        let mut arguments = self.bare_arguments();
+        if let Some(block) = block {
+            arguments.values.insert(0, block);
+        }
+        Some(self.call(None, name, arguments))
+    }
+
+    /// Arguments without parentheses, up to the end of the statement.
+    pub fn bare_arguments(&mut self) -> Elements {
+        let from = self.pos;
+        let mut to = from;
+        while to < self.end {
+            match self.unit.kind(to) {
+                Some(Kind::Symbol("(" | "[" | "{")) => to = self.unit.close(to),
+                Some(Kind::Symbol(";" | ")" | "]" | "}")) => break,
+                Some(Kind::Newline { .. }) => {
+                    // A list goes on behind a comma.
+                    if to == from || !self.unit.is_symbol(to - 1, ",") {
+                        break;
+                    }
+                }
+                Some(Kind::Name(name))
+                    if matches!(
+                        &**name,
+                        "or" | "and" | "if" | "unless" | "for" | "foreach" | "while" | "until"
+                            | "do" | "then" | "rescue"
+                    ) =>
+                {
+                    break;
+                }
+                _ => {}
+            }
+            to += 1;
+        }
+        let to = to.min(self.end);
+        self.spend(to.saturating_sub(from) / 8);
+        let arguments = self.elements(to, true);
+        self.pos = to;
+        arguments
+    }
+}
+
+pub(super) fn map_of(elements: Elements) -> Value {
+    let mut pairs = elements.named;
+    for (at, value) in elements.values.into_iter().enumerate() {
+        pairs.push((at.to_string(), value));
+    }
+    Value::Map(Rc::new(pairs))
+}
+
+pub(super) fn first_in_case(text: &str, upper: bool) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) if upper => first.to_uppercase().chain(characters).collect(),
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}

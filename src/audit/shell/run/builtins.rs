@@ -1,0 +1,401 @@
+//! Commands that change the shell itself.
+
+use super::super::filters;
+use super::super::path;
+use super::super::text::{Step, Stream, Text};
+use super::{Flow, Interpreter};
+
+/// Runs a builtin; `None` when the name is none of them.
+pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Option<Stream> {
+    let arguments = words.get(1..).unwrap_or_default();
+    shell.status = Some(true);
+    let output = match name {
+        ":" | "true" | "wait" | "jobs" | "bg" | "fg" | "umask" | "ulimit" | "hash" | "shopt"
+        | "setopt" | "enable" | "disown" | "times" | "history" | "compgen" | "complete" => {
+            Stream::Empty
+        }
+        "false" => {
+            shell.status = Some(false);
+            Stream::Empty
+        }
+        "cd" | "chdir" | "pushd" => shell.change_directory(arguments),
+        "popd" => {
+            if let Some(back) = shell.environment.directories.last().cloned() {
+                shell.environment().change_directory(back);
+            }
+            Stream::Empty
+        }
+        "pwd" => {
+            let mut text = super::Shell::working_directory(shell);
+            text.push('\n');
+            Stream::from_text(text)
+        }
+        "eval" => {
+            let source = joined(arguments);
+            shell.run_text(&source, Step::Eval)
+        }
+        "." | "source" => return source(shell, arguments),
+        "export" | "readonly" | "declare" | "typeset" | "local" | "integer" => {
+            declare(shell, arguments);
+            Stream::Empty
+        }
+        "unset" => {
+            for argument in arguments {
+                if let Some(name) = argument.as_literal().filter(|name| !name.starts_with('-')) {
+                    let environment = shell.environment();
+                    environment.unset(name);
+                    environment.functions.remove(name);
+                }
+            }
+            Stream::Empty
+        }
+        "set" => {
+            set(shell, arguments);
+            Stream::Empty
+        }
+        "shift" => {
+            let count = arguments.first().and_then(|count| count.as_str().parse().ok());
+            let positional = &mut shell.environment().positional;
+            let end = count.unwrap_or(1_usize).saturating_add(1).min(positional.len());
+            if end > 1 {
+                positional.drain(1..end);
+            }
+            Stream::Empty
+        }
+        "read" => read(shell, arguments),
+        "mapfile" | "readarray" => {
+            let text = std::mem::take(&mut shell.input).to_text();
+            let lines = if text.is_literal() {
+                text.as_str()
+                    .lines()
+                    .map(|line| Text::literal(line).with_steps(text.steps))
+                    .collect()
+            } else {
+                vec![text]
+            };
+            let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
+            let name = name.map_or("MAPFILE", Text::as_str).to_owned();
+            shell.environment().set_elements(&name, lines);
+            Stream::Empty
+        }
+        "alias" => {
+            for argument in arguments {
+                if let Some((name, _)) = argument.as_str().split_once('=') {
+                    let value = argument.slice(name.len() + 1, argument.len());
+                    shell.environment().aliases.insert(name.to_owned(), value);
+                }
+            }
+            Stream::Empty
+        }
+        "unalias" => {
+            for argument in arguments {
+                shell.environment().aliases.remove(argument.as_str());
+            }
+            Stream::Empty
+        }
+        "trap" => {
+            let command = arguments.iter().find(|word| word.as_str() != "--");
+            if let Some(command) = command.filter(|_| arguments.len() > 1)
+                && !matches!(command.as_str(), "" | "-" | "-p" | "-l")
+                && shell.environment.traps.len() < 64
+            {
+                let command = command.clone();
+                shell.environment().traps.push(command);
+            }
+            Stream::Empty
+        }
+        "let" => {
+            for argument in arguments {
+                let source = format!("$(({argument}))");
+                let word = super::parse(&source);
+                evaluate(shell, &word);
+            }
+            shell.status = None;
+            Stream::Empty
+        }
+        "break" | "continue" => {
+            // Only one that is certain: what stands behind the other may run.
+            if shell.undecided == 0 {
+                let levels = arguments.first().and_then(|count| count.as_str().parse().ok());
+                let levels = levels.unwrap_or(1_usize).max(1);
+                let flow = if name == "break" { Flow::Break } else { Flow::Continue };
+                shell.flow = Some(flow(levels));
+            }
+            Stream::Empty
+        }
+        "exit" | "return" | "logout" => Stream::Empty,
+        "test" => {
+            shell.status = shell.test(arguments);
+            Stream::Empty
+        }
+        "[" => {
+            let end = arguments.len().saturating_sub(1);
+            shell.status = shell.test(arguments.get(..end).unwrap_or_default());
+            Stream::Empty
+        }
+        "exec" if arguments.is_empty() => {
+            // Redirections of `exec` alone stay.
+            shell.keeps_descriptors = true;
+            Stream::Empty
+        }
+        "printf" if arguments.first().is_some_and(|option| option.as_str() == "-v") => {
+            let value = filters::printf(arguments.get(2..).unwrap_or_default());
+            let value = value.unwrap_or_else(Text::hole);
+            if let Some(name) = arguments.get(1).and_then(Text::as_literal) {
+                shell.budget.spend(value.len());
+                shell.environment().set(&name.to_owned(), value);
+            }
+            Stream::Empty
+        }
+        "getopts" => {
+            shell.status = None;
+            Stream::Empty
+        }
+        _ => return None,
+    };
+    Some(output)
+}
+
+/// Words joined by one space, with their steps.
+fn joined(words: &[Text]) -> Text {
+    let mut text = Text::new();
+    for (at, word) in words.iter().enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        text.append(word);
+    }
+    text
+}
+
+fn source(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Option<Stream> {
+    let mut arguments = arguments.iter().skip_while(|word| word.as_str() == "--");
+    let file = arguments.next()?;
+    let content = shell.read_file(file);
+    shell.note_operand(file, &[], &[]);
+    shell.status = None;
+    Some(shell.run_stream(&content))
+}
+
+fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    for argument in arguments {
+        let Some((name, _)) = argument.as_str().split_once('=') else { continue };
+        if name.starts_with('-') || name.is_empty() {
+            continue;
+        }
+        let value = argument.slice(name.len() + 1, argument.len()).quoted();
+        let (name, value) = match name.strip_suffix('+') {
+            Some(name) => {
+                let mut whole = shell.environment.value(name, 0).0.unwrap_or_default();
+                whole.append(&value);
+                (name, whole)
+            }
+            None => (name, value),
+        };
+        if shell.budget.spend(value.len()) {
+            shell.environment().set(&name.to_owned(), value);
+        }
+    }
+}
+
+fn set(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    let mut rest = arguments;
+    while let Some((first, others)) = rest.split_first() {
+        let word = first.as_str();
+        if word == "--" {
+            rest = others;
+            break;
+        }
+        if !word.starts_with(['-', '+']) || word.len() < 2 {
+            break;
+        }
+        let takes_name = word.ends_with('o');
+        rest = if takes_name { others.get(1..).unwrap_or_default() } else { others };
+        if rest.is_empty() {
+            return;
+        }
+    }
+    if arguments.is_empty() {
+        return;
+    }
+    let zero = shell.environment.positional.first().cloned().unwrap_or_default();
+    let positional = std::iter::once(zero).chain(rest.iter().cloned()).collect();
+    shell.environment().positional = positional;
+}
+
+/// `read [-r] [-d x] [-a] name…`: takes a line of the standard input.
+fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
+    let mut names = Vec::new();
+    let (mut array, mut delimiter, mut raw) = (false, '\n', false);
+    let mut descriptor = None;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let word = argument.as_str();
+        let Some(options) = word.strip_prefix('-').filter(|_| names.is_empty()) else {
+            names.push(word.to_owned());
+            continue;
+        };
+        for (at, option) in options.char_indices() {
+            let attached = options.get(at + option.len_utf8()..).unwrap_or_default();
+            match option {
+                'a' => array = true,
+                'r' => raw = true,
+                'd' | 'n' | 'N' | 'p' | 't' | 'u' | 'i' => {
+                    let value = if attached.is_empty() {
+                        rest.next().map(|value| value.as_str().to_owned()).unwrap_or_default()
+                    } else {
+                        attached.to_owned()
+                    };
+                    match option {
+                        'd' => delimiter = value.chars().next().unwrap_or('\0'),
+                        'u' => descriptor = value.parse().ok(),
+                        _ => {}
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    let source = match descriptor {
+        Some(descriptor) => shell.descriptors.remove(&descriptor).unwrap_or(Stream::UNKNOWN),
+        None => std::mem::take(&mut shell.input),
+    };
+    let (line, left) = match &source {
+        Stream::Unknown { .. } => {
+            shell.status = None;
+            (Text::hole(), source.clone())
+        }
+        Stream::Empty => {
+            shell.status = Some(false);
+            (Text::new(), Stream::Empty)
+        }
+        Stream::Partial(text) => {
+            shell.status = None;
+            let end = text.as_str().find(delimiter).unwrap_or(text.len());
+            let next = (end + delimiter.len_utf8()).min(text.len());
+            let rest = text.slice(next, text.len());
+            (text.slice(0, end), Stream::from_text(rest))
+        }
+        Stream::Bytes { bytes, steps } => {
+            let end = bytes.iter().position(|byte| char::from(*byte) == delimiter);
+            let (line, rest) = match end {
+                Some(end) => (&bytes[..end], bytes.get(end + 1..).unwrap_or_default()),
+                None => (&bytes[..], &[][..]),
+            };
+            // A last line without its end makes `read` fail after it has set the variables.
+            shell.status = if end.is_some() { Some(true) } else { None };
+            shell.budget.spend(bytes.len());
+            let mut text = String::from_utf8_lossy(line).into_owned();
+            if !raw {
+                text = text.replace("\\\n", "").replace('\\', "");
+            }
+            let line = Text::literal(text).with_steps(*steps);
+            let left = if rest.is_empty() {
+                Stream::Empty
+            } else {
+                Stream::Bytes { bytes: rest.to_vec(), steps: *steps }
+            };
+            (line, left)
+        }
+    };
+    match descriptor {
+        Some(descriptor) => {
+            shell.descriptors.insert(descriptor, left);
+        }
+        None => shell.input = left,
+    }
+    give(shell, &names, array, &line);
+    Stream::Empty
+}
+
+/// Splits a line at `IFS` among the names; the last one takes the rest.
+fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text) {
+    let separators = shell.environment.value("IFS", 0).0.unwrap_or_default();
+    let separators: Vec<char> = separators.as_str().chars().collect();
+    let Some(text) = line.as_literal() else {
+        for name in names {
+            shell.environment().set(name, line.clone());
+        }
+        return;
+    };
+    let of = |text: &str| Text::literal(text).with_steps(line.steps);
+    if names.is_empty() {
+        let value = of(text);
+        shell.environment().set("REPLY", value);
+        return;
+    }
+    let blank = |c: char| c.is_whitespace() && separators.contains(&c);
+    let mut rest = text.trim_matches(blank);
+    if array {
+        let fields = rest.split(|c| separators.contains(&c)).filter(|field| !field.is_empty());
+        let fields: Vec<Text> = fields.map(of).collect();
+        if let Some(name) = names.first() {
+            shell.environment().set_elements(name, fields);
+        }
+        return;
+    }
+    for (at, name) in names.iter().enumerate() {
+        let last = at + 1 == names.len();
+        let (field, next) = match rest.find(|c| separators.contains(&c)) {
+            Some(end) if !last => {
+                let width = rest[end..].chars().next().map_or(1, char::len_utf8);
+                (&rest[..end], rest[end + width..].trim_start_matches(blank))
+            }
+            _ => (rest, ""),
+        };
+        let value = of(field);
+        shell.environment().set(name, value);
+        rest = next;
+    }
+}
+
+impl Interpreter<'_> {
+    fn change_directory(&mut self, arguments: &[Text]) -> Stream {
+        let to = arguments
+            .iter()
+            .find(|word| !word.as_str().starts_with('-') || word.as_str() == "-");
+        let (to, prints) = match to {
+            None => (self.environment.value("HOME", 0).0.unwrap_or_default(), false),
+            Some(back) if back.as_str() == "-" => {
+                let back = self.environment.value("OLDPWD", 0).0;
+                let known = back.or_else(|| self.environment.directories.last().cloned());
+                (known.unwrap_or_default(), true)
+            }
+            Some(to) => (to.clone(), false),
+        };
+        let from = super::Shell::working_directory(self);
+        let there = self.resolved(&to);
+        let plain = !to.as_str().starts_with(['/', '.']);
+        let bases = self.environment.value("CDPATH", 0).0.filter(|_| plain).unwrap_or_default();
+        let mut there = there;
+        for base in bases.as_str().split(':').filter(|base| base.starts_with('/')) {
+            let found = path::clean(&path::join(&Text::literal(base), &to));
+            let other = std::mem::replace(&mut there, found);
+            self.environment().remember_directory(other);
+        }
+        // What is written there is opened from there: the path alone is no access.
+        self.note_path(&to, super::super::reading::Reach::Listed, None);
+        let environment = self.environment();
+        environment.change_directory(there.clone());
+        environment.set("OLDPWD", from);
+        if prints {
+            let mut text = there;
+            text.push('\n');
+            return Stream::from_text(text);
+        }
+        Stream::Empty
+    }
+}
+
+/// Evaluates the arithmetic expansions that stand as the only word of a script.
+fn evaluate(shell: &mut Interpreter<'_>, script: &super::Script) {
+    use super::super::ast::Node;
+    for item in &script.items {
+        if let Node::Simple(simple) = &item.node {
+            for word in &simple.words {
+                super::expand::fields(word, shell);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a script has set: variables, functions, the working directory.
+//!
+//! Owns the state that a subshell copies. Where a branch may or may not have been taken, a
+//! variable has several possible values, the likeliest first.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::limits;
+
+use super::super::ast::Node;
+use super::super::text::Text;
+
+/// A variable that is set. A plain one is an array of one element.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Variable {
+    pub elements: Vec<Text>,
+    /// Other values that the first element may have.
+    pub alternatives: Vec<Text>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `None` is a variable that was unset.
+    variables: HashMap<String, Option<Variable>>,
+    pub functions: HashMap<String, Rc<Node>>,
+    pub aliases: HashMap<String, Text>,
+    /// `$0` first.
+    pub positional: Vec<Text>,
+    /// Empty when unknown, as at the start.
+    pub directory: Text,
+    /// Where the script was before, or may be.
+    pub directories: Vec<Text>,
+    pub traps: Vec<Text>,
+}
+
+impl Environment {
+    pub fn get(&self, name: &str) -> Option<Variable> {
+        match self.variables.get(name) {
+            Some(set) => set.clone(),
+            None => inherited(name, self)
+                .map(|value| Variable { elements: vec![value], alternatives: Vec::new() }),
+        }
+    }
+
+    /// What of a variable may be its value, without copying: the first and the others.
+    pub fn value(&self, name: &str, choice: usize) -> (Option<Text>, usize) {
+        match self.variables.get(name) {
+            Some(None) => (None, 1),
+            Some(Some(variable)) => {
+                let choices = 1 + variable.alternatives.len();
+                let value = match choice % choices {
+                    0 => variable.elements.first(),
+                    other => variable.alternatives.get(other - 1),
+                };
+                (value.cloned(), choices)
+            }
+            None => (inherited(name, self), 1),
+        }
+    }
+
+    pub fn set(&mut self, name: &str, value: Text) {
+        self.set_elements(name, vec![value]);
+    }
+
+    pub fn set_elements(&mut self, name: &str, elements: Vec<Text>) {
+        self.variables
+            .insert(name.to_owned(), Some(Variable { elements, alternatives: Vec::new() }));
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.variables.insert(name.to_owned(), None);
+    }
+
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let set = self.variables.iter().filter(|(_, value)| value.is_some());
+        let mut names: Vec<String> =
+            set.map(|(name, _)| name.clone()).filter(|name| name.starts_with(prefix)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// How many things there are to copy.
+    pub fn size(&self) -> usize {
+        self.variables.len() + self.functions.len() + self.positional.len()
+    }
+
+    /// Goes to another directory and remembers the one it leaves.
+    pub fn change_directory(&mut self, to: Text) {
+        let from = std::mem::replace(&mut self.directory, to);
+        self.remember_directory(from);
+    }
+
+    pub fn remember_directory(&mut self, directory: Text) {
+        if directory.is_empty()
+            || directory == self.directory
+            || self.directories.contains(&directory)
+        {
+            return;
+        }
+        if self.directories.len() == limits::SHELL_ALTERNATIVES_MAX {
+            self.directories.remove(0);
+        }
+        self.directories.push(directory);
+    }
+
+    /// Takes in what holds if the part that made this out of `before` was not run.
+    pub fn merge(&mut self, before: &Environment) {
+        for (name, now) in &mut self.variables {
+            let earlier = match before.variables.get(name) {
+                Some(Some(earlier)) => earlier.clone(),
+                _ => Variable { elements: vec![Text::new()], alternatives: Vec::new() },
+            };
+            let Some(now) = now else {
+                *now = Some(earlier);
+                continue;
+            };
+            for value in earlier.elements.into_iter().take(1).chain(earlier.alternatives) {
+                let known =
+                    now.elements.first() == Some(&value) || now.alternatives.contains(&value);
+                if !known && now.alternatives.len() < limits::SHELL_ALTERNATIVES_MAX {
+                    now.alternatives.push(value);
+                }
+            }
+        }
+        self.remember_directory(before.directory.clone());
+    }
+}
+
+/// What every container's environment holds, or is unknown in it. `None` is taken for unset.
+fn inherited(name: &str, environment: &Environment) -> Option<Text> {
+    let known = match name {
+        "HOME" => "/root",
+        "PATH" => "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "IFS" => " \t\n",
+        "SHELL" | "BASH" => "/bin/sh",
+        "USER" | "LOGNAME" => "root",
+        "UID" | "EUID" => "0",
+        "TERM" => "xterm",
+        "SHLVL" | "OPTIND" => "1",
+        "PS2" => "> ",
+        "PS4" => "+ ",
+        "OSTYPE" => "linux-gnu",
+        "HOSTTYPE" => "x86_64",
+        "MACHTYPE" => "x86_64-pc-linux-gnu",
+        "PWD" => {
+            let directory = &environment.directory;
+            return Some(if directory.is_empty() { Text::literal("/") } else { directory.clone() });
+        }
+        "HOSTNAME" | "PPID" | "SECONDS" | "LINENO" | "EPOCHSECONDS" | "BASHPID"
+        | "BASH_VERSION" | "SRANDOM" | "REPLY" => return Some(Text::hole()),
+        _ if name.starts_with("KUBERNETES_") => return Some(Text::hole()),
+        _ => return None,
+    };
+    Some(Text::literal(known))
+}

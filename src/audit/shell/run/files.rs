@@ -1,0 +1,292 @@
+//! The files and links that a script makes itself, and the redirections that open them.
+
+use std::collections::HashMap;
+
+use super::super::ast::{Redirect, RedirectKind};
+use super::super::expand;
+use super::super::path;
+use super::super::reading::Reach;
+use super::super::text::{Step, Stream, Text};
+use super::Interpreter;
+
+/// What is known of the file system: only what the script put there.
+#[derive(Debug, Default)]
+pub struct Files {
+    contents: HashMap<String, Stream>,
+    /// A path, and where it leads.
+    links: Vec<(String, Text)>,
+    unnamed: usize,
+}
+
+/// Where a descriptor that a redirection opened for writing leads.
+enum Output {
+    Pipe,
+    File { key: String, append: bool },
+    Elsewhere,
+}
+
+/// The most links that are followed from one path.
+const LINKS_FOLLOWED_MAX: usize = 8;
+/// The most links that are kept.
+const LINKS_MAX: usize = 256;
+
+impl Files {
+    pub fn is_empty(&self) -> bool {
+        self.contents.is_empty()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Stream> {
+        self.contents.get(key)
+    }
+
+    pub fn insert(&mut self, key: String, content: Stream) {
+        self.contents.insert(key, content);
+    }
+
+    pub fn link(&mut self, key: String, target: Text) {
+        if self.links.len() < LINKS_MAX {
+            self.links.push((key, target));
+        }
+    }
+
+    /// A path for a file without a name, as process substitution makes it.
+    pub fn unnamed(&mut self, content: Stream) -> Text {
+        self.unnamed += 1;
+        let key = format!("/dev/fd/{}", 1000 + self.unnamed);
+        self.contents.insert(key.clone(), content);
+        Text::literal(key)
+    }
+
+    /// What a file holds; unknown unless the script wrote it.
+    pub fn content(
+        &self,
+        path: &Text,
+        directory: &Text,
+        input: &Stream,
+        descriptors: &HashMap<u32, Stream>,
+    ) -> Stream {
+        if let Some(descriptor) = descriptor(path.as_str()) {
+            return match descriptor {
+                0 => input.clone(),
+                other => descriptors.get(&other).cloned().unwrap_or(Stream::UNKNOWN),
+            };
+        }
+        if self.contents.is_empty() {
+            return Stream::UNKNOWN;
+        }
+        let resolved = path::clean(&path::join(directory, path));
+        let content = resolved.as_literal().and_then(|key| self.contents.get(key));
+        match content {
+            Some(content) => with_step(content.clone(), Step::OwnFile),
+            None => Stream::UNKNOWN,
+        }
+    }
+
+    /// The path with the script's own links followed.
+    pub fn follow(&self, path: Text) -> Text {
+        if self.links.is_empty() {
+            return path;
+        }
+        let mut path = path;
+        for _ in 0..LINKS_FOLLOWED_MAX {
+            let next = self.links.iter().rev().find_map(|(from, to)| {
+                let rest = path.as_str().strip_prefix(from.as_str())?;
+                let at = path.len() - rest.len();
+                (rest.is_empty() || rest.starts_with('/')).then(|| {
+                    let mut followed = to.clone();
+                    followed.append_slice(&path, at, path.len());
+                    followed.steps.extend(path.steps);
+                    path::clean(&followed).with_step(Step::OwnFile)
+                })
+            });
+            match next {
+                Some(next) if next != path => path = next,
+                _ => break,
+            }
+        }
+        path
+    }
+}
+
+fn with_step(stream: Stream, step: Step) -> Stream {
+    match stream {
+        Stream::Bytes { bytes, steps } => Stream::Bytes { bytes, steps: steps.with(step) },
+        Stream::Partial(text) => Stream::Partial(text.with_step(step)),
+        other => other,
+    }
+}
+
+/// The descriptor that a path such as `/dev/fd/3` names.
+fn descriptor(path: &str) -> Option<u32> {
+    match path {
+        "-" | "/dev/stdin" => Some(0),
+        _ => {
+            let number = path
+                .strip_prefix("/dev/fd/")
+                .or_else(|| path.strip_prefix("/proc/self/fd/"))?;
+            number.parse().ok().filter(|number| *number < 1000)
+        }
+    }
+}
+
+impl Interpreter<'_> {
+    /// Runs something with its redirections; what it prints, unless that goes elsewhere.
+    pub(super) fn redirected(
+        &mut self,
+        redirects: &[Redirect],
+        run: impl FnOnce(&mut Self) -> Stream,
+    ) -> Stream {
+        if redirects.is_empty() {
+            return run(self);
+        }
+        let input = self.input.clone();
+        let descriptors = self.descriptors.clone();
+        let mut output = Output::Pipe;
+        let mut reads = false;
+        for redirect in redirects {
+            if let Some(to) = self.redirect(redirect, &mut reads) {
+                output = to;
+            }
+        }
+        let printed = run(self);
+        if reads {
+            self.input = input;
+        }
+        if !self.keeps_descriptors {
+            self.descriptors = descriptors;
+        }
+        self.keeps_descriptors = false;
+        match output {
+            Output::Pipe => printed,
+            Output::Elsewhere => Stream::Empty,
+            Output::File { key, append } => {
+                let earlier = if append { self.files.get(&key).cloned() } else { None };
+                let content = match earlier {
+                    Some(earlier) => self.joined(earlier, printed),
+                    None => printed,
+                };
+                self.budget.spend(key.len() + 1);
+                self.files.insert(key, content);
+                Stream::Empty
+            }
+        }
+    }
+
+    /// Carries one redirection out. Answers where the standard output goes, if it says that.
+    fn redirect(&mut self, redirect: &Redirect, reads: &mut bool) -> Option<Output> {
+        let target = match redirect.kind {
+            RedirectKind::HereDocument => expand::document(&redirect.target.parts, self),
+            _ => expand::single(&redirect.target, self),
+        };
+        self.budget.spend(target.len() + 1);
+        match redirect.kind {
+            RedirectKind::HereDocument => {
+                let text = target.quoted().with_step(Step::HereDocument);
+                self.open(redirect.descriptor, Stream::from_text(text), reads);
+                None
+            }
+            RedirectKind::HereString => {
+                let mut text = target.quoted().with_step(Step::HereDocument);
+                text.push('\n');
+                self.open(redirect.descriptor, Stream::from_text(text), reads);
+                None
+            }
+            RedirectKind::Read | RedirectKind::ReadWrite => {
+                let content = self.read_file(&target);
+                self.note_redirect(&target);
+                self.open(redirect.descriptor, content, reads);
+                None
+            }
+            RedirectKind::DuplicateInput => {
+                let from = target.as_literal().and_then(|number| number.parse::<u32>().ok());
+                if let Some(content) = from.and_then(|from| self.descriptors.get(&from)).cloned() {
+                    self.open(redirect.descriptor, content, reads);
+                }
+                None
+            }
+            RedirectKind::DuplicateOutput | RedirectKind::Both | RedirectKind::Write
+            | RedirectKind::Append => {
+                let is_number = target.as_str().parse::<u32>().is_ok() || target.as_str() == "-";
+                if redirect.kind == RedirectKind::DuplicateOutput && is_number {
+                    return None;
+                }
+                self.note_redirect(&target);
+                if redirect.descriptor.is_some_and(|descriptor| descriptor != 1) {
+                    return None;
+                }
+                Some(self.output(&target, redirect.kind == RedirectKind::Append))
+            }
+        }
+    }
+
+    fn output(&mut self, target: &Text, append: bool) -> Output {
+        match target.as_str() {
+            "/dev/stdout" | "/dev/tty" | "/dev/fd/1" | "/proc/self/fd/1" => Output::Pipe,
+            _ => match self.resolved(target).as_literal() {
+                Some(key) if !target.is_empty() => Output::File { key: key.to_owned(), append },
+                _ => Output::Elsewhere,
+            },
+        }
+    }
+
+    fn open(&mut self, descriptor: Option<u32>, content: Stream, reads: &mut bool) {
+        match descriptor.unwrap_or(0) {
+            0 => {
+                *reads = !self.keeps_descriptors;
+                self.input = content;
+            }
+            other => {
+                if self.descriptors.len() < 64 {
+                    self.descriptors.insert(other, content);
+                }
+            }
+        }
+    }
+
+    pub(super) fn read_file(&self, path: &Text) -> Stream {
+        self.files.content(path, &self.environment.directory, &self.input, &self.descriptors)
+    }
+
+    /// The content of a file that the script wrote and now runs as a program.
+    pub(super) fn own_file(&self, program: &Text) -> Option<Stream> {
+        if self.files.is_empty() || !program.as_str().contains('/') {
+            return None;
+        }
+        let path = self.resolved(program);
+        let content = self.files.get(path.as_literal()?)?;
+        Some(with_step(content.clone(), Step::OwnFile))
+    }
+
+    /// `cp`, `mv`, `ln`, `mount` of what the script made: where it is then found as well.
+    pub(super) fn note_copy(&mut self, words: &[Text]) {
+        let Some(name) = words.first().and_then(Text::as_literal) else { return };
+        let name = super::programs::base_name(name);
+        let links = matches!(name, "ln" | "mount");
+        if !links && (self.files.is_empty() || !matches!(name, "cp" | "mv" | "install")) {
+            return;
+        }
+        let mut operands = words
+            .iter()
+            .skip(1)
+            .filter(|word| !word.as_str().starts_with('-') && !word.is_empty());
+        let (Some(from), Some(to)) = (operands.next(), operands.next()) else { return };
+        let to = self.resolved(to);
+        let Some(key) = to.as_literal() else { return };
+        if links {
+            let from = self.resolved(from);
+            if from.as_str() != key && from.as_str().starts_with('/') && key != "/" {
+                self.files.link(key.to_owned(), from);
+            }
+        } else if let Some(content) = self.resolved(from).as_literal().and_then(|from| {
+            self.files.get(from).cloned()
+        }) {
+            self.budget.spend(content.as_bytes().map_or(0, <[u8]>::len));
+            self.files.insert(key.to_owned(), content);
+        }
+    }
+
+    /// A redirection's file as an access.
+    fn note_redirect(&mut self, target: &Text) {
+        self.note_path(target, Reach::Named, None);
+    }
+}

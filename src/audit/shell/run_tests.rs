@@ -1,0 +1,178 @@
+//! What the interpreter makes of scripts, apart from what is sensitive in them.
+
+use super::*;
+
+/// The lines of a script, each with its steps, as `line # step, step`.
+fn lines(script: &str) -> Vec<String> {
+    let reading = read_script(script);
+    let told = |steps: Steps| {
+        let steps: Vec<&str> = steps.iter().map(Step::as_str).collect();
+        if steps.is_empty() { String::new() } else { format!(" # {}", steps.join(", ")) }
+    };
+    reading.lines.iter().map(|line| format!("{}{}", line.text, told(line.steps))).collect()
+}
+
+fn check(script: &str, expected: &[&str]) {
+    assert_eq!(lines(script), expected, "{script}");
+}
+
+/// The paths of a script, as `reach path`.
+fn check_paths(script: &str, expected: &[&str]) {
+    let reading = read_script(script);
+    let paths: Vec<String> = reading
+        .accesses
+        .iter()
+        .map(|access| {
+            let name = access.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("{:?} {}{name}", access.reach, access.path).to_lowercase()
+        })
+        .collect();
+    assert_eq!(paths, expected, "{script}");
+}
+
+#[test]
+fn both_branches_of_a_condition_that_cannot_be_decided_are_read() {
+    check("if test -e /x; then echo a; else echo b; fi", &["test -e /x", "echo a", "echo b"]);
+    check("test -e /x && echo a || echo b", &["test -e /x", "echo a", "echo b"]);
+    check("case $HOSTNAME in a) echo a;; b) echo b;; esac", &["echo a", "echo b"]);
+}
+
+#[test]
+fn a_branch_that_is_certainly_not_taken_is_not_read() {
+    check("if false; then echo a; else echo b; fi", &["false", "echo b"]);
+    check("[ a = b ] && echo a; echo c", &["[ a = b ]", "echo c"]);
+    check("true || echo a", &["true"]);
+    check("case x in y) echo a;; x) echo b;; esac", &["echo b"]);
+}
+
+#[test]
+fn a_variable_keeps_every_value_that_it_may_have() {
+    check(
+        "f=a; test -e /x && f=b; echo $f",
+        &["test -e /x", "echo b # variables expanded", "echo a # variables expanded"],
+    );
+    check("f=a; (f=b); echo $f", &["echo a # variables expanded"]);
+    check("f=a; true | f=b; echo $f", &["true", "echo a # variables expanded"]);
+}
+
+#[test]
+fn assignments_before_a_command_hold_for_it_alone() {
+    check(
+        "a=1; a=2 eval 'echo $a'; echo $a",
+        &[
+            "eval echo $a # quotes removed",
+            "echo 2 # quotes removed, variables expanded, text run as code",
+            "echo 1 # variables expanded",
+        ],
+    );
+}
+
+#[test]
+fn loops_end() {
+    check("while true; do sleep 1; done; echo x", &["true # loop unrolled", "sleep 1 # loop unrolled", "echo x"]);
+    check("until false; do :; done", &["false # loop unrolled", ": # loop unrolled"]);
+    let reading = read_script("i=0; while [ $i -lt 5 ]; do echo $i; i=$((i+1)); done");
+    assert!(reading.hidden.is_empty());
+    assert_eq!(reading.lines.iter().filter(|line| line.text.starts_with("echo")).count(), 5);
+    let reading = read_script("i=0; while :; do i=$((i+1)); [ $i = 3 ] && break; done; echo $i");
+    assert!(reading.lines.iter().any(|line| line.text == "echo 3"), "{reading:?}");
+}
+
+#[test]
+fn what_exceeds_a_bound_is_told() {
+    let check = |script: &str, why: HiddenWhy| {
+        let reading = read_script(script);
+        assert!(reading.hidden.iter().any(|hidden| hidden.why == why), "{script:.80} {reading:?}");
+    };
+    check("f() { f; }; f", HiddenWhy::Depth);
+    check("a=x; while :; do a=$a$a; done", HiddenWhy::Work);
+    check(&"x".repeat(limits::SHELL_INPUT_MAX_BYTES + 1), HiddenWhy::Size);
+    check(&format!("{}x{}", "$(".repeat(200), ")".repeat(200)), HiddenWhy::Depth);
+    check("echo {1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}", HiddenWhy::Work);
+}
+
+#[test]
+fn directories_are_followed() {
+    check_paths("cd /etc; cat x", &["listed /etc", "named /etc/x"]);
+    check_paths("(cd /etc); cat x", &["listed /etc", "named x"]);
+    check_paths("cd /a; cd b/../c; cat x", &[
+        "listed /a", "listed /a/c", "named /a/c/x", "named /a/x",
+    ]);
+    check_paths("cd /a; cd -; cat x", &["listed /a", "listed /", "named /x", "named /a/x"]);
+    check_paths("pushd /a; popd; pushd /b; cat x", &[
+        "listed /a", "listed /b", "named /b/x", "named /a/x",
+    ]);
+}
+
+#[test]
+fn files_that_the_script_writes_are_read_back() {
+    check("echo 'echo b' > /tmp/x; sh /tmp/x", &[
+        "echo echo b # quotes removed",
+        "sh /tmp/x",
+        "echo b # quotes removed, text run as code, file written by the command read back",
+    ]);
+    check_paths("ln -s /etc /tmp/e; cat /tmp/e/x", &[
+        "named /etc", "named /tmp/e", "named /etc/x",
+    ]);
+}
+
+#[test]
+fn input_flows_through_pipes_and_redirections() {
+    check("echo a b | { read x y; echo $y; }", &["echo a b", "read x y", "echo b # variables expanded"]);
+    check("read x <<< 'a b'; echo $x", &["read x", "echo a b # quotes removed, variables expanded, here-document read"]);
+    check("xargs echo <<E\na\nb\nE", &["xargs echo", "echo a b # quotes removed, here-document read"]);
+}
+
+#[test]
+fn spans_are_those_of_the_command_as_written() {
+    let argv = ["sh", "-c", "echo a; cat /x/./y"].map(str::to_owned);
+    let reading = read(&argv);
+    let text = argv.join(" ");
+    let of = |span: &Range<usize>| text.get(span.clone()).unwrap();
+    assert_eq!(reading.lines.iter().map(|line| of(&line.span)).collect::<Vec<_>>(), [
+        text.as_str(), "echo a", "cat /x/./y",
+    ]);
+    assert_eq!(of(&reading.accesses[0].span), "/x/./y");
+    // What was computed is told where it was run.
+    let reading = read(&["sh", "-c", "eval \"c\"at' /x'"].map(str::to_owned));
+    let access = &reading.accesses[0];
+    assert_eq!((access.path.as_str(), access.span.clone()), ("/x", 6..21));
+}
+
+#[test]
+fn no_bytes_make_it_panic_and_no_depth_overflows_the_stack() {
+    const TOKENS: [&str; 44] = [
+        "cat ", "/etc/x", "$(", ")", "`", "\"", "'", "$'", "\\", "\n", "; ", "&& ", "|| ", "| ",
+        "{a,b}", "{", "}", "${a:-", "${a", "${!a", "$a ", "*", "?", "[", "<<E\n", "E\n", "<<<", "> ",
+        "< ", "if ", "then ", "fi ", "for i in ", "do ", "done ", "case x in ", ") ;; ", "esac ",
+        "f() ", "eval ", "a=", "cd ", "sh -c ", "$((",
+    ];
+    let run = || {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        for _ in 0..4_000 {
+            let script: String =
+                (0..=next(40)).map(|_| TOKENS[next(TOKENS.len())]).collect();
+            let reading = read_script(&script);
+            for line in &reading.lines {
+                assert!(line.span.end <= script.len(), "{script}");
+            }
+        }
+        // Depth through every kind of nesting that hands a script on.
+        for (open, close) in [("eval '", "'"), ("$(", ")"), ("`", "`"), ("sh -c \"", "\""), ("( ", ")")] {
+            read_script(&format!("{}cat x{}", open.repeat(400), close.repeat(400)));
+        }
+        let mut script = "cat /x".to_owned();
+        for _ in 0..14 {
+            script = format!("eval {}", reach::quoted_word(&Text::literal(script)));
+        }
+        read_script(&script);
+    };
+    // A worker's stack.
+    std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().unwrap();
+}
