@@ -91,9 +91,11 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Exit {
         (_, Some(command), _) if command == "-" => each_line(&mut answers, |line, answers| {
             answers.exec(&from_text(&text_of(line)));
         }),
-        (_, _, Some(path)) if path.as_os_str() == "-" => each_line(&mut answers, |line, answers| {
-            answers.record(line);
-        }),
+        (_, _, Some(path)) if path.as_os_str() == "-" => {
+            each_line(&mut answers, |line, answers| {
+                answers.record(line);
+            })
+        }
         (Some(uri), _, _) => answers.uri(uri),
         (_, Some(command), _) => answers.exec(&from_text(command)),
         (_, _, Some(path)) => answers.file(path),
@@ -180,10 +182,9 @@ impl Answers<'_> {
         envelope::read(record, None, &mut |_, outcome| match outcome {
             Outcome::Event(item) => match exec::decode(&item.event) {
                 Some(exec) => self.exec(&exec),
-                None => self.answer(&Answer::NotExec {
-                    alert: false,
-                    reason: "the event is no exec",
-                }),
+                None => {
+                    self.answer(&Answer::NotExec { alert: false, reason: "the event is no exec" })
+                }
             },
             Outcome::Skipped(_) => {}
             Outcome::Unreadable(error) => self.failed(&error.to_string()),

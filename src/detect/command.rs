@@ -101,7 +101,12 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
         return None;
     }
 
-    let mut judging = Judging { rule, matches: Vec::new(), labels: vec![false; rule.labels.len()] };
+    let mut judging = Judging {
+        rule,
+        matches: Vec::new(),
+        labels: vec![false; rule.labels.len()],
+        likely_labels: vec![false; rule.labels.len()],
+    };
     judging.as_written(&exec.text);
     judging.normal_form(command.reading());
     judging.verdict()
@@ -111,8 +116,10 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
 struct Judging<'r> {
     rule: &'r ExecRule,
     matches: Vec<Match>,
-    /// Which of the rule's labels apply.
+    /// Which of the rule's labels apply to what is certain.
     labels: Vec<bool>,
+    /// Which of them apply to what is likely.
+    likely_labels: Vec<bool>,
 }
 
 impl Judging<'_> {
@@ -129,24 +136,19 @@ impl Judging<'_> {
     }
 
     fn normal_form(&mut self, reading: &Reading) {
-        for line in &reading.lines {
-            let text = self.rule.mask.apply(&line.text);
-            let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
-            let mut is_new = false;
-            for (at, span) in found {
-                let name = self.rule.sensitive_paths.names()[at].clone();
-                let reads = Some(excerpt(text.get(span).unwrap_or_default()));
-                let steps = told(line.steps);
-                is_new |= self.add(name, line.span.clone(), Confidence::Certain, reads, steps);
-            }
-            if is_new {
-                self.label(&text);
-            }
-        }
-        for access in &reading.accesses {
+        // Paths before lines, since they tell more; what is opened before what is only shown.
+        let listed = |access: &&Access| access.reach == Reach::Listed;
+        let opened = reading.accesses.iter().filter(|access| !listed(access));
+        for access in opened.chain(reading.accesses.iter().filter(listed)) {
             for found in self.rule.paths.judge(access) {
                 self.access(access, &found);
             }
+            if let Some(path) = access.path.as_literal() {
+                self.line(path, access.path.steps, &access.span);
+            }
+        }
+        for line in &reading.lines {
+            self.line(&line.text, line.steps, &line.span);
         }
         if self.rule.hidden_command.is_some() {
             for hidden in &reading.hidden {
@@ -156,6 +158,21 @@ impl Judging<'_> {
                 self.add(name, hidden.span.clone(), Confidence::Suspicious, None, steps);
             }
         }
+    }
+
+    /// Looks for the rule's patterns in a text of the normal form.
+    fn line(&mut self, text: &str, steps: Steps, span: &Range<usize>) {
+        let text = self.rule.mask.apply(text);
+        let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
+        if found.is_empty() {
+            return;
+        }
+        for (at, part) in found {
+            let name = self.rule.sensitive_paths.names()[at].clone();
+            let reads = Some(excerpt(text.get(part).unwrap_or_default()));
+            self.add(name, span.clone(), Confidence::Certain, reads, told(steps));
+        }
+        self.label(&text);
     }
 
     fn access(&mut self, access: &Access, found: &PathMatch) {
@@ -182,16 +199,19 @@ impl Judging<'_> {
         let Some(entry) = self.rule.paths.entries().get(found.entry) else { return };
         let name = entry.name.clone();
         let reads = Some(excerpt(&path));
-        if self.add(name, access.span.clone(), confidence, reads, steps) {
-            if confidence == Confidence::Certain {
-                self.label(&path);
-            }
-            self.label(&found.example);
+        let added = self.add(name, access.span.clone(), confidence, reads, steps);
+        let certain = confidence == Confidence::Certain;
+        if certain {
+            self.label(&path);
+        }
+        if added {
+            let mut applying = self.rule.labels.matching(&found.example);
             if let Some(label) = &entry.label {
-                let at = self.rule.labels.names().iter().position(|name| name == label);
-                if let Some(applies) = at.and_then(|at| self.labels.get_mut(at)) {
-                    *applies = true;
-                }
+                applying.extend(self.rule.labels.names().iter().position(|name| name == label));
+            }
+            let labels = if certain { &mut self.labels } else { &mut self.likely_labels };
+            for at in applying {
+                labels[at] = true;
             }
         }
     }
@@ -206,13 +226,11 @@ impl Judging<'_> {
         reads: Option<String>,
         steps: Vec<String>,
     ) -> bool {
-        let better =
-            |found: &Match| found.pattern == pattern && found.confidence >= confidence;
+        let better = |found: &Match| found.pattern == pattern && found.confidence >= confidence;
         if self.matches.iter().any(better) {
             return false;
         }
-        self.matches
-            .retain(|found| found.pattern != pattern || found.view == View::AsWritten);
+        self.matches.retain(|found| found.pattern != pattern || found.view == View::AsWritten);
         let normal = self.matches.iter().filter(|found| found.view == View::NormalForm);
         if normal.count() == limits::MATCHES_LISTED_MAX {
             return false;
@@ -232,9 +250,14 @@ impl Judging<'_> {
         let confidence = self.matches.iter().map(|found| found.confidence).max()?;
         // The surest first, but what stands there for everybody to read before all else.
         self.matches.sort_by_key(|found| (found.view, std::cmp::Reverse(found.confidence)));
-        let labels = self.rule.labels.names().iter().zip(&self.labels);
-        let mut access_types: Vec<String> =
-            labels.filter(|(_, applies)| **applies).map(|(label, _)| label.clone()).collect();
+        let names = self.rule.labels.names();
+        let certain = names.iter().zip(&self.labels).filter(|(_, applies)| **applies);
+        let mut access_types: Vec<String> = certain.map(|(label, _)| label.clone()).collect();
+        for (label, applies) in names.iter().zip(&self.likely_labels) {
+            if *applies && !access_types.contains(label) {
+                access_types.push(label.clone());
+            }
+        }
         let hidden = self.rule.hidden_command.as_ref();
         if let Some(hidden) = hidden.filter(|_| confidence == Confidence::Suspicious) {
             access_types.push(hidden.label.clone());
@@ -244,7 +267,9 @@ impl Judging<'_> {
         }
         let severity = match confidence {
             Confidence::Certain => None,
-            Confidence::Likely => self.rule.likely.map(|likely| (likely.severity, likely.risk_score)),
+            Confidence::Likely => {
+                self.rule.likely.map(|likely| (likely.severity, likely.risk_score))
+            }
             Confidence::Suspicious => hidden.map(|hidden| (hidden.severity, hidden.risk_score)),
         };
         Some(CommandVerdict {

@@ -156,7 +156,8 @@ impl Drawing {
     }
 
     fn read(&mut self, text: &str, steps: &[&str], mark: &str) {
-        let steps = if steps.is_empty() { String::new() } else { format!("  # {}", steps.join(", ")) };
+        let steps =
+            if steps.is_empty() { String::new() } else { format!("  # {}", steps.join(", ")) };
         let steps = self.paint(DIM, &steps);
         self.line(&format!("  {mark}{text}{steps}"));
     }

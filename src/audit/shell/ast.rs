@@ -49,27 +49,58 @@ pub enum Connector {
 pub enum Node {
     Simple(Simple),
     /// Two commands at least, or one behind `!`. `time` is left out.
-    Pipeline { commands: Vec<Node>, negated: bool },
+    Pipeline {
+        commands: Vec<Node>,
+        negated: bool,
+    },
     Subshell(Script),
     /// `{ …; }`
     Group(Script),
     /// Conditions with what follows them: `if` and each `elif`.
-    If { arms: Vec<(Script, Script)>, otherwise: Option<Script> },
+    If {
+        arms: Vec<(Script, Script)>,
+        otherwise: Option<Script>,
+    },
     /// `for` and `select`; without `in`, the positional parameters.
-    For { name: String, words: Option<Vec<Word>>, body: Script },
+    For {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: Script,
+    },
     /// `for ((first; condition; next))`, the expressions as words.
-    ForArithmetic { first: Word, condition: Word, next: Word, body: Script },
+    ForArithmetic {
+        first: Word,
+        condition: Word,
+        next: Word,
+        body: Script,
+    },
     /// `while`, and `until` with `until` set.
-    While { condition: Script, body: Script, until: bool },
-    Case { subject: Word, arms: Vec<CaseArm> },
-    Function { name: String, body: Rc<Node> },
+    While {
+        condition: Script,
+        body: Script,
+        until: bool,
+    },
+    Case {
+        subject: Word,
+        arms: Vec<CaseArm>,
+    },
+    Function {
+        name: String,
+        body: Rc<Node>,
+    },
     /// `[[ … ]]`: its words and operators in order, operators such as `&&`, `(`, `=~`, `<` as
     /// words of one literal.
-    Test { words: Vec<Word>, span: Span },
+    Test {
+        words: Vec<Word>,
+        span: Span,
+    },
     /// `((…))`
     Arithmetic(Word),
     /// A compound command with redirections behind it.
-    Redirected { node: Box<Node>, redirects: Vec<Redirect> },
+    Redirected {
+        node: Box<Node>,
+        redirects: Vec<Redirect>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +181,10 @@ pub enum Part {
     Literal(String),
     /// Characters that stand for themselves. The step is how they were quoted: `Quotes` for
     /// `'…'` and for text within `"…"`, `Backslash`, `AnsiQuotes` (decoded already).
-    Quoted { text: String, step: Step },
+    Quoted {
+        text: String,
+        step: Step,
+    },
     /// `"…"` or `$"…"`: holds `Quoted`, `Parameter`, `Command`, `Arithmetic`.
     Double(Vec<Part>),
     Parameter(Box<Parameter>),
@@ -163,7 +197,10 @@ pub enum Part {
     /// `>(…)`
     ProcessOutput(Script),
     /// `?(a|b)`, `*(…)`, `+(…)`, `@(…)`, `!(…)`; `kind` is the first character.
-    Extended { kind: char, alternatives: Vec<Word> },
+    Extended {
+        kind: char,
+        alternatives: Vec<Word>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -456,12 +456,10 @@ fn tildes_are_homes_where_the_shell_says_so() {
         ("~a*", "<~a`*>"),
         ("~/*", "</root/`*>"),
     ]);
-    check_single(&[
-        ("~/a:~/b:~bob", "</root/a:/root/b:/home/bob>"),
-        ("~", "</root>"),
-        ("a~:'~'", "<a~:~>"),
-    ]
-    .map(|(written, expected)| (written, expected.trim_matches(['<', '>']))));
+    check_single(
+        &[("~/a:~/b:~bob", "</root/a:/root/b:/home/bob>"), ("~", "</root>"), ("a~:'~'", "<a~:~>")]
+            .map(|(written, expected)| (written, expected.trim_matches(['<', '>']))),
+    );
 }
 
 #[test]
@@ -540,7 +538,11 @@ fn unquoted_pattern_characters_are_active() {
         ("/etc/!(x)", "</etc/`!`(x`)>"),
         ("@($x|'*')", "<`@`(/etc/shadow`|*`)>"),
     ]);
-    check_single(&[("/etc/sh*", "/etc/sh`*"), ("$g", "/etc/sh`*`[ab`]"), ("\"$g\"", "/etc/sh*[ab]")]);
+    check_single(&[
+        ("/etc/sh*", "/etc/sh`*"),
+        ("$g", "/etc/sh`*`[ab`]"),
+        ("\"$g\"", "/etc/sh*[ab]"),
+    ]);
 }
 
 #[test]

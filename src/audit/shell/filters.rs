@@ -70,8 +70,8 @@ fn tool(program: &str) -> Option<Tool> {
         "echo" => escapes::echo,
         "printf" => escapes::printf,
         "cat" | "pv" | "sponge" | "iconv" | "col" | "colcrt" | "mbuffer" | "buffer" | "more"
-        | "less" | "tee" | "dos2unix" | "unix2dos" | "expand" | "unexpand" | "fmt"
-        | "strings" | "dd" => select::same,
+        | "less" | "tee" | "dos2unix" | "unix2dos" | "expand" | "unexpand" | "fmt" | "strings"
+        | "dd" => select::same,
         "tac" => select::tac,
         "rev" => select::rev,
         "nl" => select::nl,
@@ -109,8 +109,8 @@ fn tool(program: &str) -> Option<Tool> {
         "realpath" | "readlink" => words::realpath,
         "true" | ":" | "false" | "test" | "[" | "sleep" => words::nothing,
         "date" => words::date,
-        "printenv" | "env" | "hostname" | "id" | "whoami" | "uname" | "nproc"
-        | "arch" | "tty" | "logname" | "groups" => words::unknown,
+        "printenv" | "env" | "hostname" | "id" | "whoami" | "uname" | "nproc" | "arch" | "tty"
+        | "logname" | "groups" => words::unknown,
         _ => return None,
     })
 }

@@ -35,7 +35,7 @@ const NODES_MAX: usize = 200_000;
 /// What looking ahead and copying may cost in bytes: a part that every source has, and one for
 /// each of its bytes.
 const SCAN_BASE_BYTES: usize = 64 * 1024;
-const SCAN_PER_BYTE: usize = 16;
+const SCAN_PER_BYTE: usize = 8;
 
 /// Programs behind whose names `a=(…)` is an assignment still.
 const DECLARATIONS: [&str; 5] = ["declare", "export", "local", "readonly", "typeset"];
@@ -543,11 +543,8 @@ impl<'a, 's> Parser<'a, 's> {
         }
         let span = self.place.unwrap_or(Span::new(start, end));
         let set = Node::Simple(Simple { assignments: arrays, span, ..Simple::default() });
-        let items = [set, command].map(|node| Item {
-            connector: Connector::Then,
-            node,
-            background: false,
-        });
+        let items =
+            [set, command].map(|node| Item { connector: Connector::Then, node, background: false });
         Some(Node::Group(Script { items: items.into(), incomplete: false }))
     }
 

@@ -136,11 +136,7 @@ impl Program {
         if operands.is_empty() {
             return Program::shell(script);
         }
-        Program::Wrapper(Wrapper {
-            argv: shell_argv(script),
-            operands,
-            ..Wrapper::default()
-        })
+        Program::Wrapper(Wrapper { argv: shell_argv(script), operands, ..Wrapper::default() })
     }
 }
 
@@ -210,6 +206,17 @@ pub fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
+/// The same for a program that may be written as a pattern; `None` when it cannot be known.
+pub fn name_of(program: &Text) -> Option<&str> {
+    if program.has_hole() {
+        None
+    } else if program.has_active() {
+        names_matching(program)
+    } else {
+        Some(base_name(program.as_str()))
+    }
+}
+
 fn class_of(program: &Text) -> Class {
     if program.has_hole() {
         // `/proc/…/exe` is what runs it: mostly the shell.
@@ -234,7 +241,9 @@ fn class_of_name(name: &str) -> Class {
     }
     // `bash-5.1`, `gcc12`
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-    if base.len() < name.len() && let Some(class) = known_class(base) {
+    if base.len() < name.len()
+        && let Some(class) = known_class(base)
+    {
         return class;
     }
     if name.starts_with("ld-") && name.contains(".so") || name.starts_with("ld64.so") {
@@ -262,7 +271,8 @@ fn names_matching(program: &Text) -> Option<&'static str> {
     let name = program.slice(start, text.len());
     // A pattern that matches everything names nothing.
     if name.len() > PATTERN_NAME_MAX_BYTES
-        || !name.as_str().contains(|c: char| c.is_ascii_alphanumeric() || c == '?') {
+        || !name.as_str().contains(|c: char| c.is_ascii_alphanumeric() || c == '?')
+    {
         return None;
     }
     if let Some(literal) = name.as_literal() {

@@ -20,9 +20,9 @@ use crate::limits;
 
 use super::ast::{AssignedValue, Assignment, Connector, Node, Script, Simple, Span, Word};
 use super::expand::{self, Shell};
-use super::parse::parse;
+use super::parse::{parse, parse_document};
 use super::pattern::Pattern;
-use super::programs::{self, Program, Wrapper, WrapperInput};
+use super::programs::{self, Operand, Program, Wrapper, WrapperInput};
 use super::reading::{Hidden, HiddenWhy, Reading};
 use super::text::{Step, Steps, Stream, Text};
 use super::{filters, foreign};
@@ -35,6 +35,8 @@ use files::Files;
 const SCRIPT_LEVELS: usize = 8;
 /// How often a loop's body is read whose condition cannot be decided.
 const UNDECIDED_ROUNDS: usize = 2;
+/// Most elements of an array that is filled up to an index.
+const ELEMENTS_MAX: usize = 1_024;
 /// What carrying out a command costs beside the text it is made of.
 const COMMAND_WORK: usize = 32;
 
@@ -401,7 +403,10 @@ impl<'a> Interpreter<'a> {
     fn run_for(&mut self, name: &str, words: Option<&[Word]>, body: &Script) -> Stream {
         let words: Vec<Text> = match words {
             Some(words) => words.iter().flat_map(|word| expand::fields(word, self)).collect(),
-            None => self.environment.positional.iter().skip(1).cloned().collect(),
+            None => {
+                let positional = self.environment.positional.iter().skip(1).cloned();
+                positional.map(|word| word.with_step(Step::Positional)).collect()
+            }
         };
         let steps = self.steps;
         self.steps.add(Step::Loop);
@@ -488,7 +493,7 @@ impl<'a> Interpreter<'a> {
         let subject = expand::single(subject, self);
         let known = subject.as_literal();
         let mut output = Stream::Empty;
-        for arm in arms {
+        for (at, arm) in arms.iter().enumerate() {
             let matches = arm.patterns.iter().any(|pattern| {
                 let pattern = expand::single(pattern, self);
                 known.is_none_or(|subject| {
@@ -500,7 +505,15 @@ impl<'a> Interpreter<'a> {
             }
             if known.is_some() {
                 let out = self.run_script(&arm.body);
-                return self.joined(output, out);
+                output = self.joined(output, out);
+                // `;&` goes on with the next arm; the tree does not tell where it stands.
+                if self.argv.iter().any(|word| word.contains(";&")) {
+                    for next in arms.iter().skip(at + 1) {
+                        let out = self.maybe(|shell| shell.run_script(&next.body));
+                        output = self.joined(output, out);
+                    }
+                }
+                return output;
             }
             let out = self.maybe(|shell| shell.run_script(&arm.body));
             output = self.joined(output, out);
@@ -607,11 +620,14 @@ impl<'a> Interpreter<'a> {
         let elements = match (&assignment.index, assignment.append, &assignment.value) {
             (Some(index), append, _) => {
                 let mut all = earlier();
-                let at = expand::arithmetic(index, self).and_then(|at| usize::try_from(at).ok());
                 // An index that is unknown or far away is the next one.
-                let at = at.filter(|at| *at < all.len()).unwrap_or(all.len());
-                if at == all.len() {
-                    all.push(Text::new());
+                let at = all.len();
+                let wanted =
+                    expand::arithmetic(index, self).and_then(|at| usize::try_from(at).ok());
+                let at = wanted.filter(|at| *at < ELEMENTS_MAX).unwrap_or(at);
+                if at >= all.len() {
+                    self.budget.spend(at - all.len());
+                    all.resize(at + 1, Text::new());
                 }
                 if let (Some(slot), Some(value)) = (all.get_mut(at), elements.first()) {
                     if append {
@@ -638,8 +654,27 @@ impl<'a> Interpreter<'a> {
         };
         let size = elements.iter().map(Text::len).sum();
         if self.budget.spend(size) {
+            let steps = self.steps;
+            let elements = elements.into_iter().map(|text| text.with_steps(steps)).collect();
             self.environment().set_elements(name, elements);
         }
+        if matches!(name.as_str(), "PS4" | "PS1" | "PROMPT_COMMAND") {
+            self.run_prompt(name);
+        }
+    }
+
+    /// What a shell runs on its own account before it prints something.
+    fn run_prompt(&mut self, name: &str) {
+        let Some(text) = self.environment.value(name, 0).0 else { return };
+        if !self.budget.spend(text.len()) || !self.budget.enter(SCRIPT_LEVELS) {
+            return;
+        }
+        if name == "PROMPT_COMMAND" {
+            self.run_text(&text, Step::Eval);
+        } else {
+            expand::document(&parse_document(text.as_str()), self);
+        }
+        self.budget.leave(SCRIPT_LEVELS);
     }
 
     /// The alias that the command's first word stands for, if it was written plainly.
@@ -657,9 +692,21 @@ impl<'a> Interpreter<'a> {
         let name = words.first().cloned().unwrap_or_default();
         let mut source = Text::literal("");
         source.append(alias);
+        let mut expands = alias.as_str().ends_with([' ', '\t']);
         for word in words.iter().skip(1) {
             source.push_str(" ");
-            source.append(&reach::quoted_word(word));
+            // An alias that ends in a blank has the next word looked up as well.
+            let next = self.environment.aliases.get(word.as_str()).filter(|_| expands);
+            match next {
+                Some(next) => {
+                    expands = next.as_str().ends_with([' ', '\t']);
+                    source.append(next);
+                }
+                None => {
+                    expands = false;
+                    source.append(&reach::quoted_word(word));
+                }
+            }
         }
         let removed = self.environment().aliases.remove(name.as_str());
         let output =
@@ -676,7 +723,10 @@ impl<'a> Interpreter<'a> {
         if !self.budget.spend(COMMAND_WORK) {
             return Stream::UNKNOWN;
         }
-        self.note_line(&words);
+        // What `eval` runs is noted as it is run.
+        if name.as_literal() != Some("eval") {
+            self.note_line(&words);
+        }
         if let Some(name) = name.as_literal() {
             if let Some(body) = self.environment.functions.get(name).map(Rc::clone) {
                 return self.call(&body, words);
@@ -708,11 +758,24 @@ impl<'a> Interpreter<'a> {
         output
     }
 
+    /// The file that a shell runs before anything else, where the script has set it.
+    fn run_startup_file(&mut self) {
+        for name in ["BASH_ENV", "ENV"] {
+            if let Some(file) = self.environment.value(name, 0).0 {
+                let content = self.read_file(&file);
+                self.run_stream(&content);
+            }
+        }
+    }
+
     fn program(&mut self, words: &[Text], spans: &[Span], span: Span) -> Stream {
         self.status = None;
         if let Some(script) = words.first().and_then(|name| self.own_file(name)) {
             let positional = words.to_vec();
             return self.with_script(positional, |shell| shell.run_stream(&script));
+        }
+        if let Some(directory) = self.parts_directory(words) {
+            return self.run_parts(&directory);
         }
         match programs::classify(words) {
             Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
@@ -729,7 +792,17 @@ impl<'a> Interpreter<'a> {
                 self.with_script(positional, |shell| shell.run_stream(&source))
             }
             Program::Foreign { language, code, arguments } => {
-                self.run_foreign(language, &code, &arguments)
+                let input = self.input.clone();
+                let output = self.run_foreign(language, &code, &arguments);
+                // awk is a text filter as well.
+                if language != foreign::Language::Awk {
+                    return output;
+                }
+                self.input = input;
+                match self.filter(words, &[]) {
+                    Stream::Unknown { .. } | Stream::Empty => output,
+                    filtered => filtered,
+                }
             }
             Program::ForeignStdin { language, arguments } => {
                 let code = std::mem::take(&mut self.input).to_text();
@@ -745,7 +818,7 @@ impl<'a> Interpreter<'a> {
                     self.note_access(operand, spans, words);
                 }
                 self.note_copy(words);
-                self.filter(words)
+                self.filter(words, &operands)
             }
         }
     }
@@ -758,27 +831,45 @@ impl<'a> Interpreter<'a> {
     ) -> Stream {
         self.subshell(|shell| {
             shell.environment().positional = positional;
+            shell.run_startup_file();
             run(shell)
         })
     }
 
     /// What a text tool prints.
-    fn filter(&mut self, words: &[Text]) -> Stream {
+    fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
         let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
-        let name = programs::base_name(name.as_str());
+        let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
         let before = self.input.steps();
+        // Whatever is given files reads those; anything else reads all of its input.
+        let reads_input = operands.is_empty() && !matches!(name, "echo" | "printf" | "seq");
         let (files, descriptors) = (&self.files, &self.descriptors);
         let (directory, input) = (&self.environment.directory, &self.input);
         let output = filters::run(name, arguments, input, &|path| {
             files.content(path, directory, input, descriptors)
         });
-        let Some(output) = output else { return Stream::UNKNOWN };
+        if matches!(name, "ls" | "dir" | "find" | "fd") {
+            return self.printed_names(name, operands);
+        }
+        let Some(output) = output else {
+            self.note_input();
+            return Stream::UNKNOWN;
+        };
+        let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
+        if unset && output.to_text().as_str().trim().is_empty() {
+            // Nobody prints nothing: the variable comes from the container.
+            return Stream::UNKNOWN;
+        }
         self.budget.spend(output.as_bytes().map_or(0, <[u8]>::len) + self.waiting());
-        if !matches!(name, "echo" | "printf" | "seq" | "true") {
-            // Whatever reads its input reads all of it; one that does not is no filter.
+        if reads_input {
             self.input = Stream::Empty;
         }
         self.note_decoded(&output, before);
+        match name {
+            "tee" => self.write_files(arguments, &output),
+            "sed" => self.edit_file(arguments),
+            _ => {}
+        }
         output
     }
 
@@ -793,8 +884,9 @@ impl<'a> Interpreter<'a> {
         }
         self.budget.spend(code.len());
         let found = foreign::read(language, code.as_str(), arguments);
+        let reach = reach::of_code(code.as_str());
         for text in &found.texts {
-            self.note_text(text);
+            self.note_text(text, reach);
         }
         for argument in arguments {
             self.note_operand(argument, &[], &[]);
@@ -807,9 +899,7 @@ impl<'a> Interpreter<'a> {
         match found.texts.as_slice() {
             [only] => Stream::from_text(only.clone()),
             [] => Stream::UNKNOWN,
-            [first, ..] => {
-                Stream::Unknown { decoded: first.steps.has(Step::Base64) }
-            }
+            [first, ..] => Stream::Unknown { decoded: first.steps.has(Step::Base64) },
         }
     }
 
@@ -833,13 +923,21 @@ impl<'a> Interpreter<'a> {
         for (name, value) in &wrapper.assignments {
             self.environment().set(name, value.clone());
         }
-        if let Some(directory) = &wrapper.directory {
+        let found_there = || {
+            let there = words.iter().any(|word| word.as_str() == "-execdir");
+            wrapper.operands.first().map(|operand| &operand.path).filter(|_| there)
+        };
+        if let Some(directory) = wrapper.directory.as_ref().or_else(found_there) {
             let to = self.resolved(directory);
             self.environment().change_directory(to);
         }
         let output = match wrapper.input {
             WrapperInput::None => self.command(wrapper.argv, spans, span),
-            input => self.with_arguments(&wrapper.argv, input, spans, span),
+            input => {
+                let roots = wrapper.operands.iter().map(|operand| operand.path.clone());
+                let roots: Vec<Text> = roots.take(limits::SHELL_ALTERNATIVES_MAX).collect();
+                self.with_arguments(&wrapper.argv, input, &roots, spans, span)
+            }
         };
         self.environment = environment;
         self.budget.leave(1);
@@ -851,12 +949,13 @@ impl<'a> Interpreter<'a> {
         &mut self,
         argv: &[Text],
         input: WrapperInput,
+        found: &[Text],
         spans: &[Span],
         span: Span,
     ) -> Stream {
         let mut output = Stream::Empty;
         let names = self.take_names(&input);
-        for argv in reach::argument_lists(argv, &input, &names) {
+        for argv in reach::argument_lists(argv, &input, &names, found) {
             if !self.budget.spend(COMMAND_WORK + argv.iter().map(Text::len).sum::<usize>()) {
                 break;
             }
@@ -984,7 +1083,6 @@ impl Shell for Interpreter<'_> {
         self.budget.spend(work)
     }
 }
-
 
 #[cfg(test)]
 #[path = "run_tests.rs"]

@@ -69,7 +69,10 @@ fn assignments_before_a_command_hold_for_it_alone() {
 
 #[test]
 fn loops_end() {
-    check("while true; do sleep 1; done; echo x", &["true # loop unrolled", "sleep 1 # loop unrolled", "echo x"]);
+    check(
+        "while true; do sleep 1; done; echo x",
+        &["true # loop unrolled", "sleep 1 # loop unrolled", "echo x"],
+    );
     check("until false; do :; done", &["false # loop unrolled", ": # loop unrolled"]);
     let reading = read_script("i=0; while [ $i -lt 5 ]; do echo $i; i=$((i+1)); done");
     assert!(reading.hidden.is_empty());
@@ -95,32 +98,44 @@ fn what_exceeds_a_bound_is_told() {
 fn directories_are_followed() {
     check_paths("cd /etc; cat x", &["listed /etc", "named /etc/x"]);
     check_paths("(cd /etc); cat x", &["listed /etc", "named x"]);
-    check_paths("cd /a; cd b/../c; cat x", &[
-        "listed /a", "listed /a/c", "named /a/c/x", "named /a/x",
-    ]);
+    check_paths(
+        "cd /a; cd b/../c; cat x",
+        &["listed /a", "listed /a/c", "named /a/c/x", "named /a/x"],
+    );
     check_paths("cd /a; cd -; cat x", &["listed /a", "listed /", "named /x", "named /a/x"]);
-    check_paths("pushd /a; popd; pushd /b; cat x", &[
-        "listed /a", "listed /b", "named /b/x", "named /a/x",
-    ]);
+    check_paths(
+        "pushd /a; popd; pushd /b; cat x",
+        &["listed /a", "listed /b", "named /b/x", "named /a/x"],
+    );
 }
 
 #[test]
 fn files_that_the_script_writes_are_read_back() {
-    check("echo 'echo b' > /tmp/x; sh /tmp/x", &[
-        "echo echo b # quotes removed",
-        "sh /tmp/x",
-        "echo b # quotes removed, text run as code, file written by the command read back",
-    ]);
-    check_paths("ln -s /etc /tmp/e; cat /tmp/e/x", &[
-        "named /etc", "named /tmp/e", "named /etc/x",
-    ]);
+    check(
+        "echo 'echo b' > /tmp/x; sh /tmp/x",
+        &[
+            "echo echo b # quotes removed",
+            "sh /tmp/x",
+            "echo b # quotes removed, text run as code, file written by the command read back",
+        ],
+    );
+    check_paths("ln -s /etc /tmp/e; cat /tmp/e/x", &["named /etc", "named /tmp/e", "named /etc/x"]);
 }
 
 #[test]
 fn input_flows_through_pipes_and_redirections() {
-    check("echo a b | { read x y; echo $y; }", &["echo a b", "read x y", "echo b # variables expanded"]);
-    check("read x <<< 'a b'; echo $x", &["read x", "echo a b # quotes removed, variables expanded, here-document read"]);
-    check("xargs echo <<E\na\nb\nE", &["xargs echo", "echo a b # quotes removed, here-document read"]);
+    check(
+        "echo a b | { read x y; echo $y; }",
+        &["echo a b", "read x y", "echo b # variables expanded"],
+    );
+    check(
+        "read x <<< 'a b'; echo $x",
+        &["read x", "echo a b # quotes removed, variables expanded, here-document read"],
+    );
+    check(
+        "xargs echo <<E\na\nb\nE",
+        &["xargs echo", "echo a b # quotes removed, here-document read"],
+    );
 }
 
 #[test]
@@ -129,9 +144,10 @@ fn spans_are_those_of_the_command_as_written() {
     let reading = read(&argv);
     let text = argv.join(" ");
     let of = |span: &Range<usize>| text.get(span.clone()).unwrap();
-    assert_eq!(reading.lines.iter().map(|line| of(&line.span)).collect::<Vec<_>>(), [
-        text.as_str(), "echo a", "cat /x/./y",
-    ]);
+    assert_eq!(
+        reading.lines.iter().map(|line| of(&line.span)).collect::<Vec<_>>(),
+        [text.as_str(), "echo a", "cat /x/./y",]
+    );
     assert_eq!(of(&reading.accesses[0].span), "/x/./y");
     // What was computed is told where it was run.
     let reading = read(&["sh", "-c", "eval \"c\"at' /x'"].map(str::to_owned));
@@ -142,10 +158,50 @@ fn spans_are_those_of_the_command_as_written() {
 #[test]
 fn no_bytes_make_it_panic_and_no_depth_overflows_the_stack() {
     const TOKENS: [&str; 44] = [
-        "cat ", "/etc/x", "$(", ")", "`", "\"", "'", "$'", "\\", "\n", "; ", "&& ", "|| ", "| ",
-        "{a,b}", "{", "}", "${a:-", "${a", "${!a", "$a ", "*", "?", "[", "<<E\n", "E\n", "<<<", "> ",
-        "< ", "if ", "then ", "fi ", "for i in ", "do ", "done ", "case x in ", ") ;; ", "esac ",
-        "f() ", "eval ", "a=", "cd ", "sh -c ", "$((",
+        "cat ",
+        "/etc/x",
+        "$(",
+        ")",
+        "`",
+        "\"",
+        "'",
+        "$'",
+        "\\",
+        "\n",
+        "; ",
+        "&& ",
+        "|| ",
+        "| ",
+        "{a,b}",
+        "{",
+        "}",
+        "${a:-",
+        "${a",
+        "${!a",
+        "$a ",
+        "*",
+        "?",
+        "[",
+        "<<E\n",
+        "E\n",
+        "<<<",
+        "> ",
+        "< ",
+        "if ",
+        "then ",
+        "fi ",
+        "for i in ",
+        "do ",
+        "done ",
+        "case x in ",
+        ") ;; ",
+        "esac ",
+        "f() ",
+        "eval ",
+        "a=",
+        "cd ",
+        "sh -c ",
+        "$((",
     ];
     let run = || {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -156,15 +212,16 @@ fn no_bytes_make_it_panic_and_no_depth_overflows_the_stack() {
             usize::try_from(state % below as u64).unwrap()
         };
         for _ in 0..4_000 {
-            let script: String =
-                (0..=next(40)).map(|_| TOKENS[next(TOKENS.len())]).collect();
+            let script: String = (0..=next(40)).map(|_| TOKENS[next(TOKENS.len())]).collect();
             let reading = read_script(&script);
             for line in &reading.lines {
                 assert!(line.span.end <= script.len(), "{script}");
             }
         }
         // Depth through every kind of nesting that hands a script on.
-        for (open, close) in [("eval '", "'"), ("$(", ")"), ("`", "`"), ("sh -c \"", "\""), ("( ", ")")] {
+        for (open, close) in
+            [("eval '", "'"), ("$(", ")"), ("`", "`"), ("sh -c \"", "\""), ("( ", ")")]
+        {
             read_script(&format!("{}cat x{}", open.repeat(400), close.repeat(400)));
         }
         let mut script = "cat /x".to_owned();

@@ -239,11 +239,7 @@ impl<'t> Evaluator<'t, '_> {
     }
 
     /// Reads an expression that is evaluated only when `taken`.
-    fn branch(
-        &mut self,
-        taken: bool,
-        read: impl FnOnce(&mut Self) -> Option<i64>,
-    ) -> Option<i64> {
+    fn branch(&mut self, taken: bool, read: impl FnOnce(&mut Self) -> Option<i64>) -> Option<i64> {
         self.skipping += usize::from(!taken);
         let value = read(self);
         self.skipping -= usize::from(!taken);

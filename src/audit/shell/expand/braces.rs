@@ -135,7 +135,11 @@ impl<'w> Reader<'w> {
     }
 
     fn starts(&self) -> bool {
-        matches!(self.nodes.last(), None | Some(Node::Alternatives { .. } | Node::Sequence(_)))
+        self.open.is_empty()
+            && matches!(
+                self.nodes.last(),
+                None | Some(Node::Alternatives { .. } | Node::Sequence(_))
+            )
     }
 
     /// Characters between braces and commas.

@@ -15,7 +15,10 @@ const PATTERN_CHARACTERS_A_UNIT: usize = 8;
 pub(super) enum Value<'w> {
     One(Text),
     /// `$@` and `$*`, `${a[@]}` and `${a[*]}`.
-    Many { items: Vec<Text>, star: bool },
+    Many {
+        items: Vec<Text>,
+        star: bool,
+    },
     /// The operand of `${a:-x}`, still to be expanded, in the place of the parameter.
     Operand(&'w Word),
 }
@@ -177,8 +180,12 @@ fn indirect(name: &str, index: Option<&Word>, shell: &mut dyn Shell) -> Found {
     };
     let Some(text) = target.as_literal() else { return Found::One(Text::hole()) };
     let mut found = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
-        Some((name, "@")) => Found::Many { items: array(name, shell).unwrap_or_default(), star: false },
-        Some((name, "*")) => Found::Many { items: array(name, shell).unwrap_or_default(), star: true },
+        Some((name, "@")) => {
+            Found::Many { items: array(name, shell).unwrap_or_default(), star: false }
+        }
+        Some((name, "*")) => {
+            Found::Many { items: array(name, shell).unwrap_or_default(), star: true }
+        }
         Some((name, key)) => match keyed(name, key, shell) {
             Some(value) => Found::One(value),
             None => Found::Unset,
@@ -244,7 +251,11 @@ fn value_of(found: Found) -> Value<'static> {
 }
 
 /// The same operation on every value.
-fn map(found: Found, shell: &mut dyn Shell, operate: impl Fn(&Text, &mut dyn Shell) -> Text) -> Value<'static> {
+fn map(
+    found: Found,
+    shell: &mut dyn Shell,
+    operate: impl Fn(&Text, &mut dyn Shell) -> Text,
+) -> Value<'static> {
     let operate = |text: &Text, shell: &mut dyn Shell| {
         if !shell.spend(text.len() + 1) {
             return Text::hole();
@@ -289,9 +300,7 @@ fn apply<'w>(parameter: &'w Parameter, found: Found, shell: &mut dyn Shell) -> V
             value_of(found)
         }
         Operator::Alternative { colon, word } if present(&found, *colon) => Value::Operand(word),
-        Operator::Alternative { .. } => {
-            Value::One(Text::new().with_step(Step::ParameterOperator))
-        }
+        Operator::Alternative { .. } => Value::One(Text::new().with_step(Step::ParameterOperator)),
         Operator::RemovePrefix { longest, pattern } => {
             let operand = Operand::new(pattern, shell);
             operand.map(found, shell, |text, pattern, _| {

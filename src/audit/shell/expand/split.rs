@@ -14,6 +14,8 @@ pub(super) struct Separators {
     /// ASCII ones, a bit each, and the others in order.
     ascii: u128,
     others: Vec<char>,
+    /// Whitespace comes first, or there are none.
+    first_is_space: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -38,6 +40,7 @@ impl Separators {
             }
         }
         out.others.sort_unstable();
+        out.first_is_space = characters.chars().next().is_none_or(|c| out.kind(c) == Kind::Space);
         out
     }
 
@@ -180,10 +183,13 @@ impl Fields {
         self.start();
     }
 
-    /// Ends the current field if there is one: what stands between elements of an unquoted `$@`.
+    /// What stands between elements of an unquoted `$@`: the first separator there is, so that
+    /// empty elements count as bash counts them.
     pub(super) fn boundary(&mut self) {
-        if self.started {
-            self.close();
+        if self.separators.as_ref().is_some_and(|separators| separators.first_is_space) {
+            self.separate(Kind::Space);
+        } else {
+            self.separate(Kind::Other);
         }
         self.after_space = false;
     }

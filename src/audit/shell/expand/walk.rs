@@ -165,10 +165,13 @@ impl<'s> Walk<'s> {
     }
 
     fn many(&mut self, items: &[Text], star: bool, context: Context) {
-        if !self.splitting || star && context == Context::Quoted {
+        // Without separators bash joins `$*` in any place; other shells keep the elements apart.
+        let joins = context == Context::Quoted || self.ifs().is_some_and(|ifs| ifs.is_empty());
+        if !self.splitting || star && joins {
             let joined = self.join(items, star);
             return self.one(&joined, context);
         }
+        self.find_separators();
         for (at, item) in items.iter().enumerate() {
             self.settle();
             if !self.alive {
@@ -270,8 +273,9 @@ impl<'s> Walk<'s> {
             "+" => Some(self.shell.working_directory()),
             "-" => self.shell.variable("OLDPWD"),
             user => {
-                let named = user.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
-                    && !user.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
+                let named =
+                    user.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+                        && !user.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
                 named.then(|| self.shell.home(user))
             }
         }

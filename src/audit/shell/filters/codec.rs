@@ -31,14 +31,9 @@ const BASE64_URL: Alphabet = Alphabet {
     digits: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
     ..BASE64
 };
-const BASE32: Alphabet = Alphabet {
-    digits: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-    bits: 5,
-    group: 8,
-    step: Step::Base32,
-};
-const BASE32_HEX: Alphabet =
-    Alphabet { digits: b"0123456789ABCDEFGHIJKLMNOPQRSTUV", ..BASE32 };
+const BASE32: Alphabet =
+    Alphabet { digits: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 8, step: Step::Base32 };
+const BASE32_HEX: Alphabet = Alphabet { digits: b"0123456789ABCDEFGHIJKLMNOPQRSTUV", ..BASE32 };
 const BASE16: Alphabet =
     Alphabet { digits: b"0123456789ABCDEF", bits: 4, group: 2, step: Step::Hex };
 const BASE2: Alphabet = Alphabet { digits: b"01", bits: 1, group: 8, step: Step::EscapesDecoded };
@@ -178,7 +173,8 @@ pub(super) fn base(call: &Call) -> Output {
     if options.unclear {
         return Err(Unknown::Decoded);
     }
-    let operands: Vec<&Text> = options.values('I').chain(options.operands.iter().copied()).collect();
+    let operands: Vec<&Text> =
+        options.values('I').chain(options.operands.iter().copied()).collect();
     let data = call.read(&operands).map_err(|why| why.max_decoded(decodes))?;
     let bytes = data.known()?;
     let kind = match call.program {
@@ -186,7 +182,13 @@ pub(super) fn base(call: &Call) -> Output {
         "base32" => '3',
         "base58" => '5',
         "base16" => '1',
-        _ => options.given.iter().rev().map(|(letter, _)| *letter).find(|l| "6u3h12l5z".contains(*l)).unwrap_or('6'),
+        _ => options
+            .given
+            .iter()
+            .rev()
+            .map(|(letter, _)| *letter)
+            .find(|l| "6u3h12l5z".contains(*l))
+            .unwrap_or('6'),
     };
     let alphabet = match kind {
         '6' => BASE64,
@@ -286,7 +288,7 @@ pub(super) fn openssl(call: &Call) -> Output {
         "base64" | "enc" => {}
         "zlib" => return Err(Unknown::of(options.decodes)),
         "rsautl" | "pkeyutl" | "cms" | "smime" => return Err(Unknown::Decoded),
-        name => return Err(Unknown::of(options.decodes && options.other || name == "pkcs12")),
+        name => return Err(Unknown::of(options.decodes || name == "pkcs12")),
     }
     let data = match options.input {
         Some(file) => call.file(file),
@@ -377,7 +379,8 @@ pub(super) fn jq(call: &Call) -> Output {
         return Err(Unknown::Plain);
     };
     let text = program.as_str();
-    let decodes = text.contains("@base64d") || text.contains("@base32d") || text.contains("implode");
+    let decodes =
+        text.contains("@base64d") || text.contains("@base32d") || text.contains("implode");
     let raw = options.has('r') || options.has('j');
     let mut stages = text.split('|').map(str::trim);
     let first = stages.next().unwrap_or_default();

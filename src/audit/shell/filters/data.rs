@@ -107,9 +107,9 @@ impl Data {
         let decoded = String::from_utf8_lossy(&self.bytes);
         let mut plain = 0;
         for (at, character) in decoded.char_indices() {
-            let active = (character as u32).checked_sub(ACTIVE).and_then(|code| {
-                u8::try_from(code).ok().filter(u8::is_ascii).map(char::from)
-            });
+            let active = (character as u32)
+                .checked_sub(ACTIVE)
+                .and_then(|code| u8::try_from(code).ok().filter(u8::is_ascii).map(char::from));
             if character != HOLE && active.is_none() {
                 continue;
             }

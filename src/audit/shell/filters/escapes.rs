@@ -212,7 +212,7 @@ fn is_copy(out: &Data, format: &Text, args: &[Text]) -> bool {
     }
 }
 
-enum Item {
+pub(super) enum Item {
     Text(Vec<u8>),
     /// `\c`, or a conversion that there is not.
     Stop,
@@ -225,7 +225,7 @@ impl Item {
     }
 }
 
-struct Conversion {
+pub(super) struct Conversion {
     left: bool,
     zero: bool,
     /// `+`, a space, or nothing.
@@ -233,7 +233,15 @@ struct Conversion {
     alternative: bool,
     width: Size,
     precision: Size,
-    letter: u8,
+    pub letter: u8,
+}
+
+impl Conversion {
+    /// How many arguments its width and precision take.
+    pub fn sizes(&self) -> usize {
+        let is_argument = |size| usize::from(matches!(size, Size::Argument));
+        is_argument(self.width) + is_argument(self.precision)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -274,7 +282,7 @@ fn items(format: &[u8]) -> Vec<Item> {
 }
 
 /// What follows a `%`, and what follows that.
-fn conversion(text: &[u8]) -> Option<(Item, &[u8])> {
+pub(super) fn conversion(text: &[u8]) -> Option<(Item, &[u8])> {
     if let Some(tail) = text.strip_prefix(b"%") {
         return Some((Item::Text(vec![b'%']), tail));
     }
@@ -352,7 +360,7 @@ fn round(items: &[Item], args: &mut Iter<Text>, out: &mut Data) -> Result<bool, 
     Ok(true)
 }
 
-fn convert(
+pub(super) fn convert(
     conversion: &Conversion,
     args: &mut Iter<Text>,
     out: &mut Data,
@@ -514,7 +522,9 @@ fn quote(text: &str, out: &mut Data) {
         out.push_str("''");
     }
     for character in text.chars() {
-        if character.is_ascii() && !character.is_ascii_alphanumeric() && !"/._-+:@%,=".contains(character)
+        if character.is_ascii()
+            && !character.is_ascii_alphanumeric()
+            && !"/._-+:@%,=".contains(character)
         {
             out.push_char('\\');
         }

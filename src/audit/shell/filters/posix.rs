@@ -150,7 +150,8 @@ impl Pattern {
             let Some(part) = text.get(start..longer) else { break };
             work.spend(self.weight.saturating_mul(part.len()))?;
             if let Some(captures) = whole.captures(part) {
-                let group = |group: regex::bytes::Match| (group.start() + start, group.end() + start);
+                let group =
+                    |group: regex::bytes::Match| (group.start() + start, group.end() + start);
                 return Ok(Some(captures.iter().map(|found| found.map(group)).collect()));
             }
         }

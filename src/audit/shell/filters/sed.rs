@@ -4,7 +4,7 @@
 //! is not followed.
 
 mod parse;
-mod substitute;
+pub(super) mod substitute;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -67,17 +67,26 @@ enum Action {
     DeleteFirst,
     Print,
     PrintFirst,
-    Quit { prints: bool },
+    Quit {
+        prints: bool,
+    },
     Next,
     Join,
-    Hold { appends: bool },
-    Get { appends: bool },
+    Hold {
+        appends: bool,
+    },
+    Get {
+        appends: bool,
+    },
     Swap,
     Number,
     Append(String),
     Insert(String),
     Change(String),
-    Branch { to: usize, when: Branch },
+    Branch {
+        to: usize,
+        when: Branch,
+    },
     Clear,
 }
 
@@ -169,10 +178,14 @@ enum Range {
 enum Flow {
     Next(usize),
     /// To the next cycle; `prints` the pattern space before.
-    End { prints: bool },
+    End {
+        prints: bool,
+    },
     /// The same without reading a line.
     Restart,
-    Quit { prints: bool },
+    Quit {
+        prints: bool,
+    },
 }
 
 impl<'a> Machine<'a> {

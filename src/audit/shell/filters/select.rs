@@ -316,7 +316,11 @@ fn total(data: &Data, bytes: bool) -> usize {
     if !bytes {
         return data.lines().count();
     }
-    if data.marked { String::from_utf8_lossy(&data.bytes).chars().count() } else { data.bytes.len() }
+    if data.marked {
+        String::from_utf8_lossy(&data.bytes).chars().count()
+    } else {
+        data.bytes.len()
+    }
 }
 
 pub(super) fn head(call: &Call) -> Output {
@@ -354,10 +358,7 @@ pub(super) fn wc(call: &Call) -> Output {
         [('l', _)] => memchr::memchr_iter(b'\n', bytes).count(),
         [('c', _)] => bytes.len(),
         [('m', _)] => String::from_utf8_lossy(bytes).chars().count(),
-        [('w', _)] => bytes
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .count(),
+        [('w', _)] => bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count(),
         _ => return Err(Unknown::Plain),
     };
     let name = match options.operands.as_slice() {

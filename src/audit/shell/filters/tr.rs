@@ -10,12 +10,7 @@ use crate::audit::shell::text::{Step, Text};
 const SPEC: Spec = Spec {
     flags: "cCdst",
     values: "",
-    long: &[
-        ("complement", 'c'),
-        ("delete", 'd'),
-        ("squeeze-repeats", 's'),
-        ("truncate-set1", 't'),
-    ],
+    long: &[("complement", 'c'), ("delete", 'd'), ("squeeze-repeats", 's'), ("truncate-set1", 't')],
     permute: false,
 };
 
@@ -176,7 +171,7 @@ fn class(text: &[u8]) -> Option<(Members, &[u8])> {
     // No name is longer.
     let end = inside.windows(2).take(16).position(|pair| pair == b":]")?;
     let holds = class_test(&inside[..end])?;
-    Some(((0..=u8::MAX).filter(|byte| holds(byte)).collect(), &inside[end + 2..]))
+    Some(((0..=u8::MAX).filter(holds).collect(), &inside[end + 2..]))
 }
 
 /// What a class of characters holds.

@@ -61,7 +61,13 @@ const SEQ: Spec = Spec {
 pub(super) fn seq(call: &Call) -> Output {
     // Negative numbers are no options.
     let number = |text: &Text| text.as_literal().and_then(|text| text.parse::<i64>().ok());
-    let first = call.args.iter().position(|arg| number(arg).is_some()).unwrap_or(call.args.len());
+    let takes_value = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| call.args.get(at));
+        before.is_some_and(|option| matches!(option.as_str(), "-s" | "-f"))
+    };
+    let first = call.args.iter().enumerate();
+    let first = first.clone().find(|(at, arg)| number(arg).is_some() && !takes_value(*at));
+    let first = first.map_or(call.args.len(), |(at, _)| at);
     let (before, numbers) = call.args.split_at(first);
     let options = options(before, &SEQ);
     let numbers: Option<Vec<i64>> = numbers.iter().map(number).collect();
@@ -238,9 +244,7 @@ pub(super) fn expr(call: &Call) -> Output {
         }
         ["match", text, pattern] | [text, ":", pattern] => anchored(text, pattern)?,
         [only] | ["+", only] => (*only).to_owned(),
-        [left, operator, right] => {
-            calculate(left, operator, right).ok_or(Unknown::Plain)?
-        }
+        [left, operator, right] => calculate(left, operator, right).ok_or(Unknown::Plain)?,
         _ => return Err(Unknown::Plain),
     };
     let data = Data { bytes: format!("{data}\n").into_bytes(), ..Data::default() };
@@ -301,12 +305,8 @@ fn calculate(left: &str, operator: &str, right: &str) -> Option<String> {
 /// Longest number that is turned into bytes, in digits: that takes time with their square.
 const DC_DIGITS_MAX: usize = 4_096;
 
-const DC: Spec = Spec {
-    flags: "x",
-    values: "ef",
-    long: &[("expression", 'e'), ("file", 'f')],
-    permute: true,
-};
+const DC: Spec =
+    Spec { flags: "x", values: "ef", long: &[("expression", 'e'), ("file", 'f')], permute: true };
 
 enum Value {
     /// Little-endian.
@@ -364,9 +364,10 @@ pub(super) fn dc(call: &Call) -> Output {
             },
             'P' | 'n' | 'p' | 'a' => {
                 let Some((value, digits)) = stack.pop() else { continue };
-                match (character, value) {
+                match (character, &value) {
                     ('a', Value::Number(number)) => {
-                        let text: String = number.first().copied().map(char::from).into_iter().collect();
+                        let byte = number.first().copied().map(char::from);
+                        let text: String = byte.into_iter().collect();
                         stack.push((Value::Text(text.clone()), text));
                         continue;
                     }
@@ -378,7 +379,7 @@ pub(super) fn dc(call: &Call) -> Output {
                 if character == 'p' {
                     // The value stays where it is.
                     out.push(b'\n');
-                    stack.push((Value::Text(digits.clone()), digits));
+                    stack.push((value, digits));
                 }
             }
             'q' => break,

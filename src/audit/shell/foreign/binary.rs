@@ -109,9 +109,8 @@ impl Folder {
                 }
                 (left @ Value::Text(_), Value::Int(code)) => {
                     let character = u32::try_from(*code).ok().and_then(char::from_u32);
-                    let character = character.map_or(Value::UNKNOWN, |c| {
-                        Value::Text(Text::literal(c.to_string()))
-                    });
+                    let character = character
+                        .map_or(Value::UNKNOWN, |c| Value::Text(Text::literal(c.to_string())));
                     self.joined_pair(&left, &character)
                 }
                 (left @ Value::Text(_), _) => self.joined_pair(&left, &right),
@@ -216,7 +215,7 @@ impl Folder {
     }
 
     pub fn repeated(&mut self, text: &Text, count: i64) -> Value {
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = if text.is_empty() { 0 } else { usize::try_from(count).unwrap_or(0) };
         let fits = TEXT_MAX_BYTES / text.len().max(1) + 1;
         let mut out = Text::new();
         self.spend(text.len() * count.min(fits) / 16);
@@ -241,9 +240,8 @@ impl Folder {
             && let ([from], [to]) = (from.as_bytes(), to.as_bytes())
             && from.is_ascii_alphanumeric()
         {
-            let letters = (*from..=*to).map(|byte| {
-                Value::built(char::from(byte).to_string(), Default::default())
-            });
+            let letters = (*from..=*to)
+                .map(|byte| Value::built(char::from(byte).to_string(), Default::default()));
             return Value::list(letters.collect());
         }
         self.lost(left, right)

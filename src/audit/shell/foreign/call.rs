@@ -72,11 +72,7 @@ impl Folder {
                 for (_, value) in &arguments.named {
                     self.emit(value);
                 }
-                if decoded {
-                    Value::Unknown(Step::UnknownDecoded.into())
-                } else {
-                    Value::UNKNOWN
-                }
+                if decoded { Value::Unknown(Step::UnknownDecoded.into()) } else { Value::UNKNOWN }
             }
         }
     }

@@ -239,7 +239,8 @@ pub(super) fn pack(format: &str, values: &[Value]) -> Option<String> {
                 match letter {
                     b'H' => out.push_str(&from_bytes(&hex(text)?)),
                     b'h' => {
-                        let swapped: Vec<u8> = hex(text)?.iter().map(|b| b.rotate_left(4)).collect();
+                        let swapped: Vec<u8> =
+                            hex(text)?.iter().map(|b| b.rotate_left(4)).collect();
                         out.push_str(&from_bytes(&swapped));
                     }
                     _ => out.push_str(text),

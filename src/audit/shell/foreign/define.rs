@@ -17,7 +17,11 @@ impl Folder {
         let mut at = from;
         while at < to {
             if let Some(name) = self.unit.name(at)
-                && (at == from || matches!(self.unit.symbol(at - 1), Some("," | "(" | "|" | "*" | "&" | "...")))
+                && (at == from
+                    || matches!(
+                        self.unit.symbol(at - 1),
+                        Some("," | "(" | "|" | "*" | "&" | "...")
+                    ))
             {
                 names.push(name.to_string());
             }

@@ -109,9 +109,7 @@ fn push_code(out: &mut Text, digits: &str, radix: u32) {
 
 /// `\uD83D\uDE00`: two halves of one character.
 fn surrogates(out: &mut Text, tail: &str, before: usize) -> usize {
-    let half = |text: &str| {
-        text.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok())
-    };
+    let half = |text: &str| text.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let Some(high) = half(tail) else { return before };
     let low = tail.get(4..).and_then(|rest| rest.strip_prefix("\\u")).and_then(half);
     match (high, low) {

@@ -58,6 +58,8 @@ pub(super) struct Folder {
     pub frames: usize,
     /// Statements up to here have no loop written behind them.
     pub no_postfix_until: usize,
+    /// No list of names that is assigned to begins before this place.
+    pub no_shared_until: usize,
     /// A directory that the code changed to.
     pub directory: Option<Text>,
     pub incomplete: bool,
@@ -93,6 +95,7 @@ impl Folder {
             last: None,
             frames: 0,
             no_postfix_until: 0,
+            no_shared_until: 0,
             directory: None,
             incomplete: false,
             variables: HashMap::new(),
@@ -112,8 +115,9 @@ impl Folder {
 
     fn bind_arguments(&mut self, arguments: &[Text]) {
         let values = || arguments.iter().cloned().map(Value::Text);
-        let after_name =
-            |holes: usize| Value::list(vec![Value::UNKNOWN; holes].into_iter().chain(values()).collect());
+        let after_name = |holes: usize| {
+            Value::list(vec![Value::UNKNOWN; holes].into_iter().chain(values()).collect())
+        };
         let (names, list): (&[&str], Value) = match self.language {
             Language::Python => (&["sys.argv", "argv"], after_name(1)),
             Language::Perl => (&["@ARGV"], after_name(0)),
@@ -124,7 +128,8 @@ impl Folder {
             Language::Awk => {
                 for argument in arguments {
                     let Some((name, _)) = argument.as_str().split_once('=') else { continue };
-                    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                    if !name.is_empty()
+                        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                     {
                         let value = argument.slice(name.len() + 1, argument.len());
                         self.bind(name, Value::Text(value));
@@ -193,11 +198,13 @@ impl Folder {
         inside: impl FnOnce(&mut Folder) -> T,
     ) -> T {
         let unit = std::mem::replace(&mut self.unit, Rc::clone(unit));
-        let (pos, stop, checked) = (self.pos, self.end, self.no_postfix_until);
-        let end = end.min(self.unit.tokens.len());
-        (self.pos, self.end, self.no_postfix_until) = (start.min(end), end, 0);
+        let outer = (self.pos, self.end, self.no_postfix_until, self.no_shared_until);
+        self.end = end.min(self.unit.tokens.len());
+        self.pos = start.min(self.end);
+        (self.no_postfix_until, self.no_shared_until) = (0, 0);
         let result = inside(self);
-        (self.unit, self.pos, self.end, self.no_postfix_until) = (unit, pos, stop, checked);
+        self.unit = unit;
+        (self.pos, self.end, self.no_postfix_until, self.no_shared_until) = outer;
         result
     }
 
@@ -292,11 +299,17 @@ impl Folder {
             Value::List(values) => {
                 for value in values.iter() {
                     self.emit(value);
+                    if self.work == 0 {
+                        break;
+                    }
                 }
             }
             Value::Map(pairs) => {
                 for (_, value) in pairs.iter() {
                     self.emit(value);
+                    if self.work == 0 {
+                        break;
+                    }
                 }
             }
             Value::Method(method) => self.emit(&method.0),
@@ -375,9 +388,9 @@ impl Folder {
         let value = match value {
             // A hash is a list of keys and values.
             Value::List(values) if name.starts_with('%') => {
-                let pairs = values.chunks_exact(2).map(|pair| {
-                    (pair[0].text().as_str().to_owned(), pair[1].clone())
-                });
+                let pairs = values
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0].text().as_str().to_owned(), pair[1].clone()));
                 Value::Map(Rc::new(pairs.collect()))
             }
             value => value,
@@ -591,7 +604,8 @@ impl Folder {
     /// Perl's `($a = '…') =~ …`: the variable within the parentheses.
     fn assigned_target(&self, start: usize) -> Option<String> {
         let mut at = start;
-        while self.unit.is_symbol(at, "(") || self.unit.name(at).is_some_and(|n| is_declaration(n)) {
+        while self.unit.is_symbol(at, "(") || self.unit.name(at).is_some_and(|n| is_declaration(n))
+        {
             at += 1;
         }
         (self.unit.is_symbol(at + 1, "=")).then(|| self.target(at, at + 1)).flatten()
@@ -678,8 +692,8 @@ pub(super) fn is_declaration(name: &str) -> bool {
 fn symbol_power(language: Language, symbol: &str) -> Option<u8> {
     use Language::{Awk, Lua, Node, Perl, Php, Python, Ruby};
     Some(match symbol {
-        "=" | "+=" | "-=" | "*=" | ".=" | "/=" | "%=" | "|=" | "^=" | "&=" | ":=" | "**=" | "<<="
-        | ">>=" | "//=" | "||=" | "&&=" | "??=" => power::ASSIGN,
+        "=" | "+=" | "-=" | "*=" | ".=" | "/=" | "%=" | "|=" | "^=" | "&=" | ":=" | "**="
+        | "<<=" | ">>=" | "//=" | "||=" | "&&=" | "??=" => power::ASSIGN,
         "?" if matches!(language, Node | Perl | Php | Ruby | Awk) => power::CHOICE,
         "||" | "??" => power::OR,
         "//" if language == Perl => power::OR,

@@ -182,10 +182,11 @@ pub(super) fn braces(format: &str, values: &[Value], named: &[(String, Value)]) 
             rest = field;
             continue;
         };
-        let (name, spec) = field.get(..end).unwrap_or("").split_once(':').unwrap_or((
-            field.get(..end).unwrap_or(""),
-            "",
-        ));
+        let (name, spec) = field
+            .get(..end)
+            .unwrap_or("")
+            .split_once(':')
+            .unwrap_or((field.get(..end).unwrap_or(""), ""));
         let name = name.split('!').next().unwrap_or("");
         let value = if name.is_empty() {
             next += 1;

@@ -41,9 +41,27 @@ pub(super) fn is_unary_operator(language: Language, name: &str) -> bool {
     language == Language::Perl
         && matches!(
             name,
-            "chr" | "ord" | "lc" | "uc" | "lcfirst" | "ucfirst" | "fc" | "hex" | "oct" | "length"
-                | "quotemeta" | "scalar" | "glob" | "chdir" | "shift" | "pop" | "eval" | "require"
-                | "readpipe" | "int" | "abs"
+            "chr"
+                | "ord"
+                | "lc"
+                | "uc"
+                | "lcfirst"
+                | "ucfirst"
+                | "fc"
+                | "hex"
+                | "oct"
+                | "length"
+                | "quotemeta"
+                | "scalar"
+                | "glob"
+                | "chdir"
+                | "shift"
+                | "pop"
+                | "eval"
+                | "require"
+                | "readpipe"
+                | "int"
+                | "abs"
         )
 }
 
@@ -52,14 +70,38 @@ pub(super) fn is_list_operator(language: Language, name: &str) -> bool {
     match language {
         Language::Perl => matches!(
             name.rsplit("::").next().unwrap_or(name),
-            "join" | "pack" | "unpack" | "sprintf" | "reverse" | "map" | "grep" | "sort" | "split"
-                | "substr" | "system" | "exec" | "open" | "sysopen" | "decode_base64" | "first"
-                | "uri_unescape" | "opendir" | "catfile"
+            "join"
+                | "pack"
+                | "unpack"
+                | "sprintf"
+                | "reverse"
+                | "map"
+                | "grep"
+                | "sort"
+                | "split"
+                | "substr"
+                | "system"
+                | "exec"
+                | "open"
+                | "sysopen"
+                | "decode_base64"
+                | "first"
+                | "uri_unescape"
+                | "opendir"
+                | "catfile"
         ),
         Language::Ruby => matches!(
             name,
-            "system" | "exec" | "spawn" | "open" | "eval" | "sprintf" | "format" | "syscall"
-                | "send" | "printf"
+            "system"
+                | "exec"
+                | "spawn"
+                | "open"
+                | "eval"
+                | "sprintf"
+                | "format"
+                | "syscall"
+                | "send"
+                | "printf"
         ),
         _ => false,
     }
@@ -115,17 +157,22 @@ impl Folder {
             }
             "str_rot13" => self.decoded(first?, Step::Filter, |text| Some(codec::rot13(text))),
             "decompress" if matches!(module, "bz2" | "lzma") => self.hidden(first?),
-            "decompress" | "gzinflate" | "gzuncompress" | "gzdecode" | "zlib_decode" | "inflate"
-            | "gunzip" | "uncompress" | "memGunzip" | "inflateSync" | "gunzipSync"
-            | "unzipSync" | "inflateRawSync" => {
-                self.decoded(first?, Step::Decompressed, |text| {
-                    Some(from_bytes(&codec::inflate(&bytes_of(text))?))
-                })
-            }
+            "decompress" | "gzinflate" | "gzuncompress" | "gzdecode" | "zlib_decode"
+            | "inflate" | "gunzip" | "uncompress" | "memGunzip" | "inflateSync" | "gunzipSync"
+            | "unzipSync" | "inflateRawSync" => self.decoded(first?, Step::Decompressed, |text| {
+                Some(from_bytes(&codec::inflate(&bytes_of(text))?))
+            }),
             "bzdecompress" | "brotliDecompressSync" | "unserialize" => self.hidden(first?),
             "loads" if matches!(module, "marshal" | "pickle") => self.hidden(first?),
-            "unquote" | "unquote_plus" | "urldecode" | "rawurldecode" | "uri_unescape"
-            | "decodeURIComponent" | "decodeURI" | "unescape" | "decode_www_form_component"
+            "unquote"
+            | "unquote_plus"
+            | "urldecode"
+            | "rawurldecode"
+            | "uri_unescape"
+            | "decodeURIComponent"
+            | "decodeURI"
+            | "unescape"
+            | "decode_www_form_component"
             | "unescapeURIComponent" => {
                 let plus =
                     matches!(name, "unquote_plus" | "urldecode" | "decode_www_form_component");
@@ -135,11 +182,9 @@ impl Folder {
                 let format = first?.as_str()?.to_owned();
                 self.spend(values.len());
                 let packed = codec::pack(&format, values.get(1..)?)?;
-                let steps = values.iter().fold(Default::default(), |steps, value| {
-                    value.steps().and(steps)
-                });
                 let steps =
-                    if format.contains(['H', 'h']) { steps.with(Step::Hex) } else { steps };
+                    values.iter().fold(Default::default(), |steps, value| value.steps().and(steps));
+                let steps = if format.contains(['H', 'h']) { steps.with(Step::Hex) } else { steps };
                 Value::built(packed, steps)
             }
             "unpack" if values.len() == 2 => {
@@ -191,7 +236,11 @@ impl Folder {
             Language::Ruby => matches!(name, "eval" | "instance_eval" | "class_eval"),
             Language::Node => matches!(
                 name,
-                "eval" | "Function" | "setTimeout" | "setInterval" | "runInThisContext"
+                "eval"
+                    | "Function"
+                    | "setTimeout"
+                    | "setInterval"
+                    | "runInThisContext"
                     | "runInNewContext"
             ),
             Language::Php => matches!(name, "eval" | "assert" | "create_function"),
@@ -238,7 +287,12 @@ impl Folder {
     }
 
     /// A function applied to a result and each element in turn.
-    pub fn reduced(&mut self, function: &Value, list: &Value, from: Option<&Value>) -> Option<Value> {
+    pub fn reduced(
+        &mut self,
+        function: &Value,
+        list: &Value,
+        from: Option<&Value>,
+    ) -> Option<Value> {
         let mut items = list.items()?.into_iter();
         let mut result = match from {
             Some(value) => value.clone(),
@@ -249,9 +303,7 @@ impl Folder {
                 break;
             }
             result = match function {
-                Value::Text(operator) if operator.as_str() == "+" => {
-                    self.binary("+", result, item)
-                }
+                Value::Text(operator) if operator.as_str() == "+" => self.binary("+", result, item),
                 other => self.apply(other, vec![result, item]),
             };
         }
@@ -519,7 +571,8 @@ impl Folder {
             }
             return;
         }
-        let leading = text.len() - text.as_str().trim_start_matches(['<', '>', '+', ' ', '|']).len();
+        let leading =
+            text.len() - text.as_str().trim_start_matches(['<', '>', '+', ' ', '|']).len();
         let is_command = written.starts_with('|') || written.ends_with('|');
         let trailing = if is_command {
             text.as_str().trim_end_matches(['|', ' ']).len().max(leading)

@@ -195,7 +195,10 @@ impl Folder {
         let length = self.length(value);
         let place = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
         let (from, to) = if step > 0 {
-            (place(start.unwrap_or(0)).clamp(0, length), place(stop.unwrap_or(length)).clamp(0, length))
+            (
+                place(start.unwrap_or(0)).clamp(0, length),
+                place(stop.unwrap_or(length)).clamp(0, length),
+            )
         } else {
             (
                 start.map_or(length - 1, place).clamp(-1, length - 1),

@@ -52,7 +52,9 @@ pub(super) enum Kind {
     Name(Rc<str>),
     Symbol(&'static str),
     /// A line ends that may end a statement; `indent` is how far the next one is indented.
-    Newline { indent: usize },
+    Newline {
+        indent: usize,
+    },
 }
 
 /// A part of a literal.
@@ -432,7 +434,9 @@ impl<'s> Lexer<'s> {
         let mut name = self.rest().get(..length)?;
         let repeats = self.language == Language::Perl
             && self.after_value
-            && name.strip_prefix('x').is_some_and(|count| count.bytes().all(|b| b.is_ascii_digit()));
+            && name
+                .strip_prefix('x')
+                .is_some_and(|count| count.bytes().all(|b| b.is_ascii_digit()));
         if repeats {
             // `'a'x3` repeats.
             name = "x";

@@ -21,7 +21,9 @@ impl Folder {
                 Some(Value::Int(self.length(value)))
             }
             ("length" | "size", Value::List(values)) => Some(Value::Int(values.len() as i64)),
-            ("parent" | "parents", Value::Text(_)) => self.method(value, "dirname", &Elements::default()),
+            ("parent" | "parents", Value::Text(_)) => {
+                self.method(value, "dirname", &Elements::default())
+            }
             ("name", Value::Text(_)) => self.method(value, "basename", &Elements::default()),
             _ => None,
         }
@@ -138,11 +140,11 @@ impl Folder {
                 self.stripped(text, name, first)?
             }
             // The text stays what it is: bytes and text are one here.
-            "encode" | "decode" | "toString" | "to_s" | "to_str" | "to_sym" | "valueOf" | "freeze"
-            | "dup" | "clone" | "itself" | "b" | "force_encoding" | "unicode_normalize"
-            | "normalize" | "as_posix" | "to_path" | "resolve" | "absolute" | "expanduser"
-            | "__str__" | "intern" | "tobytes" | "getvalue" | "scrub" | "toWellFormed"
-            | "unpack_text" | "expand_path" | "__format__" | "raw" => {
+            "encode" | "decode" | "toString" | "to_s" | "to_str" | "to_sym" | "valueOf"
+            | "freeze" | "dup" | "clone" | "itself" | "b" | "force_encoding"
+            | "unicode_normalize" | "normalize" | "as_posix" | "to_path" | "resolve"
+            | "absolute" | "expanduser" | "__str__" | "intern" | "tobytes" | "getvalue"
+            | "scrub" | "toWellFormed" | "unpack_text" | "expand_path" | "__format__" | "raw" => {
                 let codec = first.map(Value::text).unwrap_or_default();
                 match language {
                     Python if !codec.is_empty() && matches!(name, "encode" | "decode") => {
@@ -235,9 +237,11 @@ impl Folder {
                 let (from, to) = (number(0)?.max(0), number(1).unwrap_or(length).max(0));
                 self.slice(subject, Some(from.min(to)), Some(from.max(to)), 1)
             }
-            "substr" | "slice" | "byteslice" => self.part(subject, number(0), number(1).or(
-                (name != "substr" && language == Ruby).then_some(1),
-            )),
+            "substr" | "slice" | "byteslice" => self.part(
+                subject,
+                number(0),
+                number(1).or((name != "substr" && language == Ruby).then_some(1)),
+            ),
             "sub" => {
                 // Lua: from and to, both counted from one.
                 let from = number(0)?;
@@ -300,13 +304,17 @@ impl Folder {
             "zfill" | "ljust" | "rjust" | "center" | "padStart" | "padEnd" => {
                 let width = usize::try_from(number(0)?).ok().filter(|width| *width <= 4096)?;
                 let fill = values.get(1).map(Value::text);
-                let fill = fill.as_ref().map_or(if name == "zfill" { "0" } else { " " }, Text::as_str);
+                let fill =
+                    fill.as_ref().map_or(if name == "zfill" { "0" } else { " " }, Text::as_str);
                 let literal = text.as_literal()?;
                 let missing = width.saturating_sub(literal.chars().count());
                 let padding: String = fill.chars().cycle().take(missing).collect();
                 let after = matches!(name, "ljust" | "padEnd");
-                let padded =
-                    if after { format!("{literal}{padding}") } else { format!("{padding}{literal}") };
+                let padded = if after {
+                    format!("{literal}{padding}")
+                } else {
+                    format!("{padding}{literal}")
+                };
                 Value::built(padded, text.steps)
             }
             "removeprefix" | "delete_prefix" => {
@@ -326,7 +334,8 @@ impl Folder {
             "dirname" | "basename" | "parent" => {
                 let path = text.as_str();
                 let at = path.rfind('/')?;
-                let (from, to) = if name == "basename" { (at + 1, path.len()) } else { (0, at.max(1)) };
+                let (from, to) =
+                    if name == "basename" { (at + 1, path.len()) } else { (0, at.max(1)) };
                 Value::Text(text.slice(from, to).with_step(Step::OtherLanguage))
             }
             "with_name" => {
@@ -418,8 +427,7 @@ impl Folder {
                 // `m` encodes.
                 let packed = codec::pack(format, list)?;
                 let steps = subject.steps();
-                let steps =
-                    if format.contains(['H', 'h']) { steps.with(Step::Hex) } else { steps };
+                let steps = if format.contains(['H', 'h']) { steps.with(Step::Hex) } else { steps };
                 Value::built(packed, steps)
             }
             "rotate" => {
@@ -459,7 +467,8 @@ impl Folder {
             }
             "to_i" | "ord" | "to_int" | "valueOf" => Value::Int(number),
             "to_bytes" => {
-                let length = usize::try_from(first?.as_int()?).ok().filter(|length| *length <= 64)?;
+                let length =
+                    usize::try_from(first?.as_int()?).ok().filter(|length| *length <= 64)?;
                 let order = given.values.get(1).map(Value::text).unwrap_or_default();
                 let mut bytes = number.to_be_bytes().to_vec();
                 while bytes.len() < length {

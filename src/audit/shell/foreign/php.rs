@@ -39,9 +39,9 @@ impl Folder {
                     let text = first?.as_str()?;
                     let size = usize::try_from(size).ok()?;
                     let characters: Vec<char> = text.chars().collect();
-                    let parts = characters
-                        .chunks(size)
-                        .map(|part| Value::built(part.iter().collect::<String>(), Default::default()));
+                    let parts = characters.chunks(size).map(|part| {
+                        Value::built(part.iter().collect::<String>(), Default::default())
+                    });
                     Value::list(parts.collect())
                 }
                 _ => return None,
@@ -53,7 +53,9 @@ impl Folder {
                 let mut result = subject;
                 for (at, from) in from.iter().enumerate().take(256) {
                     let to = match to {
-                        Value::List(list) => list.get(at).cloned().unwrap_or(Value::Text(Text::new())),
+                        Value::List(list) => {
+                            list.get(at).cloned().unwrap_or(Value::Text(Text::new()))
+                        }
                         one => one.clone(),
                     };
                     result = self.replaced(&result, from, &to, true)?;

@@ -54,7 +54,8 @@ impl Folder {
                     Value::Unknown(_) => true,
                     _ => false,
                 };
-                let joined = spaced && matches!(language, Language::Awk)
+                let joined = spaced
+                    && matches!(language, Language::Awk)
                     && !matches!(value, Value::Function(_));
                 if !callable || joined {
                     break;
@@ -77,8 +78,11 @@ impl Folder {
             } else if self.is_bare_call(&value, spaced) {
                 let arguments = if symbol == Some("{") {
                     let elements = self.bracket();
-                    let table =
-                        if elements.named.is_empty() { Value::list(elements.values) } else { map_of(elements) };
+                    let table = if elements.named.is_empty() {
+                        Value::list(elements.values)
+                    } else {
+                        map_of(elements)
+                    };
                     Elements::of(vec![table])
                 } else {
                     Elements::of(self.literal().into_iter().collect())

@@ -7,7 +7,7 @@ use super::fold::{Folder, is_declaration, power};
 use super::functions::{is_list_operator, is_unary_operator};
 use super::lex::{Case, Kind, Piece};
 use super::statement::is_keyword;
-use super::value::{LIST_MAX, Value, concatenated, mapped};
+use super::value::{LIST_MAX, TEXT_MAX_BYTES, Value, concatenated, mapped};
 use crate::audit::shell::text::{Step, Text};
 
 /// What stands between brackets.
@@ -215,7 +215,10 @@ impl Folder {
                     continue;
                 }
             };
-            self.spend(1 + part.len() / 16);
+            if !self.spend(1 + part.len() / 16) {
+                out.push_hole();
+                break;
+            }
             let part = match case {
                 Case::Upper => mapped(&part, str::to_uppercase),
                 Case::Lower => mapped(&part, str::to_lowercase),
@@ -245,8 +248,11 @@ impl Folder {
                 out = concatenated(out, &separator);
             }
             let text = value.text();
-            self.spend(1 + text.len() / 16);
             out = concatenated(out, &text);
+            if !self.spend(1 + text.len() / 16) || out.len() >= TEXT_MAX_BYTES {
+                out.push_hole();
+                break;
+            }
         }
         out.steps.add(Step::OtherLanguage);
         out
@@ -304,7 +310,7 @@ impl Folder {
             && matches!(self.unit.kind(self.pos), Some(Kind::Text(_) | Kind::Template(_)))
         {
             let Some(next) = self.literal() else { break };
-            value = Value::Text(concatenated(value.text(), &next.text()));
+            value = Value::Text(concatenated(value.into_text(), &next.into_text()));
         }
         value
     }
@@ -562,7 +568,9 @@ impl Folder {
         let unit = Rc::clone(&self.unit);
         let language = self.language;
         match &**name {
-            "function" | "fn" if matches!(language, Language::Node | Language::Php | Language::Lua) => {
+            "function" | "fn"
+                if matches!(language, Language::Node | Language::Php | Language::Lua) =>
+            {
                 self.pos += 1;
                 return self.definition();
             }
@@ -630,7 +638,10 @@ impl Folder {
             if let Some(value) = self.without_parentheses(name) {
                 return value;
             }
-            if language == Language::Perl && unit.is_symbol(self.pos, "}") && unit.is_symbol(at.wrapping_sub(1), "{") {
+            if language == Language::Perl
+                && unit.is_symbol(self.pos, "}")
+                && unit.is_symbol(at.wrapping_sub(1), "{")
+            {
                 // A key of a hash.
                 return Value::Text(Text::literal(name));
             }
@@ -694,8 +705,16 @@ impl Folder {
                 Some(Kind::Name(name))
                     if matches!(
                         &**name,
-                        "or" | "and" | "if" | "unless" | "for" | "foreach" | "while" | "until"
-                            | "do" | "then" | "rescue"
+                        "or" | "and"
+                            | "if"
+                            | "unless"
+                            | "for"
+                            | "foreach"
+                            | "while"
+                            | "until"
+                            | "do"
+                            | "then"
+                            | "rescue"
                     ) =>
                 {
                     break;

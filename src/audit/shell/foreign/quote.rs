@@ -116,8 +116,8 @@ impl<'s> Lexer<'s> {
         match self.language {
             Language::Python => {
                 let quoted = matches!(self.byte(0), Some(b'\'' | b'"'));
-                let prefix = name.len() <= 2
-                    && name.bytes().all(|byte| b"rbfutRBFUT".contains(&byte));
+                let prefix =
+                    name.len() <= 2 && name.bytes().all(|byte| b"rbfutRBFUT".contains(&byte));
                 (quoted && prefix).then(|| self.python(name))
             }
             Language::Perl => self.perl_quote(name, start),
@@ -264,8 +264,7 @@ impl<'s> Lexer<'s> {
     }
 
     fn flags(&mut self) -> String {
-        let length =
-            self.rest().bytes().take(WORD_MAX).take_while(u8::is_ascii_alphabetic).count();
+        let length = self.rest().bytes().take(WORD_MAX).take_while(u8::is_ascii_alphabetic).count();
         let flags = self.rest().get(..length).unwrap_or("").to_owned();
         self.at += length;
         flags
@@ -421,7 +420,9 @@ impl<'s> Lexer<'s> {
             let mark = line.trim();
             let ends = mark == name
                 || self.language == Language::Php
-                    && mark.strip_prefix(name).is_some_and(|rest| rest.starts_with([';', ',', ')']));
+                    && mark
+                        .strip_prefix(name)
+                        .is_some_and(|rest| rest.starts_with([';', ',', ')']));
             if ends {
                 after = length + line.len();
                 if self.language == Language::Php {
@@ -436,7 +437,10 @@ impl<'s> Lexer<'s> {
         let body = body.get(..length)?;
         let dedented: String;
         let body = if tail.starts_with('~') || self.language == Language::Php {
-            dedented = body.split_inclusive('\n').map(|line| line.trim_start_matches([' ', '\t'])).collect();
+            dedented = body
+                .split_inclusive('\n')
+                .map(|line| line.trim_start_matches([' ', '\t']))
+                .collect();
             &dedented
         } else {
             body
@@ -549,7 +553,8 @@ impl<'s> Lexer<'s> {
         flush(text, pieces);
         let (expression, spec) = split_field(inner);
         let expression = expression.strip_suffix('=').unwrap_or(expression);
-        let code = if spec.ends_with('c') { format!("chr({expression})") } else { expression.to_owned() };
+        let code =
+            if spec.ends_with('c') { format!("chr({expression})") } else { expression.to_owned() };
         pieces.push(Piece::Code(code));
         self.at += inner.len() + 2;
     }

@@ -22,9 +22,22 @@ enum Form {
 fn form(language: Language, name: &str) -> Option<Form> {
     Some(match language {
         Language::Python => match name {
-            "system" | "popen" | "popen2" | "popen3" | "popen4" | "getoutput"
-            | "getstatusoutput" | "getstatus" | "run" | "call" | "check_call" | "check_output"
-            | "Popen" | "spawn" | "create_subprocess_shell" | "subprocess_shell" => Form::Command,
+            "system"
+            | "popen"
+            | "popen2"
+            | "popen3"
+            | "popen4"
+            | "getoutput"
+            | "getstatusoutput"
+            | "getstatus"
+            | "run"
+            | "call"
+            | "check_call"
+            | "check_output"
+            | "Popen"
+            | "spawn"
+            | "create_subprocess_shell"
+            | "subprocess_shell" => Form::Command,
             "create_subprocess_exec" | "subprocess_exec" => Form::Words,
             "execv" | "execve" | "execvp" | "execvpe" | "posix_spawn" | "posix_spawnp" => {
                 Form::Vector { skip: 0 }

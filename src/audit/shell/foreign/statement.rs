@@ -18,30 +18,93 @@ const TURNS_MAX: usize = 1024;
 pub(super) fn is_keyword(language: Language, word: &str) -> bool {
     let common = matches!(
         word,
-        "if" | "else" | "while" | "for" | "do" | "return" | "break" | "continue" | "in" | "and"
+        "if" | "else"
+            | "while"
+            | "for"
+            | "do"
+            | "return"
+            | "break"
+            | "continue"
+            | "in"
+            | "and"
             | "or"
     );
     common
         || match language {
             Language::Python => matches!(
                 word,
-                "elif" | "try" | "except" | "finally" | "with" | "as" | "import" | "from" | "is"
-                    | "pass" | "assert" | "del" | "def" | "class" | "global" | "nonlocal"
+                "elif"
+                    | "try"
+                    | "except"
+                    | "finally"
+                    | "with"
+                    | "as"
+                    | "import"
+                    | "from"
+                    | "is"
+                    | "pass"
+                    | "assert"
+                    | "del"
+                    | "def"
+                    | "class"
+                    | "global"
+                    | "nonlocal"
             ),
             Language::Perl => matches!(
                 word,
-                "elsif" | "unless" | "until" | "foreach" | "last" | "next" | "use" | "no" | "package"
-                    | "x" | "eq" | "ne" | "lt" | "gt" | "le" | "ge" | "cmp" | "xor"
+                "elsif"
+                    | "unless"
+                    | "until"
+                    | "foreach"
+                    | "last"
+                    | "next"
+                    | "use"
+                    | "no"
+                    | "package"
+                    | "x"
+                    | "eq"
+                    | "ne"
+                    | "lt"
+                    | "gt"
+                    | "le"
+                    | "ge"
+                    | "cmp"
+                    | "xor"
             ),
             Language::Ruby => matches!(
                 word,
-                "elsif" | "unless" | "until" | "then" | "end" | "begin" | "rescue" | "ensure"
-                    | "case" | "when" | "def" | "class" | "module" | "next" | "redo"
+                "elsif"
+                    | "unless"
+                    | "until"
+                    | "then"
+                    | "end"
+                    | "begin"
+                    | "rescue"
+                    | "ensure"
+                    | "case"
+                    | "when"
+                    | "def"
+                    | "class"
+                    | "module"
+                    | "next"
+                    | "redo"
             ),
             Language::Node | Language::Php => matches!(
                 word,
-                "case" | "switch" | "default" | "try" | "catch" | "finally" | "of" | "foreach"
-                    | "as" | "elseif" | "echo" | "class" | "import" | "export"
+                "case"
+                    | "switch"
+                    | "default"
+                    | "try"
+                    | "catch"
+                    | "finally"
+                    | "of"
+                    | "foreach"
+                    | "as"
+                    | "elseif"
+                    | "echo"
+                    | "class"
+                    | "import"
+                    | "export"
             ),
             Language::Lua => matches!(word, "then" | "end" | "elseif" | "repeat" | "until"),
             Language::Awk => is_awk_keyword(word),
@@ -52,8 +115,23 @@ pub(super) fn is_keyword(language: Language, word: &str) -> bool {
 pub(super) fn is_awk_keyword(word: &str) -> bool {
     matches!(
         word,
-        "in" | "getline" | "print" | "printf" | "if" | "else" | "while" | "for" | "do" | "return"
-            | "next" | "exit" | "delete" | "function" | "func" | "BEGIN" | "END" | "break"
+        "in" | "getline"
+            | "print"
+            | "printf"
+            | "if"
+            | "else"
+            | "while"
+            | "for"
+            | "do"
+            | "return"
+            | "next"
+            | "exit"
+            | "delete"
+            | "function"
+            | "func"
+            | "BEGIN"
+            | "END"
+            | "break"
             | "continue"
     )
 }
@@ -175,6 +253,9 @@ impl Folder {
 
     /// `a, b = 'x', 'y'` and the like, with or without brackets around the names.
     fn shared_assignment(&mut self) -> bool {
+        if self.pos < self.no_shared_until {
+            return false;
+        }
         let unit = Rc::clone(&self.unit);
         let mut at = self.pos;
         while unit.name(at).is_some_and(|name| super::fold::is_declaration(name)) {
@@ -205,6 +286,8 @@ impl Folder {
         }
         let single = names.len() < 2 && !(bracketed && self.language == Language::Perl);
         if names.is_empty() || single || !unit.is_symbol(at, "=") || at >= self.end {
+            // What follows the first name of a list is not looked at again.
+            self.no_shared_until = at.saturating_sub(usize::from(names.len() > 1));
             return false;
         }
         self.pos = at + 1;
@@ -400,7 +483,7 @@ impl Folder {
         let unit = Rc::clone(&self.unit);
         let mut at = self.pos + 1;
         let mut targets = Vec::new();
-        while let Some(name) = unit.name(at) {
+        while let Some(name) = unit.name(at).filter(|_| at < self.pos + 4) {
             if !super::fold::is_declaration(name) && &**name != "await" {
                 targets.push(name.to_string());
             }
@@ -447,7 +530,8 @@ impl Folder {
                 self.within(&unit, open + 1, word, |f| f.expression(power::ASSIGN))
             }
             _ => {
-                let values = self.within(&unit, open + 1, close, |f| f.elements(close, true).values);
+                let values =
+                    self.within(&unit, open + 1, close, |f| f.elements(close, true).values);
                 Value::list(values)
             }
         };

@@ -82,6 +82,13 @@ impl Value {
         }
     }
 
+    pub fn into_text(self) -> Text {
+        match self {
+            Value::Text(text) => text,
+            other => other.text(),
+        }
+    }
+
     /// A text that is wholly known.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -188,7 +195,8 @@ pub(super) fn capped(text: Text) -> Text {
 
 /// One text after another.
 pub(super) fn concatenated(mut left: Text, right: &Text) -> Text {
-    if left.len() + right.len() > 2 * TEXT_MAX_BYTES {
+    if left.len() >= TEXT_MAX_BYTES || left.len() + right.len() > 2 * TEXT_MAX_BYTES {
+        // Not copied again: what is full stays as it is.
         left.push_hole();
         left.steps.extend(right.steps);
     } else {

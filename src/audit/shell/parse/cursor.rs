@@ -59,9 +59,7 @@ impl<'a> Cursor<'a> {
         loop {
             let byte = self.raw()?;
             let next = self.at + 1;
-            if byte != b'\\'
-                || next >= self.end
-                || self.source.as_bytes().get(next) != Some(&b'\n')
+            if byte != b'\\' || next >= self.end || self.source.as_bytes().get(next) != Some(&b'\n')
             {
                 return Some(byte);
             }

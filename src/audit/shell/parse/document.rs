@@ -30,15 +30,16 @@ impl<'a> Parser<'a, '_> {
             let end = self.document_end(&pending);
             let span = self.place.unwrap_or(Span::new(start, end));
             let body = self.cursor.slice(start, end);
-            let parts = if !pending.strip {
-                self.body(body, pending.quoted, span)
-            } else if self.spend(body.len()) {
+            // A body within a body is looked through once more for each that it stands in.
+            let parts = if !self.spend(body.len()) {
+                Vec::new()
+            } else if pending.strip {
                 let mut stripped = String::with_capacity(body.len());
                 body.split_inclusive('\n')
                     .for_each(|line| stripped.push_str(line.trim_start_matches('\t')));
                 self.body(&stripped, pending.quoted, span)
             } else {
-                Vec::new()
+                self.body(body, pending.quoted, span)
             };
             self.bodies.push(Word { parts, span });
         }

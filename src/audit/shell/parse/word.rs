@@ -376,7 +376,8 @@ impl Parser<'_, '_> {
                     let plain = self.cursor.take_while(|byte| {
                         !matches!(
                             byte,
-                            b'\\' | b'$'
+                            b'\\'
+                                | b'$'
                                 | b'`'
                                 | b'"'
                                 | b'\''
@@ -506,7 +507,8 @@ const fn is_plain(byte: u8) -> bool {
     !ends_word(byte)
         && !matches!(
             byte,
-            b'\\' | b'\''
+            b'\\'
+                | b'\''
                 | b'"'
                 | b'`'
                 | b'$'

@@ -21,7 +21,7 @@ pub(super) fn xargs<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('I' | 'J') => replace = scan.value(),
             _ if is(arg, "i replace") => {
                 replace = Some(scan.attached().unwrap_or_else(|| Text::literal("{}")));
@@ -71,7 +71,7 @@ pub(super) fn parallel<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> 
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('I') => replace = scan.value().unwrap_or(replace),
             Arg::Long("tag") => {}
             _ if is(arg, "0 null") => from = Separator::Nul,
@@ -202,11 +202,12 @@ fn fill(word: &Text, values: &[&Text]) -> Text {
                 let all: Vec<Text> = values.iter().map(|value| (*value).clone()).collect();
                 filled.append(&joined(&all));
             }
-            number => match number.parse::<usize>().ok().and_then(|n| values.get(n.wrapping_sub(1)))
-            {
-                Some(value) => filled.append(value),
-                None => filled.append_slice(word, open, close),
-            },
+            number => {
+                match number.parse::<usize>().ok().and_then(|n| values.get(n.wrapping_sub(1))) {
+                    Some(value) => filled.append(value),
+                    None => filled.append_slice(word, open, close),
+                }
+            }
         }
         from = close;
     }

@@ -59,7 +59,7 @@ fn python(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('c') => {
                 code.add(scan.value());
                 break scan.rest();
@@ -90,7 +90,7 @@ fn perl(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('e' | 'E') => code.add(scan.value()),
             Arg::Short('l') => scan.skip_while(|c| c.is_digit(8)),
             Arg::Short('0') => scan.skip_while(|c| c.is_digit(8)),
@@ -110,7 +110,7 @@ fn ruby(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('e') => code.add(scan.value()),
             Arg::Short('0') => scan.skip_while(|c| c.is_digit(8)),
             Arg::Short('i' | 'F' | 'K' | 'T' | 'W' | 'x') => _ = scan.attached(),
@@ -138,7 +138,7 @@ fn node(words: &[Text]) -> Program {
                 code.add(Some(word.clone()));
                 break scan.rest();
             }
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('p') if scan.bundle_rest().starts_with('e') => {}
             Arg::Short('e' | 'p') | Arg::Long("eval" | "print") => code.add(scan.value()),
             Arg::Short('r' | 'C')
@@ -159,7 +159,7 @@ fn php(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "r run R process-code B process-begin E process-end") => {
                 code.add(scan.value());
             }
@@ -187,7 +187,7 @@ fn lua(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('e') => code.add(scan.value()),
             Arg::Short('l') => scan.skip_value(),
             Arg::Short('j' | 'O') => _ = scan.attached(),
@@ -207,7 +207,7 @@ fn awk(words: &[Text]) -> Program {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "v assign") => arguments.extend(scan.value()),
             _ if is(arg, "e source") => code.add(scan.value()),
             _ if is(arg, "f file E exec") => file = scan.value(),

@@ -55,7 +55,7 @@ fn plain_exec<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let mut scan = Scan::new(words);
     while let Some(arg) = scan.next() {
         match arg {
-            Arg::Operand(_) => return Inner::Words(scan.from_operand()),
+            Arg::Operand(_) => return Inner::Words(scan.operand_and_rest()),
             _ if is(arg, "kubeconfig f filename") => {
                 outer.operands.extend(scan.value().map(Operand::named));
             }
@@ -175,7 +175,7 @@ pub(super) fn ssh<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     while let Some(arg) = scan.next() {
         match arg {
             Arg::Operand(_) if host => {
-                return Inner::Owned(shell_argv(joined(scan.from_operand())));
+                return Inner::Owned(shell_argv(joined(scan.operand_and_rest())));
             }
             Arg::Operand(_) => host = true,
             Arg::Short('i' | 'F' | 'E' | 'S') => {

@@ -6,7 +6,7 @@ use crate::audit::shell::text::Text;
 use super::operands::{Kind, Words};
 use super::options::{Arg, Scan, Unit, is, started_from, units};
 use super::table::Class;
-use super::{Inner, MADE_MAX_BYTES, Operand, Program, Wrapper, WrapperInput, class_of};
+use super::{Inner, MADE_MAX_BYTES, Operand, Program, Wrapper, WrapperInput, base_name, class_of};
 
 /// Most combinations of roots and names that are told.
 const COMBINATIONS_MAX: usize = 256;
@@ -152,19 +152,20 @@ impl<'a> Expression<'a> {
         match test {
             "-name" | "-iname" | "-lname" | "-ilname" => {
                 if let (false, Some(value)) = (negated, value) {
-                    self.seek(Sought { directory: None, name: Some(value.activated()) });
+                    let name = cased(test, value).activated();
+                    self.seek(Sought { directory: None, name: Some(name) });
                 }
                 1
             }
             "-path" | "-ipath" | "-wholename" | "-iwholename" => {
                 if let (false, Some(value)) = (negated, value) {
-                    self.seek_path(&value.activated());
+                    self.seek_path(&cased(test, value).activated());
                 }
                 1
             }
             "-regex" | "-iregex" => {
                 if let (false, Some(value)) = (negated, value) {
-                    self.seek_path(&from_regex(value));
+                    self.seek_path(&from_regex(&cased(test, value)));
                 }
                 1
             }
@@ -197,9 +198,10 @@ impl<'a> Expression<'a> {
                 operands.extend(value.cloned().map(Operand::named));
                 1
             }
-            "-amin" | "-atime" | "-cmin" | "-context" | "-ctime" | "-fstype" | "-gid" | "-group"
-            | "-inum" | "-links" | "-mindepth" | "-mmin" | "-mtime" | "-perm" | "-size"
-            | "-type" | "-uid" | "-used" | "-user" | "-xtype" | "-printf" | "-regextype" => 1,
+            "-amin" | "-atime" | "-cmin" | "-context" | "-ctime" | "-fstype" | "-gid"
+            | "-group" | "-inum" | "-links" | "-mindepth" | "-mmin" | "-mtime" | "-perm"
+            | "-size" | "-type" | "-uid" | "-used" | "-user" | "-xtype" | "-printf"
+            | "-regextype" => 1,
             _ => 0,
         }
     }
@@ -271,17 +273,14 @@ fn opens(argv: &[Text]) -> bool {
     match class_of(first) {
         Class::Files(Kind { words: Words::Nothing, .. }, _) => false,
         Class::Files(kind, _) => !matches!(kind.reach, Reach::Listed | Reach::Searched),
-        Class::Special(_) => !matches!(first.as_str(), "echo" | "printf" | "test" | "[" | "/bin/echo"),
+        Class::Special(_) => {
+            !matches!(base_name(first.as_str()), "echo" | "printf" | "print" | "test" | "[")
+        }
         _ => true,
     }
 }
 
-fn add_operands(
-    roots: &[Text],
-    sought: &[Sought],
-    reach: Reach,
-    operands: &mut Vec<Operand>,
-) {
+fn add_operands(roots: &[Text], sought: &[Sought], reach: Reach, operands: &mut Vec<Operand>) {
     if sought.is_empty() {
         operands.extend(roots.iter().map(|root| Operand::new(root.clone(), reach)));
         return;
@@ -329,48 +328,45 @@ fn from_root(root: &Text, directory: &Text) -> Text {
 
 /// A glob that matches what the regular expression does, or more.
 fn from_regex(regex: &Text) -> Text {
+    const ANY: Unit = Unit::Active('*');
+    const ONE: Unit = Unit::Active('?');
     let mut glob = started_from(regex);
     let mut places = units(regex).peekable();
     while let Some(unit) = places.next() {
-        let (Unit::Plain(character) | Unit::Active(character)) = unit else {
-            glob.push_hole();
-            continue;
-        };
-        let before = glob.len();
-        match character {
-            '^' | '$' => continue,
-            '\\' => match places.next() {
-                Some(Unit::Plain(c)) if !"()|{}<>wWbB".contains(c) => glob.push(c),
-                _ => glob.push_active('*'),
+        let atom = match unit {
+            Unit::Hole => Unit::Hole,
+            Unit::Plain('^' | '$') | Unit::Active('^' | '$') => continue,
+            Unit::Plain('\\') => match places.next() {
+                Some(Unit::Plain(c)) if !"()|{}<>wWbB".contains(c) => Unit::Plain(c),
+                _ => ANY,
             },
-            '.' => glob.push_active('?'),
-            '[' => {
+            Unit::Plain('.') => ONE,
+            Unit::Plain('[') | Unit::Active('[') => {
                 // The first character of a set may be a bracket itself.
-                while places.next_if(|u| matches!(u, Unit::Plain('^') | Unit::Active('^'))).is_some()
-                {
-                }
+                places.next_if(|unit| matches!(unit, Unit::Plain('^') | Unit::Active('^')));
                 places.next();
-                places.by_ref().find(|u| matches!(u, Unit::Plain(']') | Unit::Active(']')));
-                glob.push_active('?');
+                skip_past(&mut places, ']');
+                ONE
             }
-            '(' | ')' | '|' | '{' | '}' => {
-                // What alternatives hold is left open.
-                if character == '(' {
-                    places.by_ref().find(|u| matches!(u, Unit::Plain(')') | Unit::Active(')')));
-                }
-                glob.push_active('*');
+            // What alternatives hold is left open.
+            Unit::Plain('(') => {
+                skip_past(&mut places, ')');
+                ANY
             }
-            other => glob.push(other),
-        }
-        let repeated = |u: &Unit| {
-            matches!(u, Unit::Plain('*' | '+' | '?') | Unit::Active('*' | '+' | '?'))
+            Unit::Plain(')' | '|' | '{' | '}') => ANY,
+            Unit::Plain(other) | Unit::Active(other) => Unit::Plain(other),
         };
-        if places.next_if(repeated).is_some() {
-            glob = glob.slice(0, before);
-            glob.push_active('*');
-        }
+        let repeated = |unit: &Unit| {
+            matches!(unit, Unit::Plain('*' | '+' | '?') | Unit::Active('*' | '+' | '?'))
+        };
+        let repeated = places.next_if(repeated).is_some();
+        if repeated { ANY } else { atom }.push_to(&mut glob);
     }
     glob
+}
+
+fn skip_past(places: &mut impl Iterator<Item = Unit>, end: char) {
+    places.find(|unit| matches!(unit, Unit::Plain(c) | Unit::Active(c) if *c == end));
 }
 
 /// `fd PATTERN [PATH…]`
@@ -458,3 +454,13 @@ pub(super) fn locate(words: &[Text]) -> Program {
     Program::files(operands)
 }
 
+/// What `-iname` and the like look for: names are small letters as a rule, so those stand for
+/// either.
+fn cased(test: &str, value: &Text) -> Text {
+    match value.as_literal() {
+        Some(text) if test.starts_with("-i") => {
+            Text::literal(text.to_lowercase()).with_steps(value.steps)
+        }
+        _ => value.clone(),
+    }
+}

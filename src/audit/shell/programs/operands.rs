@@ -238,7 +238,8 @@ pub(super) fn with_names(operands: &[Operand], names: &[Text]) -> Vec<Operand> {
     let name_bytes = names.iter().map(Text::len).sum::<usize>();
     let path_bytes = operands.iter().map(|operand| operand.path.len()).sum::<usize>();
     let entries = operands.len() * names.len();
-    if name_bytes * operands.len() + path_bytes * names.len() + entries > MADE_MAX_BYTES {
+    let entry_bytes = entries * size_of::<Operand>();
+    if name_bytes * operands.len() + path_bytes * names.len() + entry_bytes > MADE_MAX_BYTES {
         return operands.to_vec();
     }
     let mut named = Vec::with_capacity(entries);
@@ -357,11 +358,7 @@ fn url(word: &Text, operands: &mut Vec<Operand>) {
 }
 
 /// An option that is not known: its value may be a path if it stands in the same word.
-pub(super) fn unknown_option<'a>(
-    arg: Arg<'a>,
-    scan: &mut Scan<'a>,
-    operands: &mut Vec<Operand>,
-) {
+pub(super) fn unknown_option<'a>(arg: Arg<'a>, scan: &mut Scan<'a>, operands: &mut Vec<Operand>) {
     match arg {
         Arg::Long(_) => {
             if let Some(value) = scan.attached() {
@@ -373,7 +370,9 @@ pub(super) fn unknown_option<'a>(
             let rest_is_path = path_starts(rest, 0) || rest.starts_with('=');
             if rest_is_path && let Some(value) = scan.attached() {
                 loose(&value, Reach::Named, operands);
-            } else if rest.contains([':', '=']) && let Some(value) = scan.attached() {
+            } else if rest.contains([':', '='])
+                && let Some(value) = scan.attached()
+            {
                 pieces(&value, Reach::Named, operands);
             }
         }

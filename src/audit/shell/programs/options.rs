@@ -137,8 +137,8 @@ impl<'a> Scan<'a> {
         self.words.get(self.at..).unwrap_or(&[])
     }
 
-    /// The words from the operand on that was just given.
-    pub fn from_operand(&self) -> &'a [Text] {
+    /// The operand that was just given and the words behind it.
+    pub fn operand_and_rest(&self) -> &'a [Text] {
         self.words.get(self.at.saturating_sub(1)..).unwrap_or(&[])
     }
 }

@@ -113,11 +113,11 @@ pub(super) fn with_values(words: &[Text]) -> Program {
         match arg {
             Arg::Operand(word) if script.is_none() && is_stdin(word.as_str()) => {}
             Arg::Operand(word) if script.is_none() => {
-                let positional = scan.from_operand().to_vec();
+                let positional = scan.operand_and_rest().to_vec();
                 return Program::ShellFile { file: word.clone(), positional };
             }
             Arg::Operand(_) => {
-                positional.extend_from_slice(scan.from_operand());
+                positional.extend_from_slice(scan.operand_and_rest());
                 break;
             }
             _ if is(arg, "c commands C init-command e execute") => {

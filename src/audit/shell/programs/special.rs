@@ -27,8 +27,27 @@ pub(super) fn test(words: &[Text]) -> Program {
         }
         tested = matches!(
             text,
-            "-e" | "-f" | "-d" | "-r" | "-s" | "-w" | "-x" | "-L" | "-h" | "-b" | "-c" | "-p"
-                | "-S" | "-u" | "-g" | "-k" | "-O" | "-G" | "-N" | "-nt" | "-ot" | "-ef"
+            "-e" | "-f"
+                | "-d"
+                | "-r"
+                | "-s"
+                | "-w"
+                | "-x"
+                | "-L"
+                | "-h"
+                | "-b"
+                | "-c"
+                | "-p"
+                | "-S"
+                | "-u"
+                | "-g"
+                | "-k"
+                | "-O"
+                | "-G"
+                | "-N"
+                | "-nt"
+                | "-ot"
+                | "-ef"
         );
     }
     Program::files(operands)

@@ -78,8 +78,14 @@ const FAMILIES: &[(&str, Class)] = &[
     (". source", Special(shells::sourced)),
     ("at batch", Special(shells::at)),
     // Text, shown or changed.
-    ("cat tac rev fold expand unexpand tee pr fmt ul column look iconv dos2unix unix2dos", NAMED_ALL),
-    ("ccat lolcat vis unvis mapfile readarray tsort hexyl exiftool identify readelf objdump nm", NAMED_ALL),
+    (
+        "cat tac rev fold expand unexpand tee pr fmt ul column look iconv dos2unix unix2dos",
+        NAMED_ALL,
+    ),
+    (
+        "ccat lolcat vis unvis mapfile readarray tsort hexyl exiftool identify readelf objdump nm",
+        NAMED_ALL,
+    ),
     ("bat batcat", Files(NAMED, "l- language- H- r- line-range- style- theme- pager$")),
     ("uuencode uudecode unshadow cksum sum crc32 b3sum source-highlight mbuffer", NAMED_ALL),
     ("md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum shasum md5", NAMED_ALL),
@@ -88,8 +94,14 @@ const FAMILIES: &[(&str, Class)] = &[
     ("less more most zless zmore view-man man", Files(NAMED, "p- P- x- j- k< o< O< t- T- z- b-")),
     ("pv", Files(NAMED, "L- s- N- i- w- H- F- B- rate-limit- size- name-")),
     ("split csplit", Files(NAMED, "a- b- C- l- n- filter$ t- suffix-length- bytes- lines- f- z")),
-    ("sort", Files(NAMED, "k- t- o< T< S- key- output< buffer-size- parallel- batch-size- \
-        field-separator- random-source< compress-program$ temporary-directory<")),
+    (
+        "sort",
+        Files(
+            NAMED,
+            "k- t- o< T< S- key- output< buffer-size- parallel- batch-size- \
+        field-separator- random-source< compress-program$ temporary-directory<",
+        ),
+    ),
     ("uniq", Files(NAMED, "f- s- w- skip-fields- skip-chars- check-chars-")),
     ("cut", Files(NAMED, "b- c- d- f- bytes- characters- delimiter- fields- output-delimiter-")),
     ("paste", Files(NAMED, "d- delimiters-")),
@@ -103,19 +115,40 @@ const FAMILIES: &[(&str, Class)] = &[
     ("strings", Files(NAMED, "n- t- e- T- s- bytes- radix- encoding- target-")),
     ("base64 base32 basenc gbase64", Files(NAMED, "w- wrap- i< o<")),
     ("cmp", Files(NAMED, "i- n- ignore-initial- bytes-")),
-    ("diff colordiff sdiff diff3 vimdiff delta", Files(NAMED, "r! recursive! U- C- I- F- W- x- X< \
-        exclude- exclude-from< ignore-matching-lines- label- L- width- tabsize- line-format-")),
+    (
+        "diff colordiff sdiff diff3 vimdiff delta",
+        Files(
+            NAMED,
+            "r! recursive! U- C- I- F- W- x- X< \
+        exclude- exclude-from< ignore-matching-lines- label- L- width- tabsize- line-format-",
+        ),
+    ),
     ("sed", Special(special::sed)),
-    ("jq gojq jaq", Files(SCRIPT, "f% from-file% arg2 argjson2 slurp? slurpfile3 rawfile3 argfile3 L- \
-        indent- library-path-")),
+    (
+        "jq gojq jaq",
+        Files(
+            SCRIPT,
+            "f% from-file% arg2 argjson2 slurp? slurpfile3 rawfile3 argfile3 L- \
+        indent- library-path-",
+        ),
+    ),
     ("yq", Special(special::yq)),
     ("xmllint", Files(NAMED, "xpath- encode- schema< dtdvalid< output< o< pattern- maxmem-")),
-    ("grep egrep fgrep zgrep zegrep zfgrep bzgrep xzgrep pcregrep pcre2grep ugrep", Files(SCRIPT, GREP)),
+    (
+        "grep egrep fgrep zgrep zegrep zfgrep bzgrep xzgrep pcregrep pcre2grep ugrep",
+        Files(SCRIPT, GREP),
+    ),
     ("rgrep", Files(SEARCH_ALL, GREP)),
     ("rg ag ack ack-grep", Files(SEARCH_ALL, SEARCHER)),
-    ("vi vim nvim view vim.tiny vim.basic ex gvim", Files(NAMED, "c: cmd: S< u< U< i< T- W< w< r-")),
+    (
+        "vi vim nvim view vim.tiny vim.basic ex gvim",
+        Files(NAMED, "c: cmd: S< u< U< i< T- W< w< r-"),
+    ),
     ("nano pico ed red emacs micro joe ne jed mcedit hexedit", Files(NAMED, "")),
-    ("gzip gunzip zcat gzcat uncompress compress bzip2 bunzip2 bzcat xz unxz xzcat lzma unlzma", PACKED),
+    (
+        "gzip gunzip zcat gzcat uncompress compress bzip2 bunzip2 bzcat xz unxz xzcat lzma unlzma",
+        PACKED,
+    ),
     ("lzcat lz4 unlz4 lz4cat zstd unzstd zstdcat lzop pigz pbzip2 pxz brotli lzip", PACKED),
     ("unzip unrar zipinfo funzip cabextract", Files(NAMED, "d< P- x-")),
     ("tar bsdtar star", Special(archives::tar)),
@@ -125,17 +158,40 @@ const FAMILIES: &[(&str, Class)] = &[
     ("pax", Special(archives::pax)),
     ("ar ranlib", Files(SCRIPT, "")),
     // Files, listed and changed.
-    ("ls dir vdir exa eza lsd", Files(LISTED_HERE, "R! recursive! w- I- T- ignore- hide- width- \
-        tabsize- color? sort- time- time-style- format- block-size- quoting-style- indicator-style-")),
+    (
+        "ls dir vdir exa eza lsd",
+        Files(
+            LISTED_HERE,
+            "R! recursive! w- I- T- ignore- hide- width- \
+        tabsize- color? sort- time- time-style- format- block-size- quoting-style- indicator-style-",
+        ),
+    ),
     ("tree", Files(SEARCHED_HERE, "L- I- P* H- T- o< charset- filelimit- sort-")),
-    ("du ncdu dust gdu", Files(SEARCHED_HERE, "d- t- B- X< max-depth- threshold- exclude- \
-        exclude-from< block-size- files0-from<")),
-    ("stat readlink realpath namei lsattr getfacl getfattr getcap df", Files(LISTED, "c- format- \
-        printf- B- t- x- relative-to- relative-base- n-")),
+    (
+        "du ncdu dust gdu",
+        Files(
+            SEARCHED_HERE,
+            "d- t- B- X< max-depth- threshold- exclude- \
+        exclude-from< block-size- files0-from<",
+        ),
+    ),
+    (
+        "stat readlink realpath namei lsattr getfacl getfattr getcap df",
+        Files(
+            LISTED,
+            "c- format- \
+        printf- B- t- x- relative-to- relative-base- n-",
+        ),
+    ),
     ("file", Files(LISTED, "f< files-from< m< magic-file< F- separator- P- e-")),
-    ("basename dirname rm rmdir unlink shred mkdir touch truncate mkfifo mknod fallocate", Files(
-        LISTED, "s- m- r- d- t- suffix- mode- reference- size- n- iterations- l- o-")),
-    ("chmod chown chgrp chattr setfacl setcap chcon", Files(MODE, "R! recursive! reference< m- x- M<")),
+    (
+        "basename dirname rm rmdir unlink shred mkdir touch truncate mkfifo mknod fallocate",
+        Files(LISTED, "s- m- r- d- t- suffix- mode- reference- size- n- iterations- l- o-"),
+    ),
+    (
+        "chmod chown chgrp chattr setfacl setcap chcon",
+        Files(MODE, "R! recursive! reference< m- x- M<"),
+    ),
     ("cd pushd popd umount mountpoint fuser lsof inotifywait", Files(LOOSE_LISTED, "")),
     ("echo printf print", Special(special::printed)),
     ("test [ [[", Special(special::test)),
@@ -152,17 +208,29 @@ const FAMILIES: &[(&str, Class)] = &[
     ("mount", Files(NAMED, "t- O- L- U- types- source< target< T< options-")),
     ("sftp", Files(NAMED, "b< i< F< o- P- c- l- S$ s-")),
     // What sends or fetches.
-    ("curl", Files(URLS, "d@ data@ data-ascii@ data-binary@ data-urlencode@ json@ data-raw- F@ \
+    (
+        "curl",
+        Files(
+            URLS,
+            "d@ data@ data-ascii@ data-binary@ data-urlencode@ json@ data-raw- F@ \
         form@ form-string- T< upload-file< cacert< capath< cert< E< key< proxy-cert< proxy-key< \
         K< config< o< output< c< cookie-jar< b- cookie- H@ header@ netrc-file< trace< \
         trace-ascii< D< dump-header< etag-compare< etag-save< url& head? A- e- m- r- u- w@ write-out@ \
         x- X- Y- y- z- C- P- Q- t- U- connect-timeout- max-time- request- retry- user- \
         user-agent- proxy- resolve- connect-to- limit-rate- interface- noproxy- referer- range- \
-        variable@ expand-data@ unix-socket< output-dir<")),
-    ("wget wget2", Files(URLS, "post-file< body-file< i< input-file< O< output-document< o< \
+        variable@ expand-data@ unix-socket< output-dir<",
+        ),
+    ),
+    (
+        "wget wget2",
+        Files(
+            URLS,
+            "post-file< body-file< i< input-file< O< output-document< o< \
         output-file< a< ca-certificate< certificate< private-key< load-cookies< save-cookies< \
         config< use-askpass$ P< post-data- body-data- header- U- user-agent- T- t- e- timeout- \
-        tries- method- user- password- Q- w- B- base- A- R- D- l-")),
+        tries- method- user- password- Q- w- B- base- A- R- D- l-",
+        ),
+    ),
     ("http https xh httpie", Files(LOOSE, "o< output< cert< cert-key< verify< session- A- a-")),
     ("nc ncat netcat nc.openbsd nc.traditional", Special(transfer::netcat)),
     ("socat", Special(transfer::socat)),
@@ -173,15 +241,30 @@ const FAMILIES: &[(&str, Class)] = &[
     ("gpg gpg2 age rage minisign", Files(LOOSE, "o< output< i< identity< r- R< u- homedir<")),
     ("getent", Special(special::getent)),
     ("date", Files(NOTHING, "f< file< r< reference< d- s- date- set- I? D-")),
-    ("gcc cc g++ c++ clang clang++ cpp tcc", Files(NAMED, "x- o< I- L- D- l- include< O? f? W? m? std-")),
+    (
+        "gcc cc g++ c++ clang clang++ cpp tcc",
+        Files(NAMED, "x- o< I- L- D- l- include< O? f? W? m? std-"),
+    ),
     ("sqlite3 sqlite", Files(NAMED, "cmd- init< separator- nullvalue-")),
     ("john hashcat", Files(NAMED, "")),
     ("make gmake ninja", Files(LOOSE, "f< file< makefile< C/ directory/ I- j? o- W- eval-")),
     // What takes no paths.
-    (": true false sleep usleep kill killall pkill pgrep pidof ps top htop free uptime uname", PATHLESS),
-    ("id whoami who w last groups users logname hostname domainname arch nproc tty stty clear", PATHLESS),
-    ("reset sync which whereis type hash whatis apropos alias unalias export readonly local", PATHLESS),
-    ("declare typeset unset set shift exit return break continue wait jobs bg fg disown umask", PATHLESS),
+    (
+        ": true false sleep usleep kill killall pkill pgrep pidof ps top htop free uptime uname",
+        PATHLESS,
+    ),
+    (
+        "id whoami who w last groups users logname hostname domainname arch nproc tty stty clear",
+        PATHLESS,
+    ),
+    (
+        "reset sync which whereis type hash whatis apropos alias unalias export readonly local",
+        PATHLESS,
+    ),
+    (
+        "declare typeset unset set shift exit return break continue wait jobs bg fg disown umask",
+        PATHLESS,
+    ),
     ("ulimit times getopts getopt let read trap history printenv cal bc dc", PATHLESS),
     ("ifconfig ping ping6 traceroute netstat ss arp route dig nslookup host", PATHLESS),
     ("useradd adduser userdel usermod groupadd addgroup passwd chsh finger", PATHLESS),
@@ -224,8 +307,14 @@ const FAMILIES: &[(&str, Class)] = &[
     ("time", Through(0, "o< output< f- format-")),
     ("command", Through(0, "vx Vx")),
     ("exec", Through(0, "a-")),
-    ("setpriv", Through(0, "reuid- regid- ruid- rgid- euid- egid- groups- inh-caps- ambient-caps- \
-        bounding-set- securebits- selinux-label- apparmor-profile- pdeathsig- ptracer- dx dumpx")),
+    (
+        "setpriv",
+        Through(
+            0,
+            "reuid- regid- ruid- rgid- euid- egid- groups- inh-caps- ambient-caps- \
+        bounding-set- securebits- selinux-label- apparmor-profile- pdeathsig- ptracer- dx dumpx",
+        ),
+    ),
     ("chpst", Through(0, "u- U- e< b- n- l< L< m- d- o- p- f- c- r- t- // C/")),
     ("softlimit s6-softlimit", Through(0, "a- c- d- f- l- m- o- p- r- s- t-")),
     ("s6-applyuidgid", Through(0, "u- g- G-")),
@@ -241,8 +330,14 @@ const FAMILIES: &[(&str, Class)] = &[
     ("rlwrap", Through(0, "a? b- C- D- f< g- H< l< m? M- p? P- q- s- S- t- w- z-")),
     ("strace", Through(0, "e- o< p- s- u- E= a- b- I- O- P- S- U- X-")),
     ("ltrace", Through(0, "e- o< p- s- u- n- a- A- D- F< l- x-")),
-    ("numactl", Through(0, "m- N- C- i- p- membind- cpunodebind- physcpubind- interleave- \
-        preferred- Hx hardwarex showx")),
+    (
+        "numactl",
+        Through(
+            0,
+            "m- N- C- i- p- membind- cpunodebind- physcpubind- interleave- \
+        preferred- Hx hardwarex showx",
+        ),
+    ),
     ("prlimit choom", Through(0, "n- px pidx")),
     ("cpulimit", Through(0, "l- limit- e- p- P-")),
     ("cgexec", Through(0, "g-")),
@@ -251,10 +346,19 @@ const FAMILIES: &[(&str, Class)] = &[
     ("ssh-agent", Through(0, "a- t- E- O- P- kx")),
     ("sshpass", Through(0, "p- f< d- P-")),
     ("pkexec", Through(0, "user- u-")),
-    ("systemd-run run0", Through(0, "p- u- E= M- H- property- unit- slice- uid- gid- nice- \
+    (
+        "systemd-run run0",
+        Through(
+            0,
+            "p- u- E= M- H- property- unit- slice- uid- gid- nice- \
         service-type- setenv= working-directory/ D/ chdir/ description- machine- host- \
-        on-active- on-boot- on-calendar- timer-property- user? group?")),
-    ("systemd-inhibit systemd-cat", Through(0, "what- who- why- mode- t- p- identifier- priority-")),
+        on-active- on-boot- on-calendar- timer-property- user? group?",
+        ),
+    ),
+    (
+        "systemd-inhibit systemd-cat",
+        Through(0, "what- who- why- mode- t- p- identifier- priority-"),
+    ),
     ("lxc-attach", Through(0, "n- name- v- s- e- f< R- u- g-")),
     ("schroot", Through(0, "c- chroot- u- user- d/ directory/ s- n- o-")),
     ("proot", Through(0, "r- rootfs- R- S- b< bind< m< w/ cwd/ pwd/ q- k-")),

@@ -231,8 +231,12 @@ pub(super) fn git(words: &[Text]) -> Program {
                 let start = value.len() - command.len();
                 let runs = matches!(
                     key.to_ascii_lowercase().as_str(),
-                    "core.pager" | "core.editor" | "core.sshcommand" | "core.fsmonitor"
-                        | "sequence.editor" | "diff.external"
+                    "core.pager"
+                        | "core.editor"
+                        | "core.sshcommand"
+                        | "core.fsmonitor"
+                        | "sequence.editor"
+                        | "diff.external"
                 );
                 if command.starts_with('!') {
                     script = Some(value.slice(start + 1, value.len()));

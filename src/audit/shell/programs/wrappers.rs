@@ -20,7 +20,7 @@ pub(super) fn through<'a>(
     let found = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         if let Arg::Operand(_) = arg {
-            break scan.from_operand();
+            break scan.operand_and_rest();
         }
         match effect(arg, options) {
             Some('-') => scan.skip_value(),
@@ -78,7 +78,7 @@ pub(super) fn env<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
             Arg::Operand(word) if word.as_literal() == Some("-") => {}
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "S split-string") => {
                 let Some(value) = scan.value() else { break &[] };
                 let mut argv = vec![Text::literal("env")];
@@ -170,7 +170,7 @@ pub(super) fn sudo<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "D chdir") => outer.directory = scan.value(),
             _ if is(arg, "R chroot") => {
                 scan.skip_value();
@@ -215,7 +215,7 @@ pub(super) fn doas<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             Arg::Short('C') => outer.operands.extend(scan.value().map(Operand::named)),
             Arg::Short('u' | 'a') => scan.skip_value(),
             Arg::Short('s') => shell = true,
@@ -234,7 +234,7 @@ pub(super) fn su<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     while let Some(arg) = scan.next() {
         match arg {
             Arg::Operand(word) if word.as_literal() == Some("-") && user.is_none() => login = true,
-            Arg::Operand(_) if direct => return words_or_nothing(scan.from_operand()),
+            Arg::Operand(_) if direct => return words_or_nothing(scan.operand_and_rest()),
             Arg::Operand(word) if user.is_none() => user = Some(word),
             Arg::Operand(word) => arguments.push(word.clone()),
             _ if is(arg, "l login") => login = true,
@@ -272,7 +272,7 @@ pub(super) fn nsenter<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "t target S setuid G setgid N") => scan.skip_value(),
             _ if is(arg, "w wd W wdns") => {
                 directory = scan.attached().or_else(|| Some(Text::literal("/")));
@@ -294,7 +294,7 @@ pub(super) fn unshare<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             _ if is(arg, "R root") => {
                 scan.skip_value();
                 outer.directory.get_or_insert_with(|| Text::literal("/"));
@@ -319,7 +319,7 @@ pub(super) fn chroot<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
     let rest = loop {
         let Some(arg) = scan.next() else { break &[][..] };
         match arg {
-            Arg::Operand(_) => break scan.from_operand(),
+            Arg::Operand(_) => break scan.operand_and_rest(),
             // The forms of other systems: `-u USER -g GROUP`.
             _ if is(arg, "u g G n") => scan.skip_value(),
             _ => {}
@@ -384,7 +384,7 @@ pub(super) fn script<'a>(words: &'a [Text], outer: &mut Wrapper) -> Inner<'a> {
         match arg {
             Arg::Operand(word) => {
                 if file && script.is_none() {
-                    return Inner::Words(scan.from_operand());
+                    return Inner::Words(scan.operand_and_rest());
                 }
                 file = true;
                 outer.operands.push(Operand::named(word.clone()));
@@ -406,8 +406,8 @@ pub(super) fn watch<'a>(words: &'a [Text], _: &mut Wrapper) -> Inner<'a> {
     let mut directly = false;
     while let Some(arg) = scan.next() {
         match arg {
-            Arg::Operand(_) if directly => return Inner::Words(scan.from_operand()),
-            Arg::Operand(_) => return Inner::Owned(shell_argv(joined(scan.from_operand()))),
+            Arg::Operand(_) if directly => return Inner::Words(scan.operand_and_rest()),
+            Arg::Operand(_) => return Inner::Owned(shell_argv(joined(scan.operand_and_rest()))),
             _ if is(arg, "x exec") => directly = true,
             _ if is(arg, "n interval q equexit s shotsdir") => scan.skip_value(),
             _ if is(arg, "d differences") => _ = scan.attached(),
@@ -500,7 +500,7 @@ pub(super) fn start_stop_daemon<'a>(words: &'a [Text], outer: &mut Wrapper) -> I
     while let Some(arg) = scan.next() {
         match arg {
             Arg::Operand(_) => {
-                rest = scan.from_operand();
+                rest = scan.operand_and_rest();
                 break;
             }
             _ if is(arg, "S start K stop T status t test H help V version") => {}
@@ -513,7 +513,10 @@ pub(super) fn start_stop_daemon<'a>(words: &'a [Text], outer: &mut Wrapper) -> I
             _ if is(arg, "p pidfile O output") => {
                 outer.operands.extend(scan.value().map(Operand::named));
             }
-            _ if is(arg, "n name u user c chuid g group s signal R retry N nicelevel k umask P I") =>
+            _ if is(
+                arg,
+                "n name u user c chuid g group s signal R retry N nicelevel k umask P I",
+            ) =>
             {
                 scan.skip_value();
             }

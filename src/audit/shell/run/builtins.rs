@@ -148,8 +148,12 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             Stream::Empty
         }
         "getopts" => {
-            shell.status = None;
+            getopts(shell, arguments);
             Stream::Empty
+        }
+        "mktemp" => {
+            let path = shell.files.unnamed_in("/tmp/tmp.");
+            Stream::from_text(Text::literal(format!("{path}\n")))
         }
         _ => return None,
     };
@@ -177,13 +181,63 @@ fn source(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Option<Stream> {
     Some(shell.run_stream(&content))
 }
 
+/// One option of the positional parameters; each argument is taken for one option.
+fn getopts(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    let (Some(options), Some(name)) = (arguments.first(), arguments.get(1)) else { return };
+    let (options, name) = (options.as_str().to_owned(), name.as_str().to_owned());
+    let index = shell.environment.value("OPTIND", 0).0.unwrap_or_default();
+    let index: usize = index.as_str().parse().unwrap_or(1);
+    let argument = match arguments.get(2..) {
+        Some(given) if !given.is_empty() => given.get(index.saturating_sub(1)).cloned(),
+        _ => shell.environment.positional.get(index).cloned(),
+    };
+    let argument = argument.unwrap_or_default();
+    let Some(letters) = argument.as_str().strip_prefix('-').filter(|rest| !rest.is_empty()) else {
+        shell.status = Some(false);
+        return;
+    };
+    let option: String = letters.chars().take(1).collect();
+    let takes_value = options.contains(&format!("{option}:"));
+    let mut next = index + 1;
+    if takes_value {
+        let attached = argument.slice(1 + option.len(), argument.len());
+        let value = if attached.is_empty() {
+            next += 1;
+            match arguments.get(2..) {
+                Some(given) if !given.is_empty() => given.get(index).cloned(),
+                _ => shell.environment.positional.get(index + 1).cloned(),
+            }
+        } else {
+            Some(attached)
+        };
+        let value = value.unwrap_or_default().with_step(Step::Positional);
+        shell.environment().set("OPTARG", value);
+    }
+    shell.environment().set("OPTIND", Text::literal(next.to_string()));
+    shell.environment().set(&name, Text::literal(option));
+    shell.status = Some(true);
+}
+
 fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    let option = |letter: char| {
+        arguments.iter().any(|word| {
+            word.as_str().strip_prefix('-').is_some_and(|letters| letters.contains(letter))
+        })
+    };
+    let (lower, upper, reference) = (option('l'), option('u'), option('n'));
     for argument in arguments {
         let Some((name, _)) = argument.as_str().split_once('=') else { continue };
         if name.starts_with('-') || name.is_empty() {
             continue;
         }
         let value = argument.slice(name.len() + 1, argument.len()).quoted();
+        let value = match value.as_literal() {
+            Some(text) if lower => Text::literal(text.to_lowercase()).with_steps(value.steps),
+            Some(text) if upper => Text::literal(text.to_uppercase()).with_steps(value.steps),
+            // What the other variable holds by now; later changes of it are not followed.
+            Some(text) if reference => shell.environment.value(text, 0).0.unwrap_or_default(),
+            _ => value,
+        };
         let (name, value) = match name.strip_suffix('+') {
             Some(name) => {
                 let mut whole = shell.environment.value(name, 0).0.unwrap_or_default();
@@ -193,7 +247,8 @@ fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
             None => (name, value),
         };
         if shell.budget.spend(value.len()) {
-            shell.environment().set(&name.to_owned(), value);
+            let steps = shell.steps;
+            shell.environment().set(&name.to_owned(), value.with_steps(steps));
         }
     }
 }
@@ -352,9 +407,8 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
 
 impl Interpreter<'_> {
     fn change_directory(&mut self, arguments: &[Text]) -> Stream {
-        let to = arguments
-            .iter()
-            .find(|word| !word.as_str().starts_with('-') || word.as_str() == "-");
+        let to =
+            arguments.iter().find(|word| !word.as_str().starts_with('-') || word.as_str() == "-");
         let (to, prints) = match to {
             None => (self.environment.value("HOME", 0).0.unwrap_or_default(), false),
             Some(back) if back.as_str() == "-" => {
@@ -374,6 +428,8 @@ impl Interpreter<'_> {
             let other = std::mem::replace(&mut there, found);
             self.environment().remember_directory(other);
         }
+        // Whether it is there cannot be known; the root always is.
+        self.status = (there.as_str() == "/").then_some(true);
         // What is written there is opened from there: the path alone is no access.
         self.note_path(&to, super::super::reading::Reach::Listed, None);
         let environment = self.environment();

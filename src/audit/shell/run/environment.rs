@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::limits;
 
 use super::super::ast::Node;
-use super::super::text::Text;
+use super::super::text::{Step, Text};
 
 /// A variable that is set. A plain one is an array of one element.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -145,7 +145,8 @@ fn inherited(name: &str, environment: &Environment) -> Option<Text> {
         "MACHTYPE" => "x86_64-pc-linux-gnu",
         "PWD" => {
             let directory = &environment.directory;
-            return Some(if directory.is_empty() { Text::literal("/") } else { directory.clone() });
+            let known = directory.clone().with_step(Step::WorkingDirectory);
+            return Some(if directory.is_empty() { Text::literal("/") } else { known });
         }
         "HOSTNAME" | "PPID" | "SECONDS" | "LINENO" | "EPOCHSECONDS" | "BASHPID"
         | "BASH_VERSION" | "SRANDOM" | "REPLY" => return Some(Text::hole()),

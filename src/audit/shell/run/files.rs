@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::ast::{Redirect, RedirectKind};
 use super::super::expand;
+use super::super::filters;
 use super::super::path;
 use super::super::reading::Reach;
 use super::super::text::{Step, Stream, Text};
@@ -55,6 +56,21 @@ impl Files {
         let key = format!("/dev/fd/{}", 1000 + self.unnamed);
         self.contents.insert(key.clone(), content);
         Text::literal(key)
+    }
+
+    /// A name for a file that a program makes up.
+    pub fn unnamed_in(&mut self, prefix: &str) -> String {
+        self.unnamed += 1;
+        format!("{prefix}{}", 1000 + self.unnamed)
+    }
+
+    /// The contents of the files in a directory, in the order of their names.
+    fn within(&self, directory: &str) -> Vec<Stream> {
+        let prefix = format!("{}/", directory.trim_end_matches('/'));
+        let mut found: Vec<(&String, &Stream)> =
+            self.contents.iter().filter(|(path, _)| path.starts_with(&prefix)).collect();
+        found.sort_unstable_by_key(|(path, _)| *path);
+        found.into_iter().map(|(_, content)| with_step(content.clone(), Step::OwnFile)).collect()
     }
 
     /// What a file holds; unknown unless the script wrote it.
@@ -121,9 +137,8 @@ fn descriptor(path: &str) -> Option<u32> {
     match path {
         "-" | "/dev/stdin" => Some(0),
         _ => {
-            let number = path
-                .strip_prefix("/dev/fd/")
-                .or_else(|| path.strip_prefix("/proc/self/fd/"))?;
+            let number =
+                path.strip_prefix("/dev/fd/").or_else(|| path.strip_prefix("/proc/self/fd/"))?;
             number.parse().ok().filter(|number| *number < 1000)
         }
     }
@@ -204,7 +219,9 @@ impl Interpreter<'_> {
                 }
                 None
             }
-            RedirectKind::DuplicateOutput | RedirectKind::Both | RedirectKind::Write
+            RedirectKind::DuplicateOutput
+            | RedirectKind::Both
+            | RedirectKind::Write
             | RedirectKind::Append => {
                 let is_number = target.as_str().parse::<u32>().is_ok() || target.as_str() == "-";
                 if redirect.kind == RedirectKind::DuplicateOutput && is_number {
@@ -265,10 +282,8 @@ impl Interpreter<'_> {
         if !links && (self.files.is_empty() || !matches!(name, "cp" | "mv" | "install")) {
             return;
         }
-        let mut operands = words
-            .iter()
-            .skip(1)
-            .filter(|word| !word.as_str().starts_with('-') && !word.is_empty());
+        let mut operands =
+            words.iter().skip(1).filter(|word| !word.as_str().starts_with('-') && !word.is_empty());
         let (Some(from), Some(to)) = (operands.next(), operands.next()) else { return };
         let to = self.resolved(to);
         let Some(key) = to.as_literal() else { return };
@@ -277,12 +292,53 @@ impl Interpreter<'_> {
             if from.as_str() != key && from.as_str().starts_with('/') && key != "/" {
                 self.files.link(key.to_owned(), from);
             }
-        } else if let Some(content) = self.resolved(from).as_literal().and_then(|from| {
-            self.files.get(from).cloned()
-        }) {
+        } else if let Some(content) =
+            self.resolved(from).as_literal().and_then(|from| self.files.get(from).cloned())
+        {
             self.budget.spend(content.as_bytes().map_or(0, <[u8]>::len));
             self.files.insert(key.to_owned(), content);
         }
+    }
+
+    /// `tee FILE…`
+    pub(super) fn write_files(&mut self, arguments: &[Text], content: &Stream) {
+        for argument in arguments.iter().filter(|word| !word.as_str().starts_with('-')).take(16) {
+            if let Some(key) = self.resolved(argument).as_literal() {
+                let size = content.as_bytes().map_or(1, <[u8]>::len);
+                if self.budget.spend(size + key.len()) {
+                    self.files.insert(key.to_owned(), content.clone());
+                }
+            }
+        }
+    }
+
+    /// `sed -i … FILE`: what it would print is what the file then holds.
+    pub(super) fn edit_file(&mut self, arguments: &[Text]) {
+        let in_place = |word: &&Text| {
+            word.as_str().starts_with("-i") || word.as_str().starts_with("--in-place")
+        };
+        if !arguments.iter().any(|word| in_place(&word)) {
+            return;
+        }
+        let others: Vec<Text> = arguments.iter().filter(|word| !in_place(word)).cloned().collect();
+        let Some(file) = others.last().cloned() else { return };
+        let content = filters::run("sed", &others, &Stream::UNKNOWN, &|path| self.read_file(path));
+        self.write_files(std::slice::from_ref(&file), &content.unwrap_or(Stream::UNKNOWN));
+    }
+
+    /// The directory of `run-parts`, if the script wrote files.
+    pub(super) fn parts_directory(&self, words: &[Text]) -> Option<Text> {
+        let name = super::programs::base_name(words.first()?.as_literal()?);
+        let last = words.last().filter(|_| words.len() > 1)?;
+        (name == "run-parts" && !self.files.is_empty()).then(|| self.resolved(last))
+    }
+
+    /// Runs the files that the script wrote into a directory.
+    pub(super) fn run_parts(&mut self, directory: &Text) -> Stream {
+        for script in self.files.within(directory.as_str()) {
+            self.with_script(Vec::new(), |shell| shell.run_stream(&script));
+        }
+        Stream::UNKNOWN
     }
 
     /// A redirection's file as an access.

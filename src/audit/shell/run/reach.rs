@@ -47,14 +47,71 @@ impl Interpreter<'_> {
     }
 
     /// A text that may hold a path or a line, as other languages' strings do.
-    pub(super) fn note_text(&mut self, text: &Text) {
+    pub(super) fn note_text(&mut self, text: &Text, reach: Reach) {
         if !self.budget.spend(text.len()) {
             return;
         }
         self.push_line(text.as_str().to_owned(), self.steps.and(text.steps));
-        if text.as_str().contains('/') && !text.as_str().contains([' ', '\n']) {
-            self.note_path(text, Reach::Named, None);
+        if !text.as_str().contains('/') || text.as_str().contains([' ', '\n']) {
+            return;
         }
+        let home = text.as_str().starts_with("~/");
+        if home {
+            let mut path = Text::literal("/root").with_step(Step::Tilde);
+            path.append_slice(text, 1, text.len());
+            let path = path.with_steps(text.steps).with_step(Step::OtherLanguage);
+            self.note_path(&path, reach, None);
+        } else {
+            self.note_path(&text.clone().with_step(Step::OtherLanguage), reach, None);
+        }
+    }
+
+    /// A known input of a program that is not known: what it does with it is not, but it holds
+    /// lines.
+    pub(super) fn note_input(&mut self) {
+        let Some(bytes) = self.input.as_bytes().filter(|bytes| !bytes.is_empty()) else { return };
+        if self.budget.spend(bytes.len()) {
+            let text = self.input.to_text();
+            let steps = self.steps.and(text.steps);
+            for line in text.as_str().lines() {
+                self.push_line(line.trim().to_owned(), steps);
+                for word in line.split_ascii_whitespace().filter(|word| word.starts_with('/')) {
+                    let path = Text::literal(word).with_steps(text.steps);
+                    self.note_path(&path, Reach::Named, None);
+                }
+            }
+        }
+    }
+
+    /// What a program prints that lists names: patterns of what they may be.
+    pub(super) fn printed_names(&self, program: &str, operands: &[Operand]) -> Stream {
+        let names = match program {
+            "ls" | "dir" => {
+                let here = operands.iter().all(|operand| operand.path.as_str() == ".");
+                here.then(|| star(&Text::new()))
+            }
+            "find" | "fd" => {
+                let mut text = Text::new();
+                for operand in operands.iter().take(LISTED_ROOTS_MAX) {
+                    let mut path = operand.path.clone();
+                    if !path.as_str().ends_with('/') {
+                        path.push('/');
+                    }
+                    let found = match &operand.name {
+                        Some(name) => {
+                            path.append(name);
+                            path
+                        }
+                        None => star(&path),
+                    };
+                    text.append(&found);
+                    text.push('\n');
+                }
+                (!text.is_empty()).then_some(text)
+            }
+            _ => None,
+        };
+        names.map_or(Stream::UNKNOWN, Stream::from_text)
     }
 
     /// What a filter decoded, even if nothing runs or opens it yet.
@@ -89,6 +146,13 @@ impl Interpreter<'_> {
         }
         let url = path::url_path(path);
         let path = url.as_ref().unwrap_or(path);
+        // A name that is looked for in a directory itself is a path.
+        if let (Reach::Listed, Some(name)) = (reach, name) {
+            let there = path::join(path, name);
+            return self.note_path(&there, reach, None);
+        }
+        let adjusted = self.globbed(path);
+        let path = adjusted.as_ref().unwrap_or(path);
         let here = self.resolved(path);
         let relative = !path.as_str().starts_with('/');
         self.push_access(here, reach, name);
@@ -101,6 +165,37 @@ impl Interpreter<'_> {
                 self.push_access(there, reach, name);
             }
         }
+    }
+
+    /// A path as bash's options for globs have it that the command turns on.
+    fn globbed(&self, path: &Text) -> Option<Text> {
+        if !path.has_active() {
+            return None;
+        }
+        let on = |option: &str| self.argv.iter().any(|word| word.contains(option));
+        let (globstar, dotglob, nocase) = (on("globstar"), on("dotglob"), on("nocaseglob"));
+        if !(globstar || dotglob || nocase) {
+            return None;
+        }
+        let mut out = Text::new().with_steps(path.steps);
+        let text = path.as_str();
+        for (at, character) in text.char_indices() {
+            let active =
+                path.marks().iter().any(|mark| mark.at == at && mark.kind == MarkKind::Active);
+            let begins =
+                text.get(..at).is_none_or(|before| before.is_empty() || before.ends_with('/'));
+            let twice = text.get(at..).is_some_and(|rest| rest.starts_with("**"));
+            if active && character == '*' && (dotglob && begins || globstar && twice) {
+                out.push_hole();
+            } else if active {
+                out.push_active(character);
+            } else if nocase {
+                out.push_str(&character.to_lowercase().to_string());
+            } else {
+                out.push(character);
+            }
+        }
+        Some(out)
     }
 
     /// Where a path leads from the current directory.
@@ -134,6 +229,33 @@ impl Interpreter<'_> {
     }
 }
 
+fn star(before: &Text) -> Text {
+    let mut text = before.clone();
+    text.push_active('*');
+    text
+}
+
+/// The most roots of a search whose names are followed.
+const LISTED_ROOTS_MAX: usize = 8;
+
+/// Functions of other languages that read all that is below a directory.
+const WALKS: [&str; 9] = [
+    "make_archive",
+    "copytree",
+    "os.walk",
+    "rglob",
+    "tarfile",
+    "cp_r",
+    "File::Find",
+    "cpSync",
+    "RecursiveDirectoryIterator",
+];
+
+/// How far the paths in other languages' code are reached.
+pub(super) fn of_code(code: &str) -> Reach {
+    if WALKS.iter().any(|walk| code.contains(walk)) { Reach::Walked } else { Reach::Named }
+}
+
 /// The span of the word that an operand was written in.
 fn word_of(operand: &Operand, spans: &[Span], words: &[Text]) -> Option<Span> {
     if spans.len() != words.len() {
@@ -164,11 +286,17 @@ pub(super) fn argument_lists(
     argv: &[Text],
     input: &WrapperInput,
     names: &Stream,
+    roots: &[Text],
 ) -> Vec<Vec<Text>> {
     match input {
         WrapperInput::None => vec![argv.to_vec()],
         WrapperInput::Found => {
-            vec![argv.iter().map(|word| replaced(word, "{}", &Text::hole())).collect()]
+            // Something below a root, or the root itself.
+            let below = Text::hole();
+            let found = std::iter::once(&below).chain(roots);
+            found
+                .map(|found| argv.iter().map(|word| replaced(word, "{}", found)).collect())
+                .collect()
         }
         WrapperInput::Arguments { replace, one_each, from: separator, .. } => {
             let text = names.to_text();
@@ -236,10 +364,7 @@ fn split(text: &Text, separator: Separator) -> Vec<Text> {
             };
         if ends {
             if begun {
-                items.push(std::mem::replace(
-                    &mut item,
-                    Text::new().with_steps(text.steps),
-                ));
+                items.push(std::mem::replace(&mut item, Text::new().with_steps(text.steps)));
             }
             begun = false;
             continue;

@@ -33,7 +33,8 @@ fn xxd_options<'a>(args: &'a [Text]) -> Xxd<'a> {
         let letter = name.chars().next().unwrap_or_default();
         if matches!(letter, 'c' | 's' | 'l' | 'g' | 'o' | 'n') && !name.starts_with("cols-") {
             let digits = name.trim_start_matches(char::is_alphabetic);
-            let value = if digits.is_empty() { args.next().map(Text::as_str) } else { Some(digits) };
+            let value =
+                if digits.is_empty() { args.next().map(Text::as_str) } else { Some(digits) };
             let value = value.and_then(parse_number);
             match letter {
                 'c' => options.columns = value,

@@ -222,7 +222,11 @@ impl<'a> Parser<'a> {
         Ok(Address::Pattern(self.pattern(&pattern, ignore_case)?))
     }
 
-    fn pattern(&mut self, pattern: &str, ignore_case: bool) -> Result<Option<Rc<Pattern>>, Unknown> {
+    fn pattern(
+        &mut self,
+        pattern: &str,
+        ignore_case: bool,
+    ) -> Result<Option<Rc<Pattern>>, Unknown> {
         if pattern.is_empty() {
             return Ok(None);
         }
@@ -271,7 +275,10 @@ impl<'a> Parser<'a> {
         let mut inner = false;
         for (at, character) in window {
             match character {
-                '[' if start.get(at + 1..).is_some_and(|next| next.starts_with([':', '.', '='])) => {
+                '[' if start
+                    .get(at + 1..)
+                    .is_some_and(|next| next.starts_with([':', '.', '='])) =>
+                {
                     inner = true;
                 }
                 ']' if inner => inner = false,

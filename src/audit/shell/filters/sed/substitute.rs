@@ -6,7 +6,7 @@ use super::super::posix::{Groups, Pattern, Work};
 use super::super::{OUTPUT_MAX_BYTES, Unknown};
 
 #[derive(Debug)]
-pub(super) struct Substitution {
+pub struct Substitution {
     /// `None`: the pattern used last.
     pub pattern: Option<Rc<Pattern>>,
     pub replacement: Vec<Piece>,
@@ -18,7 +18,7 @@ pub(super) struct Substitution {
 }
 
 #[derive(Debug)]
-pub(super) enum Piece {
+pub enum Piece {
     Text(String),
     /// `\1`, and `&` for 0.
     Group(usize),
@@ -26,7 +26,7 @@ pub(super) enum Piece {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+pub enum Case {
     /// `\U`
     Upper,
     /// `\L`

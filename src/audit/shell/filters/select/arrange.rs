@@ -48,6 +48,9 @@ struct Key {
     reverse: bool,
 }
 
+/// The keys of a line, as texts and as numbers.
+type Keys<'a> = Vec<(&'a [u8], f64)>;
+
 /// `2`, `2,3`, `2n`, `2,2nr`
 fn key(text: &str, numeric: bool, reverse: bool) -> Option<Key> {
     let (first, last) = text.split_once(',').unwrap_or((text, ""));
@@ -127,7 +130,7 @@ pub(in super::super) fn sort(call: &Call) -> Output {
         }
     };
     // Keys are taken out of a line once, not at every comparison.
-    let mut lines: Vec<(Vec<(&[u8], f64)>, &[u8])> = data
+    let mut lines: Vec<(Keys, &[u8])> = data
         .lines()
         .map(|line| {
             let keys = keys.iter().map(|key| {
@@ -137,7 +140,7 @@ pub(in super::super) fn sort(call: &Call) -> Output {
             (keys.collect(), line)
         })
         .collect();
-    let by_keys = |a: &Vec<(&[u8], f64)>, b: &Vec<(&[u8], f64)>| {
+    let by_keys = |a: &Keys, b: &Keys| {
         for (key, (a, b)) in keys.iter().zip(a.iter().zip(b)) {
             let order = if key.numeric { a.1.total_cmp(&b.1) } else { texts(a.0, b.0) };
             let order = if key.reverse { order.reverse() } else { order };
@@ -210,12 +213,8 @@ pub(in super::super) fn uniq(call: &Call) -> Output {
     call.changed(&data, data.with(out), Step::Filter)
 }
 
-const PASTE: Spec = Spec {
-    flags: "sz",
-    values: "d",
-    long: &[("serial", 's'), ("delimiters", 'd')],
-    permute: true,
-};
+const PASTE: Spec =
+    Spec { flags: "sz", values: "d", long: &[("serial", 's'), ("delimiters", 'd')], permute: true };
 
 pub(in super::super) fn paste(call: &Call) -> Output {
     let options = options(call.args, &PASTE);
@@ -225,7 +224,8 @@ pub(in super::super) fn paste(call: &Call) -> Output {
     let delimiters = delimiters(options.value('d').map_or("\t", Text::as_str));
     let delimiter = |at: usize| delimiters.get(at % delimiters.len().max(1)).copied().flatten();
     let stdin = Text::literal("-");
-    let operands = if options.operands.is_empty() { vec![&stdin] } else { options.operands.clone() };
+    let operands =
+        if options.operands.is_empty() { vec![&stdin] } else { options.operands.clone() };
     let mut each = operands.clone();
     each.dedup();
     let all = call.read(&each)?;

@@ -43,19 +43,9 @@ const SPEC: Spec = Spec {
 fn patterns(
     call: &Call,
     options: &Options,
-    operands: &mut Vec<&Text>,
+    given: &[&Text],
     text: bool,
 ) -> Result<Vec<Pattern>, Unknown> {
-    let mut given: Vec<&Text> = options.values('e').collect();
-    if options.has('f') {
-        return Err(Unknown::Decoded);
-    }
-    if given.is_empty() {
-        if operands.is_empty() {
-            return Err(Unknown::Plain);
-        }
-        given.push(operands.remove(0));
-    }
     let mut syntax = match call.program {
         "egrep" => Syntax::Extended,
         "fgrep" => Syntax::Fixed,
@@ -80,7 +70,10 @@ fn patterns(
         let (mut pattern, mut syntax) = (pattern, syntax);
         if syntax == Syntax::Fixed && (words || lines) {
             let special = |c: char| c.is_ascii_punctuation() && !matches!(c, '<' | '>');
-            escaped = pattern.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
+            escaped = pattern
+                .chars()
+                .flat_map(|c| special(c).then_some('\\').into_iter().chain([c]))
+                .collect();
             (pattern, syntax) = (&escaped, Syntax::Perl);
         }
         let (open, close) = if syntax == Syntax::Basic { (r"\(", r"\)") } else { ("(", ")") };
@@ -102,19 +95,29 @@ pub(in super::super) fn grep(call: &Call) -> Output {
     if options.has('q') {
         return Ok(Stream::Empty);
     }
-    let mut operands = options.operands.clone();
     let refused = ['l', 'L', 'H', 'z', 'b', 'T'].iter().any(|letter| options.has(*letter));
     let unclear = options.unclear || call.args.iter().any(Text::has_hole);
     if refused || unclear || options.unknown {
         return Err(Unknown::Plain);
     }
-    // The patterns are taken from the operands before the rest is read.
-    let text = !call.input.as_bytes().unwrap_or_default().is_ascii();
-    let patterns = patterns(call, &options, &mut operands, text)?;
-    if operands.len() > 1 && !options.has('h') {
+    let mut given: Vec<&Text> = options.values('e').collect();
+    let mut operands = options.operands.as_slice();
+    if given.is_empty() && !options.has('f') {
+        let Some((first, rest)) = operands.split_first() else { return Err(Unknown::Plain) };
+        given.push(first);
+        operands = rest;
+    }
+    let piped = !matches!(call.input, Stream::Empty);
+    let walks = options.has('r') || options.has('R') || call.program == "rg" && !piped;
+    if operands.len() > 1 && !options.has('h') || walks && operands.is_empty() {
         return Err(Unknown::Plain);
     }
-    let data = call.read(&operands)?;
+    let data = call.read(operands)?;
+    if options.has('f') {
+        return Err(Unknown::Decoded);
+    }
+    let text = !data.bytes.is_ascii() && std::str::from_utf8(&data.bytes).is_ok();
+    let patterns = patterns(call, &options, &given, text)?;
     let mut work = Work::default();
     let inverted = options.has('v');
     let context = |letter| options.number(letter).or(options.number('C')).unwrap_or(0);
@@ -190,7 +193,8 @@ fn parts(
             let Some(Some((start, end))) = found.and_then(|groups| groups.first().copied()) else {
                 continue;
             };
-            let better = best.is_none_or(|(first, last)| start < first || start == first && end > last);
+            let better =
+                best.is_none_or(|(first, last)| start < first || start == first && end > last);
             if better {
                 best = Some((start, end));
             }
