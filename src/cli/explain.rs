@@ -24,7 +24,7 @@ use super::{help, report, stdout};
 /// Explains what the detections make of an exec
 #[derive(Debug, Clone, Args)]
 #[command(after_help = help::EXPLAIN)]
-#[group(id = "what", required = true, multiple = false)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
 pub struct ExplainArgs {
     /// Request URI of an exec, or `-` for one a line from standard input
     #[arg(long, value_name = "URI", group = "what", allow_hyphen_values = true)]

@@ -99,7 +99,7 @@ Topics that are there already are left as they are; source topics are never crea
 
 pub(super) const EXPLAIN: &str = "\
 Examples:
-  kubetell explain --command \"cat /etc/sh''adow\"
+  kubetell explain --command 'cd /etc; cat sha*w'
   kubetell explain --uri '/api/v1/namespaces/shop/pods/cart-0/exec?command=cat&command=%2Fetc%2Fshadow'
   kubetell explain --event audit.log
   kubetell explain --format json --command - < commands.txt

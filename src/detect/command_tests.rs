@@ -28,7 +28,7 @@ fn exec_of(resource: &str, subresource: &str, uri: &str) -> Option<ExecCommand> 
 fn judge_query(query: &str) -> Option<CommandVerdict> {
     let uri = format!("/api/v1/namespaces/n/pods/p/exec?{query}");
     let exec = exec_of("pods", "exec", &uri).expect("an exec");
-    with_exec_rule(|rule| judge(rule, &exec))
+    with_exec_rule(|rule| judge(rule, &Command::new(&exec)))
 }
 
 /// The verdict on a command text, sent as one argument.
@@ -91,12 +91,12 @@ fn sees_an_exec_through_a_nodes_proxy() {
         "/api/v1/nodes/n:10250/proxy/run/ns/pod/c?cmd=cat%20/etc/shadow",
     ] {
         let exec = exec_of("nodes", "proxy", uri).unwrap();
-        let verdict = with_exec_rule(|rule| judge(rule, &exec)).unwrap();
+        let verdict = with_exec_rule(|rule| judge(rule, &Command::new(&exec))).unwrap();
         assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"], "{uri}");
         assert_eq!(verdict.severity, None);
     }
     let exec = exec_of("nodes", "proxy", "/api/v1/nodes/n/proxy/run/ns/pod/c?cmd=id").unwrap();
-    assert_eq!(with_exec_rule(|rule| judge(rule, &exec)), None);
+    assert_eq!(with_exec_rule(|rule| judge(rule, &Command::new(&exec))), None);
 }
 
 #[test]
@@ -104,12 +104,13 @@ fn a_run_whose_command_cannot_be_seen_has_a_label_of_its_own() {
     for query in ["", "?", "?cmd=", "?command=id"] {
         let uri = format!("/api/v1/nodes/n/proxy/run/ns/pod/c{query}");
         let exec = exec_of("nodes", "proxy", &uri).unwrap();
-        let verdict = with_exec_rule(|rule| judge(rule, &exec)).unwrap();
+        let verdict = with_exec_rule(|rule| judge(rule, &Command::new(&exec))).unwrap();
         assert_eq!(
             verdict,
             CommandVerdict {
                 matches: vec![],
                 access_types: vec!["NODE_PROXY_RUN_UNSEEN_COMMAND".to_owned()],
+                confidence: None,
                 severity: Some((Severity::Low, 21)),
             },
             "{uri}"
@@ -117,7 +118,7 @@ fn a_run_whose_command_cannot_be_seen_has_a_label_of_its_own() {
     }
     // An exec has no body to hide a command in.
     let exec = exec_of("nodes", "proxy", "/api/v1/nodes/n/proxy/exec/ns/pod/c").unwrap();
-    assert_eq!(with_exec_rule(|rule| judge(rule, &exec)), None);
+    assert_eq!(with_exec_rule(|rule| judge(rule, &Command::new(&exec))), None);
     assert_eq!(judge_query(""), None);
 }
 
@@ -221,7 +222,7 @@ fn falls_back_to_the_default_label() {
     let rules = RuleSet::from_sources([("r.toml", text.as_str())]).unwrap();
     let RuleKind::Exec(rule) = rules.rules()[0].kind() else { panic!("an exec rule") };
     let exec = exec_of("pods", "exec", "/x?command=/etc/shadow").unwrap();
-    assert_eq!(judge(rule, &exec).unwrap().access_types, ["OTHER_SENSITIVE"]);
+    assert_eq!(judge(rule, &Command::new(&exec)).unwrap().access_types, ["OTHER_SENSITIVE"]);
 }
 
 #[test]
@@ -255,36 +256,131 @@ fn known_noise_is_raised() {
     }
 }
 
-/// The as-written view compares text. These all read the same files; only a view that reads the
-/// command as a shell does can tell.
+/// The command as `explain` takes one: a script that a shell is given.
+fn judge_script(text: &str) -> Option<CommandVerdict> {
+    let exec = ExecCommand {
+        via: ExecVia::ShellText,
+        text: text.to_owned(),
+        argv: vec![text.to_owned()],
+        ..exec_of("pods", "exec", "/x?command=x").unwrap()
+    };
+    with_exec_rule(|rule| judge(rule, &Command::new(&exec)))
+}
+
+/// These all read the same files. Comparing text does not tell; reading them as a shell does.
 #[test]
-fn the_view_as_written_does_not_see_through_the_shell() {
-    for text in [
-        "sh -c 'cat /etc/sh''adow'",
-        "cat /etc/sha\\dow",
-        "cat /etc/shad?w",
-        "cat /etc/sha*",
-        "cat /etc/./shadow",
-        "cat //etc//shadow",
-        "cat /tmp/../etc/./shadow",
-        "cd /etc; cat shadow",
-        "cat ~/.ssh/id_rsa",
-        "cat $HOME/.kube/config",
-        "cat $'\\x2fetc\\x2fshadow'",
-        "echo L2V0Yy9zaGFkb3c= | base64 -d | xargs cat",
-        "curl file:///%65tc/shadow",
+fn the_normal_form_sees_what_the_view_as_written_does_not() {
+    use Confidence::{Certain, Likely};
+    for (text, confidence) in [
+        ("sh -c 'cat /etc/sh''adow'", Certain),
+        ("cat /etc/sha\\dow", Certain),
+        ("cat /etc/shad?w", Likely),
+        ("cat /etc/sha*", Likely),
+        ("cat /etc/./shadow", Certain),
+        ("cat //etc//shadow", Certain),
+        ("cat /tmp/../etc/./shadow", Certain),
+        ("cd /etc; cat shadow", Certain),
+        ("cat ~/.ssh/id_rsa", Certain),
+        ("cat $HOME/.kube/config", Certain),
+        ("cat $'\\x2fetc\\x2fshadow'", Certain),
+        ("echo L2V0Yy9zaGFkb3c= | base64 -d | xargs cat", Certain),
+        ("curl file:///%65tc/shadow", Certain),
     ] {
+        let found = with_exec_rule(|rule| rule.sensitive_paths.find(text, 9).len());
+        assert_eq!(found, 0, "{text}");
+        let verdict = judge_script(text).unwrap_or_else(|| panic!("not raised: {text}"));
+        assert_eq!(verdict.confidence, Some(confidence), "{text}");
+        assert!(verdict.matches.iter().all(|found| found.view == View::NormalForm), "{text}");
+    }
+}
+
+#[test]
+fn confidence_decides_the_severity() {
+    let check = |text: &str, severity: Option<(Severity, u8)>, labels: &[&str]| {
+        let verdict = judge_script(text).unwrap_or_else(|| panic!("not raised: {text}"));
+        assert_eq!(
+            (verdict.severity, verdict.access_types),
+            (severity, labels.iter().map(|&label| label.to_owned()).collect::<Vec<_>>(),),
+            "{text}"
+        );
+    };
+    check("cat /etc/sh''adow", None, &["HOST_CREDENTIALS"]);
+    check("cat /etc/shad?w", Some((Severity::Medium, 47)), &["HOST_CREDENTIALS"]);
+    check("eval \"$(curl -s x | base64 -d)\"", Some((Severity::Low, 21)), &["HIDDEN_COMMAND"]);
+    // What is certain comes before what is only likely.
+    check(
+        "cat /etc/kub?rnetes/admin.conf /etc/sh''adow",
+        None,
+        &["HOST_CREDENTIALS", "K8S_CONFIG"],
+    );
+}
+
+#[test]
+fn a_match_of_the_normal_form_tells_its_steps_and_where_it_comes_from() {
+    let text = "cd /etc; cat sh''ad?w";
+    let verdict = judge_script(text).unwrap();
+    let [found] = verdict.matches.as_slice() else { panic!("{verdict:?}") };
+    assert_eq!(found.pattern, "etc-shadow");
+    assert_eq!(&text[found.span.clone()], "sh''ad?w");
+    assert_eq!(found.reads.as_deref(), Some("/etc/shad?w"));
+    assert_eq!(
+        found.steps,
+        ["quotes removed", "working directory followed", "glob /etc/shad?w can match /etc/shadow",]
+    );
+}
+
+#[test]
+fn a_label_without_argument_boundaries_is_read_as_a_script() {
+    let judge_label = |text: &str| {
         let exec = ExecCommand {
+            via: ExecVia::GkeLabel,
             text: text.to_owned(),
-            argv: vec![text.to_owned()],
+            argv: text.split(' ').map(str::to_owned).collect(),
             ..exec_of("pods", "exec", "/x?command=x").unwrap()
         };
-        with_exec_rule(|rule| {
-            let as_written = views(&exec).into_iter().find(|(view, _)| *view == View::AsWritten);
-            let (_, text) = as_written.unwrap();
-            assert_eq!(rule.sensitive_paths.find(&text, 9), [], "{text}");
-        });
+        with_exec_rule(|rule| judge(rule, &Command::new(&exec)))
+    };
+    for text in ["sh -c cd /etc; cat shadow", "cat /etc/sh''adow", "bash -c cat /etc/sh''adow"] {
+        let verdict = judge_label(text).unwrap_or_else(|| panic!("not raised: {text}"));
+        assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"], "{text}");
+        assert!(verdict.matches.iter().all(|found| found.span.end <= text.len()), "{text}");
     }
+    assert_eq!(judge_label("ls -la /app"), None);
+}
+
+#[test]
+fn an_interactive_shell_is_raised_by_a_rule_that_is_off_by_default() {
+    let rules = RuleSet::builtin().unwrap();
+    let id = "pod-exec-interactive-shell";
+    assert!(rules.rules().iter().all(|rule| rule.id() != id));
+    let rules = rules.with(&[id]).unwrap();
+    let rule = rules.rules().iter().find(|rule| rule.id() == id).unwrap();
+    let RuleKind::Exec(exec_rule) = rule.kind() else { panic!("an exec rule") };
+    let check = |argv: &[&str], stdin: bool, tty: bool, raised: bool| {
+        let exec = ExecCommand {
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            text: argv.join(" "),
+            stdin,
+            tty,
+            ..exec_of("pods", "exec", "/x?command=x").unwrap()
+        };
+        let verdict = judge(exec_rule, &Command::new(&exec));
+        assert_eq!(
+            verdict.map(|verdict| verdict.access_types),
+            raised.then(|| { vec!["INTERACTIVE_SHELL".to_owned()] }),
+            "{argv:?}"
+        );
+    };
+    check(&["sh"], true, true, true);
+    check(&["/bin/bash", "-l"], true, true, true);
+    check(&["env", "TERM=xterm", "bash", "-i"], true, true, true);
+    check(&["nsenter", "-t", "1", "-m", "--", "sh"], true, true, true);
+    check(&["sh"], true, false, false);
+    check(&["sh"], false, true, false);
+    check(&["sh", "-c", "ls"], true, true, false);
+    check(&["psql"], true, true, false);
+    // It looks for nothing else.
+    check(&["cat", "/etc/shadow"], true, true, false);
 }
 
 #[test]

@@ -362,7 +362,7 @@ fn clients_send_the_files_they_are_given() {
         "curl file:///etc/shadow => read file:///etc/shadow",
         "curl FILE:///etc/shadow => read FILE:///etc/shadow",
         "curl 'file:///etc/{shadow,passwd}' => read file:///etc/shadow, read file:///etc/passwd",
-        "curl 'file:///etc/sh[a-b]dow' => read file:///etc/sh?dow",
+        "curl 'file:///etc/sh[a-b]dow' => read file:///etc/sh[a-b]dow",
         "curl --url file:///etc/shadow => read file:///etc/shadow",
         "curl --head file:///etc/shadow => read file:///etc/shadow",
         "curl -o /tmp/x http://h/etc/shadow => read /tmp/x",

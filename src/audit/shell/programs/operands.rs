@@ -347,9 +347,19 @@ fn url(word: &Text, operands: &mut Vec<Operand>) {
             }
             Unit::Plain('[') => {
                 let inside = places.by_ref().take_while(|u| *u != Unit::Plain(']'));
-                // `[a-z]` is one character, `[1-100]` some digits.
-                let pattern = if inside.count() == 3 { '?' } else { '*' };
-                alternatives.iter_mut().for_each(|text| text.push_active(pattern));
+                let inside: Vec<Unit> = inside.collect();
+                for text in &mut alternatives {
+                    // `[a-z]` is one character, `[1-100]` some digits. A `?` would be a query.
+                    if let [Unit::Plain(first), Unit::Plain('-'), Unit::Plain(last)] = inside[..] {
+                        text.push_active('[');
+                        text.push(first);
+                        text.push_active('-');
+                        text.push(last);
+                        text.push_active(']');
+                    } else {
+                        text.push_active('*');
+                    }
+                }
             }
             unit => alternatives.iter_mut().for_each(|text| unit.push_to(text)),
         }
