@@ -10,6 +10,7 @@ pub mod ecs;
 pub mod fixtures;
 pub mod id;
 mod message;
+pub mod redact;
 pub mod schema;
 pub mod shrink;
 #[cfg(test)]

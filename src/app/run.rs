@@ -15,6 +15,7 @@ use crossbeam_channel::bounded;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use crate::alert::redact::Redaction;
 use crate::alert::wire;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::ledger::Ledger;
@@ -33,6 +34,7 @@ use crate::ingest::start::{check_group, commit_start};
 use crate::output::forms::Shapes;
 use crate::output::producer::{OutputKind, OutputProducer, Settings};
 use crate::rules::compile::RuleSet;
+use crate::rules::patterns::PatternError;
 use crate::stats::Stats;
 use crate::terms::owner::{self, FirstSeenHandler};
 use crate::terms::record;
@@ -68,6 +70,8 @@ pub enum RunError {
     State(#[from] OpenError),
     #[error("the Kafka client could not be made: {0}")]
     Client(#[from] KafkaError),
+    #[error("`alerts.redact`: {0}")]
+    Redaction(#[from] PatternError),
     #[error("{half} ended: {error}")]
     Half { half: &'static str, error: HalfError },
     #[error("{what} could not be started: {error}")]
@@ -89,6 +93,9 @@ impl RunError {
             RunError::State(error) => (Remedy::Configure, error.hint().to_owned()),
             RunError::Client(_) => {
                 (Remedy::Configure, "see `kafka.properties` in the configuration".to_owned())
+            }
+            RunError::Redaction(_) => {
+                (Remedy::Configure, "the syntax is that of the `regex` crate".to_owned())
             }
             RunError::Half { error, .. } => error.remedy(),
             RunError::Start { .. } => (
@@ -220,7 +227,11 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
         _ => None,
     };
     let worker = Worker {
-        matcher: Arc::new(Matcher::new(Arc::clone(&rules), config.new_terms.learning_ms)),
+        matcher: Arc::new(
+            Matcher::new(Arc::clone(&rules), config.new_terms.learning_ms).redacting(
+                Redaction::compile(config.alerts.redact_defaults, &config.alerts.redact)?,
+            ),
+        ),
         stats: Arc::clone(stats),
         instance: Arc::clone(instance),
         cluster: config.cluster.as_str().into(),

@@ -229,6 +229,40 @@ fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]
         })
 }
 
+/// The URI with other commands: `change` is asked for each one, with its place among the commands
+/// and its decoded value. What it leaves as it is keeps its spelling.
+pub fn rewrite_commands(uri: &str, change: impl Fn(usize, &str) -> Option<String>) -> String {
+    let Some((path, query)) = uri.split_once('?') else { return uri.to_owned() };
+    let mut out = format!("{path}?");
+    let mut commands = 0;
+    for (at, pair) in query.split('&').enumerate() {
+        if at > 0 {
+            out.push('&');
+        }
+        let decoded = query_pairs(pair).next();
+        let value = decoded
+            .filter(|(key, _)| matches!(&**key, b"command" | b"cmd"))
+            .map(|(_, value)| text_of(value));
+        let changed = value.and_then(|value| {
+            commands += 1;
+            change(commands - 1, &value)
+        });
+        match changed {
+            Some(new) => {
+                let key = pair.split('=').next().unwrap_or_default();
+                let encoded = percent_encoding::utf8_percent_encode(&new, UNRESERVED);
+                out.push_str(&format!("{key}={encoded}"));
+            }
+            None => out.push_str(pair),
+        }
+    }
+    out
+}
+
+/// What a query's value may hold as it is: the unreserved characters of RFC 3986.
+const UNRESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     /// In a query.

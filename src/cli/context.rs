@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use crate::alert::redact::Redaction;
 use crate::config::{self, Inputs, Loaded};
 use crate::ingest::envelope::Wrapper;
 
@@ -62,6 +63,7 @@ impl Context {
             Ok(loaded) => {
                 loaded.notes.iter().for_each(report::note);
                 check_wrapper(&loaded)?;
+                check_redaction(&loaded)?;
                 Ok(loaded)
             }
             Err(errors) => {
@@ -75,6 +77,16 @@ impl Context {
             }
         }
     }
+}
+
+/// The configuration does not compile patterns.
+fn check_redaction(loaded: &Loaded) -> Result<(), Exit> {
+    let alerts = &loaded.config.alerts;
+    Redaction::compile(alerts.redact_defaults, &alerts.redact).map(drop).map_err(|error| {
+        let hint = "the syntax is that of the `regex` crate";
+        report::error(format_args!("`alerts.redact`: {error}"), Some(hint));
+        Exit::Configuration
+    })
 }
 
 /// The configuration does not know the wrappers' names; the reader of records does.

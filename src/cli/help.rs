@@ -102,7 +102,7 @@ Examples:
   kubetell explain --command 'cd /etc; cat sha*w'
   kubetell explain --uri '/api/v1/namespaces/shop/pods/cart-0/exec?command=cat&command=%2Fetc%2Fshadow'
   kubetell explain --event audit.log
-  kubetell explain --format json --command - < commands.txt
+  cat commands.txt | kubetell explain --format json --command -
 
 What --command gives is read as `sh -c` would read it.
 

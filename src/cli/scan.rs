@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 
 use crate::alert::Alert;
+use crate::alert::redact::Redaction;
 use crate::app::run::instance_name;
 use crate::app::scan::{self as engine, ScanError, ScanOptions, ScanSink, ScanStats};
 use crate::clock;
@@ -57,6 +58,10 @@ pub struct ScanArgs {
     /// Puts a rule in force that is off by default (repeatable)
     #[arg(long, value_name = "ID")]
     pub enable: Vec<String>,
+
+    /// Shows passwords, tokens and keys in command lines as they are
+    #[arg(long)]
+    pub no_redact: bool,
 
     /// How long a new-terms rule only learns: with `0s` every first sighting alerts
     #[arg(
@@ -236,7 +241,12 @@ fn run_engine(
         until_ms: scan.until_ms,
         instance: instance_name(),
     };
-    let matcher = Matcher::new(Arc::clone(rules), args.learning);
+    let redaction = if args.no_redact {
+        Redaction::none()
+    } else {
+        Redaction::compile(true, &[]).map_err(io::Error::other)?
+    };
+    let matcher = Matcher::new(Arc::clone(rules), args.learning).redacting(redaction);
     let mut fold = LocalFold::new(store)?;
     let stats = engine::scan(&options, &matcher, &mut fold, sink)?;
     fold.save()?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::alert::redact::Redaction;
 use crate::audit::event::Event;
 use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
@@ -60,6 +61,7 @@ impl std::ops::AddAssign for ExamineStats {
 pub struct Matcher {
     rules: Arc<RuleSet>,
     learning_ms: i64,
+    redaction: Arc<Redaction>,
 }
 
 /// A detection that still lacks the event, which is copied once it is known that it is needed.
@@ -71,7 +73,12 @@ enum Match<'r> {
 impl Matcher {
     /// `learning_ms`, 0 or more, is written into every observation.
     pub fn new(rules: Arc<RuleSet>, learning_ms: i64) -> Matcher {
-        Matcher { rules, learning_ms }
+        Matcher { rules, learning_ms, redaction: Arc::new(Redaction::none()) }
+    }
+
+    /// The same with what must not leave in a finding.
+    pub fn redacting(self, redaction: Redaction) -> Matcher {
+        Matcher { redaction: Arc::new(redaction), ..self }
     }
 
     pub fn rules(&self) -> &Arc<RuleSet> {
@@ -116,7 +123,14 @@ impl Matcher {
         }
         if !matches.is_empty() {
             let seen = Seen::new(event, context);
-            out.extend(matches.into_iter().map(|found| seen.detection(found, self.learning_ms)));
+            out.extend(matches.into_iter().map(
+                |found| match seen.detection(found, self.learning_ms) {
+                    Detection::Finding(finding) => {
+                        Detection::Finding(Box::new(self.redaction.apply(*finding)))
+                    }
+                    observation => observation,
+                },
+            ));
         }
         stats
     }

@@ -92,6 +92,19 @@ impl PatternList {
         self.regexes.get(index).map(Regex::as_str)
     }
 
+    /// All places that any pattern matches, pattern by pattern: of its group of this name, where it
+    /// has one, else of the whole match.
+    pub fn spans_of(&self, group: &str, text: &str) -> Vec<Range<usize>> {
+        let mut spans = Vec::new();
+        for at in self.set.matches(text) {
+            for captures in self.regexes[at].captures_iter(text) {
+                let found = captures.name(group).or_else(|| captures.get(0));
+                spans.extend(found.map(|found| found.range()));
+            }
+        }
+        spans
+    }
+
     /// The indices of the patterns that match anywhere, in order.
     pub fn matching(&self, text: &str) -> Vec<usize> {
         self.set.matches(text).into_iter().collect()
