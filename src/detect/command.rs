@@ -143,11 +143,14 @@ impl Judging<'_> {
             for found in self.rule.paths.judge(access) {
                 self.access(access, &found);
             }
-            if let Some(path) = access.path.as_literal() {
+            // What took no steps stands in the command as it is written.
+            if let Some(path) = access.path.as_literal()
+                && !access.path.steps.is_empty()
+            {
                 self.line(path, access.path.steps, &access.span);
             }
         }
-        for line in &reading.lines {
+        for line in reading.lines.iter().filter(|line| !line.steps.is_empty()) {
             self.line(&line.text, line.steps, &line.span);
         }
         if self.rule.hidden_command.is_some() {

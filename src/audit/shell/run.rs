@@ -100,6 +100,7 @@ struct Interpreter<'a> {
     argv: &'a [String],
     reading: Reading,
     seen: HashSet<String>,
+    seen_accesses: HashSet<String>,
     budget: Budget,
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
@@ -136,6 +137,7 @@ impl<'a> Interpreter<'a> {
             argv,
             reading: Reading::default(),
             seen: HashSet::new(),
+            seen_accesses: HashSet::new(),
             budget: Budget::new(size),
             environment: Rc::default(),
             input: Stream::UNKNOWN,

@@ -19,6 +19,9 @@ const DECODERS: [Step; 6] = [
     Step::PercentDecoded,
 ];
 
+/// From so many lines or paths on, those told are remembered in a set.
+const SEEN_FROM: usize = 16;
+
 impl Interpreter<'_> {
     pub(super) fn note_line(&mut self, words: &[Text]) {
         let length = words.iter().map(|word| word.len() + 1).sum();
@@ -40,7 +43,20 @@ impl Interpreter<'_> {
     fn push_line(&mut self, text: String, steps: Steps) {
         // A wrapper's line holds the line of what it runs.
         let told = self.reading.lines.last().is_some_and(|last| last.text.ends_with(&text));
-        if text.is_empty() || told || !self.seen.insert(text.clone()) {
+        if text.is_empty() || told {
+            return;
+        }
+        let lines = &self.reading.lines;
+        let known = if lines.len() < SEEN_FROM {
+            lines.iter().any(|line| line.text == text)
+        } else {
+            // From here on looking at all of them would cost more than remembering them.
+            if self.seen.is_empty() {
+                self.seen.extend(lines.iter().map(|line| line.text.clone()));
+            }
+            !self.seen.insert(text.clone())
+        };
+        if known {
             return;
         }
         self.reading.lines.push(Line { text, steps, span: self.span.clone() });
@@ -215,8 +231,25 @@ impl Interpreter<'_> {
     }
 
     fn push_access(&mut self, path: Text, reach: Reach, name: Option<&Text>) {
-        let key = format!("{reach:?}{path}\0{}", name.map(Text::to_string).unwrap_or_default());
-        if !self.budget.spend(key.len()) || !self.seen.insert(key) {
+        if !self.budget.spend(path.len() + 1) {
+            return;
+        }
+        let accesses = &self.reading.accesses;
+        let known = if accesses.len() < SEEN_FROM {
+            accesses.iter().any(|access| {
+                access.path == path && access.reach == reach && access.name.as_ref() == name
+            })
+        } else {
+            let key = |path: &Text, reach: Reach, name: Option<&Text>| {
+                format!("{reach:?}{path}\0{}", name.map(Text::to_string).unwrap_or_default())
+            };
+            if self.seen_accesses.is_empty() {
+                let seen = accesses.iter().map(|a| key(&a.path, a.reach, a.name.as_ref()));
+                self.seen_accesses.extend(seen);
+            }
+            !self.seen_accesses.insert(key(&path, reach, name))
+        };
+        if known {
             return;
         }
         let mut path = path;
