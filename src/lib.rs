@@ -41,6 +41,7 @@ pub mod detect;
 pub mod duration;
 pub mod failure;
 pub mod faults;
+pub mod heap;
 pub mod ingest;
 pub mod limits;
 pub mod output;
