@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod finding;
+pub mod identity;
 pub mod ledger;
 pub mod matcher;
 pub mod place;
