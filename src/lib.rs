@@ -46,6 +46,7 @@ pub mod ingest;
 pub mod limits;
 pub mod output;
 pub mod position;
+pub mod quiet;
 pub mod rules;
 pub mod stats;
 pub mod terms;

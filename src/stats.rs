@@ -117,6 +117,8 @@ pub struct Stats {
     /// Items that could not be read, by error class.
     pub unreadable: Labelled,
     pub dead_letters: Counter,
+    /// Candidate records whose headers could not be read: they go on without any.
+    pub headers_unreadable: Counter,
     /// Outputs that left shortened, since their topic refuses the whole as too large, by kind.
     pub shortened: Labelled,
     /// Outputs that went to the dead letters in place of a topic that refuses them, by class.
@@ -170,6 +172,7 @@ impl Stats {
             terms_cut = self.terms_cut.shown(),
             unreadable = self.unreadable.shown(),
             dead_letters = self.dead_letters.shown(),
+            headers_unreadable = self.headers_unreadable.shown(),
             shortened = self.shortened.shown(),
             diverted = self.diverted.shown(),
             refused = self.refused.shown(),
@@ -238,6 +241,7 @@ mod tests {
             skipped,
             unreadable,
             dead_letters,
+            headers_unreadable,
             shortened,
             diverted,
             refused,
@@ -262,6 +266,7 @@ mod tests {
             ("prefiltered", prefiltered),
             ("events", events),
             ("dead_letters", dead_letters),
+            ("headers_unreadable", headers_unreadable),
             ("revisions", revisions),
             ("repeats", repeats),
             ("observations", observations),

@@ -9,7 +9,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::message::{Headers, OwnedHeaders};
 
 use crate::alert::{self, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
@@ -17,6 +16,7 @@ use crate::clock;
 use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
+use crate::ingest::headers::Headers;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -35,27 +35,23 @@ pub struct Candidate {
     /// Bytes that it keeps in memory.
     pub size: usize,
     pub key: Option<Vec<u8>>,
-    pub headers: Option<OwnedHeaders>,
+    pub headers: Headers,
     pub append_ms: Option<i64>,
     /// From the topic's name or a header, where the configuration asks for it.
     pub cluster: Option<String>,
 }
 
-/// What librdkafka takes for a header beside its name and value, rounded up.
-const HEADER_OVERHEAD_BYTES: usize = 64;
+/// What a header takes beside its name and value, rounded up.
+const HEADER_OVERHEAD_BYTES: usize = 96;
 
 /// Bytes that a candidate keeps in memory.
-pub fn size_of_record<H: Headers>(
-    payload: &[u8],
-    key: Option<&[u8]>,
-    headers: Option<&H>,
-) -> usize {
-    let headers = headers.map_or(0, |headers| {
-        headers
-            .iter()
-            .map(|one| HEADER_OVERHEAD_BYTES + one.key.len() + one.value.map_or(0, <[u8]>::len))
-            .sum()
-    });
+pub fn size_of_record(payload: &[u8], key: Option<&[u8]>, headers: &Headers) -> usize {
+    let headers: usize = headers
+        .iter()
+        .map(|(name, value)| {
+            HEADER_OVERHEAD_BYTES + name.len() + value.as_ref().map_or(0, Vec::len)
+        })
+        .sum();
     size_of::<Candidate>() + payload.len() + key.map_or(0, <[u8]>::len) + headers
 }
 
@@ -169,7 +165,7 @@ impl Worker {
             partition: candidate.partition,
             key: candidate.key.as_deref(),
             payload: Some(payload),
-            headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+            headers: candidate.headers.clone(),
         };
         Product {
             output: dead_letter::output(
@@ -298,10 +294,6 @@ impl Worker {
             },
         })
     }
-}
-
-fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
-    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
 
 #[cfg(test)]

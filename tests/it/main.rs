@@ -14,3 +14,4 @@ mod state;
 mod storm;
 mod support;
 mod texts;
+mod wire;
