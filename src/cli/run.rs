@@ -218,6 +218,8 @@ mod tests {
         check(RunError::State(OpenError::Locked(directory())), Exit::Configuration);
         let unusable = OpenError::Unusable { directory: directory(), reason: "full".to_owned() };
         check(RunError::State(unusable), Exit::Configuration);
+        let full = OpenError::Full { directory: directory(), reason: "no space left".to_owned() };
+        check(RunError::State(full), Exit::Internal);
         check(RunError::Client(kafka()), Exit::Configuration);
         check(
             RunError::Start { what: "detect", error: std::io::Error::other("no threads") },
