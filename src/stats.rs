@@ -135,6 +135,8 @@ pub struct Stats {
     pub observations_spared: Counter,
     /// Source addresses over the limit of one event.
     pub terms_cut: Counter,
+    /// Events that matched a new-terms rule and gave it nothing to look at, by reason.
+    pub without_terms: Labelled,
     pub terms_folded: Counter,
     /// First sightings that stayed silent because their rule is learning.
     pub learned: Counter,
@@ -170,6 +172,7 @@ impl Stats {
             tombstones = self.tombstones.shown(),
             skipped = self.skipped.shown(),
             terms_cut = self.terms_cut.shown(),
+            without_terms = self.without_terms.shown(),
             unreadable = self.unreadable.shown(),
             dead_letters = self.dead_letters.shown(),
             headers_unreadable = self.headers_unreadable.shown(),
@@ -251,6 +254,7 @@ mod tests {
             observations,
             observations_spared,
             terms_cut,
+            without_terms,
             terms_folded,
             learned,
             let_go,
@@ -280,6 +284,7 @@ mod tests {
         ];
         let labelled = [
             ("skipped", skipped),
+            ("without_terms", without_terms),
             ("unreadable", unreadable),
             ("shortened", shortened),
             ("diverted", diverted),

@@ -14,7 +14,7 @@ use crate::alert::{self, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::finding::Finding;
-use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
 use crate::output::dead_letter::{self, Reason};
@@ -204,7 +204,7 @@ impl Worker {
                     wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                 };
                 let examined = self.matcher.examine(read.event, context, &mut detections);
-                self.stats.terms_cut.add(examined.sources_over_limit);
+                self.count(examined);
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
@@ -245,6 +245,18 @@ impl Worker {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
         Settled { ticket: candidate.ticket, size: candidate.size, products }
+    }
+
+    fn count(&self, examined: ExamineStats) {
+        self.stats.terms_cut.add(examined.sources_over_limit);
+        for (reason, count) in [
+            ("source-no-address", examined.source_no_address),
+            ("field-missing", examined.field_missing),
+        ] {
+            if count > 0 {
+                self.stats.without_terms.add(reason, count);
+            }
+        }
     }
 
     fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {

@@ -172,6 +172,24 @@ fn stages_of_one_request_share_an_id_and_tell_more_each_time() {
     assert_eq!(complete.rule_id, "pod-exec-sensitive-path");
 }
 
+/// They are looked at by nobody, so that nobody would miss them.
+#[test]
+fn what_gives_a_new_terms_rule_nothing_is_counted_with_its_reason() {
+    let worker = worker();
+    let mut no_user = secret("jane", &["10.0.0.1"]);
+    no_user.as_object_mut().unwrap().remove("user");
+    let record = list(vec![
+        no_user,
+        secret("jane", &["unknown"]),
+        secret("jane", &["unknown", "10.0.0.1"]),
+        secret("jane", &["10.0.0.1"]),
+    ]);
+    let settled = settle_with(&worker, record.to_string().as_bytes());
+    assert_eq!(kinds(&settled), [OutputKind::Observation]);
+    let expected = [("field-missing".to_owned(), 1), ("source-no-address".to_owned(), 2)];
+    assert_eq!(worker.stats.without_terms.snapshot(), expected.into());
+}
+
 #[test]
 fn observations_of_a_user_go_to_one_partition() {
     let partitions = |payload: &Value| -> Vec<i32> {
