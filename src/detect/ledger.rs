@@ -255,7 +255,10 @@ impl Ledger {
 
     /// An output went to the dead letters in its place: it is done, and nobody was told.
     pub fn diverted(&mut self, output: &Output) -> Result<(), WatermarkError> {
-        self.close(output).map(|_| ())
+        if let Some((Mark::Observation(mark), _)) = self.close(output)? {
+            self.recent.diverted(output.key.as_deref().unwrap_or_default(), &mark);
+        }
+        Ok(())
     }
 
     /// The offset up to which a slot may be committed; `None` when it is not assigned.

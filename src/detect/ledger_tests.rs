@@ -160,12 +160,22 @@ fn a_record_that_is_delivered_again_is_not_taken_twice() {
 }
 
 fn observe(ledger: &mut Ledger, offset: i64, event_id: &str, boot_ms: i64) -> Vec<Output> {
+    observe_stage(ledger, offset, event_id, true, boot_ms)
+}
+
+fn observe_stage(
+    ledger: &mut Ledger,
+    offset: i64,
+    event_id: &str,
+    outcome_known: bool,
+    boot_ms: i64,
+) -> Vec<Output> {
     let ticket = take(ledger, 0, offset);
     ledger.admit(ticket).unwrap();
     let Product { output, .. } = alert(ticket, "term", true);
     let mark = ObservationMark {
         event_id: event_id.to_owned(),
-        outcome_known: true,
+        outcome_known,
         window_ms: 7 * 24 * HOUR_MS,
     };
     let products = vec![Product {
@@ -186,6 +196,20 @@ fn an_observation_that_went_to_the_dead_letters_spares_no_other() {
     ledger.diverted(&sent[0]).unwrap();
     assert_eq!((ledger.committable(0), ledger.open()), (Some(1), 0), "it is done");
     assert_eq!(observe(&mut ledger, 1, "b", 10).len(), 1);
+}
+
+/// The cache went on to wait for what would never arrive: it grew with every dead letter.
+#[test]
+fn nothing_is_waited_for_of_an_observation_that_went_to_the_dead_letters() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    ledger.assigned(0, 0);
+    let first = observe_stage(&mut ledger, 0, "a", false, 0);
+    let again = observe_stage(&mut ledger, 1, "a", false, 10);
+    assert_eq!(ledger.recent.on_their_way(), 1);
+    ledger.diverted(&first[0]).unwrap();
+    assert_eq!(ledger.recent.on_their_way(), 1, "the other one is on its way");
+    ledger.diverted(&again[0]).unwrap();
+    assert_eq!(ledger.recent.on_their_way(), 0);
 }
 
 #[test]
