@@ -110,6 +110,38 @@ fn a_record_whose_alert_another_one_tells_is_done_when_that_is_acknowledged() {
     assert!(ledger.telling.is_empty());
 }
 
+/// The dead letters have one stage of it. A later one passed for a repeat of what nobody had seen
+/// in its place, though its own output might be taken.
+#[test]
+fn an_alert_that_went_to_the_dead_letters_does_not_count_as_told() {
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let received = raise(&mut ledger, 0, 0, &[("a", false)]);
+    assert_eq!(raise(&mut ledger, 0, 1, &[("a", false)]).len(), 0);
+    ledger.diverted(&received[0]).unwrap();
+    assert_eq!(ledger.committable(0), Some(2), "what waited for it is done");
+    let complete = raise(&mut ledger, 0, 2, &[("a", true)]);
+    assert_eq!(complete.len(), 1);
+    assert_eq!(ledger.committable(0), Some(2));
+    ledger.acknowledge(&complete[0], 0).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 3, &[("a", true)]).len(), 0, "it is told now");
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(4), 0));
+}
+
+#[test]
+fn a_dead_letter_takes_nothing_back_of_what_a_later_output_tells() {
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let received = raise(&mut ledger, 0, 0, &[("a", false)]);
+    let complete = raise(&mut ledger, 0, 1, &[("a", true)]);
+    ledger.diverted(&received[0]).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 2, &[("a", true)]).len(), 0);
+    ledger.acknowledge(&complete[0], 0).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 3, &[("a", true)]).len(), 0);
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(4), 0));
+    assert!(ledger.telling.is_empty());
+}
+
 #[test]
 fn what_comes_back_from_a_past_assignment_counts_for_nothing() {
     let mut ledger = Ledger::new(Faults::NONE, 0);
@@ -320,10 +352,15 @@ impl World {
         }
     }
 
-    fn acknowledge(&mut self, pick: impl FnOnce(usize) -> usize) {
+    /// The output arrives at its topic, or at the dead letters in its place.
+    fn acknowledge(&mut self, diverted: bool, pick: impl FnOnce(usize) -> usize) {
         if !self.sent.is_empty() {
             let output = self.sent.swap_remove(pick(self.sent.len()));
-            self.ledger.acknowledge(&output, 0).unwrap();
+            if diverted {
+                self.ledger.diverted(&output).unwrap();
+            } else {
+                self.ledger.acknowledge(&output, 0).unwrap();
+            }
             self.arrived.insert(stage_of(&output));
             self.acknowledged.push(output);
         }
@@ -355,7 +392,8 @@ impl World {
         match kind {
             0..20 => self.read(partition),
             20..40 => self.settle(|len| pick.index(len)),
-            40..60 => self.acknowledge(|len| pick.index(len)),
+            40..55 => self.acknowledge(false, |len| pick.index(len)),
+            55..60 => self.acknowledge(true, |len| pick.index(len)),
             60..70 => self.assign(partition),
             70..76 => self.release(partition),
             76..86 => self.commit(partition)?,
@@ -414,7 +452,7 @@ impl World {
         }
         while !self.pool.is_empty() || !self.sent.is_empty() {
             self.settle(|_| 0);
-            self.acknowledge(|_| 0);
+            self.acknowledge(false, |_| 0);
             self.check()?;
         }
         for partition in 0..self.logs.len() {
