@@ -143,5 +143,7 @@ pub const STATE_CACHE_BYTES: u64 = 24 * 1024 * 1024;
 
 /// Longest value of one new-terms field that stands in a key as it is.
 pub const TERM_MAX_BYTES: usize = 8 * 1024;
+/// Longest `auditID` that a finding or an observation carries as it is: a client may choose it.
+pub const AUDIT_ID_MAX_BYTES: usize = 256;
 /// Most entries of `sourceIPs` that a finding or an observation carries.
 pub const EVENT_SOURCES_MAX: usize = 256;

@@ -117,6 +117,8 @@ pub struct Stats {
     /// Items that could not be read, by error class.
     pub unreadable: Labelled,
     pub dead_letters: Counter,
+    /// Candidate records whose headers could not be read: they go on without any.
+    pub headers_unreadable: Counter,
     /// Outputs that left shortened, since their topic refuses the whole as too large, by kind.
     pub shortened: Labelled,
     /// Outputs that went to the dead letters in place of a topic that refuses them, by class.
@@ -133,6 +135,8 @@ pub struct Stats {
     pub observations_spared: Counter,
     /// Source addresses over the limit of one event.
     pub terms_cut: Counter,
+    /// Events that matched a new-terms rule and gave it nothing to look at, by reason.
+    pub without_terms: Labelled,
     pub terms_folded: Counter,
     /// First sightings that stayed silent because their rule is learning.
     pub learned: Counter,
@@ -168,8 +172,10 @@ impl Stats {
             tombstones = self.tombstones.shown(),
             skipped = self.skipped.shown(),
             terms_cut = self.terms_cut.shown(),
+            without_terms = self.without_terms.shown(),
             unreadable = self.unreadable.shown(),
             dead_letters = self.dead_letters.shown(),
+            headers_unreadable = self.headers_unreadable.shown(),
             shortened = self.shortened.shown(),
             diverted = self.diverted.shown(),
             refused = self.refused.shown(),
@@ -238,6 +244,7 @@ mod tests {
             skipped,
             unreadable,
             dead_letters,
+            headers_unreadable,
             shortened,
             diverted,
             refused,
@@ -247,6 +254,7 @@ mod tests {
             observations,
             observations_spared,
             terms_cut,
+            without_terms,
             terms_folded,
             learned,
             let_go,
@@ -262,6 +270,7 @@ mod tests {
             ("prefiltered", prefiltered),
             ("events", events),
             ("dead_letters", dead_letters),
+            ("headers_unreadable", headers_unreadable),
             ("revisions", revisions),
             ("repeats", repeats),
             ("observations", observations),
@@ -275,6 +284,7 @@ mod tests {
         ];
         let labelled = [
             ("skipped", skipped),
+            ("without_terms", without_terms),
             ("unreadable", unreadable),
             ("shortened", shortened),
             ("diverted", diverted),

@@ -90,7 +90,10 @@ impl RunError {
     pub fn remedy(&self) -> (Remedy, String) {
         match self {
             RunError::Topics(error) => (error.remedy(), error.hints().join("\n")),
-            RunError::State(error) => (Remedy::Configure, error.hint().to_owned()),
+            RunError::State(error) => {
+                let remedy = if error.may_pass() { Remedy::Restart } else { Remedy::Configure };
+                (remedy, error.hint().to_owned())
+            }
             RunError::Client(_) => {
                 (Remedy::Configure, "see `kafka.properties` in the configuration".to_owned())
             }

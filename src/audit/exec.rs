@@ -13,7 +13,7 @@ use crate::audit::event::{Event, ObjectRef};
 use crate::detect::finding::{ExecCommand, ExecVia};
 
 /// The annotation that carries a GKE entry's label of the same name.
-const GKE_COMMAND: &str = "command.gke.io/command";
+pub const GKE_COMMAND: &str = "command.gke.io/command";
 
 /// The command of an exec, if the event is one: `pods/exec`, or `nodes/proxy` to one of the
 /// kubelet's `exec` and `run` routes.

@@ -8,6 +8,7 @@ use crate::app::run::{self as service, RunError};
 use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
+use crate::heap;
 use crate::rules::compile::RuleSet;
 use crate::topics::{Report, TopicsError};
 
@@ -40,6 +41,7 @@ pub enum Role {
 }
 
 pub fn run(args: &RunArgs, context: &Context) -> Exit {
+    heap::limit_arenas();
     match context.load_config(&args.config) {
         Ok(loaded) => serve(&loaded, args.role, context),
         Err(exit) => exit,
@@ -228,6 +230,8 @@ mod tests {
         check(RunError::State(OpenError::Locked(directory())), Exit::Configuration);
         let unusable = OpenError::Unusable { directory: directory(), reason: "full".to_owned() };
         check(RunError::State(unusable), Exit::Configuration);
+        let full = OpenError::Full { directory: directory(), reason: "no space left".to_owned() };
+        check(RunError::State(full), Exit::Internal);
         check(RunError::Client(kafka()), Exit::Configuration);
         check(
             RunError::Start { what: "detect", error: std::io::Error::other("no threads") },

@@ -19,7 +19,7 @@ pub struct Finding {
     pub risk_score: u8,
     pub cluster: String,
     pub event: Event<'static>,
-    /// `auditID`, else the wrapper's own id, else a hash of the event: never empty.
+    /// What tells the event from others: see [`crate::detect::identity`]. Never empty.
     pub event_id: String,
     /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
     pub event_time_ms: Option<i64>,

@@ -74,6 +74,15 @@ struct Open {
     waiting: Vec<Ticket>,
 }
 
+/// An output that is done.
+struct Closed {
+    mark: Mark,
+    /// When it was handed to the producer.
+    handed_ms: i64,
+    /// It is an alert, and no other output has told it since.
+    told_last: bool,
+}
+
 impl Ledger {
     /// `cache_bytes` is what the cache of recent observations may take; 0 is none.
     pub fn new(faults: Faults, cache_bytes: u64) -> Self {
@@ -229,7 +238,7 @@ impl Ledger {
         output: &Output,
         boot_ms: i64,
     ) -> Result<Option<Mark>, WatermarkError> {
-        let Some((mark, handed_ms)) = self.close(output)? else { return Ok(None) };
+        let Some(Closed { mark, handed_ms, .. }) = self.close(output)? else { return Ok(None) };
         if let Mark::Observation(mark) = &mark {
             let key = output.key.as_deref().unwrap_or_default();
             self.recent.acknowledged(key, mark, handed_ms, boot_ms);
@@ -237,25 +246,39 @@ impl Ledger {
         Ok(Some(mark))
     }
 
-    /// The output is done, and with it what waits for it: its mark and when it was handed on,
-    /// unless it was done before.
-    fn close(&mut self, output: &Output) -> Result<Option<(Mark, i64)>, WatermarkError> {
+    /// The output is done, and with it what waits for it; nothing if it was done before.
+    fn close(&mut self, output: &Output) -> Result<Option<Closed>, WatermarkError> {
         let key = (output.ticket, output.serial);
         let Some(open) = self.open.remove(&key) else { return Ok(None) };
+        let mut told_last = false;
         if let Mark::Alert(mark) = &open.mark
             && self.telling.get(&mark.id) == Some(&key)
         {
             self.telling.remove(&mark.id);
+            told_last = true;
         }
         for ticket in std::iter::once(output.ticket).chain(open.waiting) {
             self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
         }
-        Ok(Some((open.mark, open.handed_ms)))
+        Ok(Some(Closed { mark: open.mark, handed_ms: open.handed_ms, told_last }))
     }
 
     /// An output went to the dead letters in its place: it is done, and nobody was told.
+    ///
+    /// What waits for it is done as well: the dead letter says what it would have said. What comes
+    /// later of the same alert is sent, unless an output younger than this one tells it; its record
+    /// is then done when that is acknowledged, as any other.
     pub fn diverted(&mut self, output: &Output) -> Result<(), WatermarkError> {
-        self.close(output).map(|_| ())
+        match self.close(output)? {
+            Some(Closed { mark: Mark::Alert(mark), told_last: true, .. }) => {
+                self.told.forget(&mark.id);
+            }
+            Some(Closed { mark: Mark::Observation(mark), .. }) => {
+                self.recent.diverted(output.key.as_deref().unwrap_or_default(), &mark);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The offset up to which a slot may be committed; `None` when it is not assigned.

@@ -110,6 +110,38 @@ fn a_record_whose_alert_another_one_tells_is_done_when_that_is_acknowledged() {
     assert!(ledger.telling.is_empty());
 }
 
+/// The dead letters have one stage of it. A later one passed for a repeat of what nobody had seen
+/// in its place, though its own output might be taken.
+#[test]
+fn an_alert_that_went_to_the_dead_letters_does_not_count_as_told() {
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let received = raise(&mut ledger, 0, 0, &[("a", false)]);
+    assert_eq!(raise(&mut ledger, 0, 1, &[("a", false)]).len(), 0);
+    ledger.diverted(&received[0]).unwrap();
+    assert_eq!(ledger.committable(0), Some(2), "what waited for it is done");
+    let complete = raise(&mut ledger, 0, 2, &[("a", true)]);
+    assert_eq!(complete.len(), 1);
+    assert_eq!(ledger.committable(0), Some(2));
+    ledger.acknowledge(&complete[0], 0).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 3, &[("a", true)]).len(), 0, "it is told now");
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(4), 0));
+}
+
+#[test]
+fn a_dead_letter_takes_nothing_back_of_what_a_later_output_tells() {
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let received = raise(&mut ledger, 0, 0, &[("a", false)]);
+    let complete = raise(&mut ledger, 0, 1, &[("a", true)]);
+    ledger.diverted(&received[0]).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 2, &[("a", true)]).len(), 0);
+    ledger.acknowledge(&complete[0], 0).unwrap();
+    assert_eq!(raise(&mut ledger, 0, 3, &[("a", true)]).len(), 0);
+    assert_eq!((ledger.committable(0), ledger.open()), (Some(4), 0));
+    assert!(ledger.telling.is_empty());
+}
+
 #[test]
 fn what_comes_back_from_a_past_assignment_counts_for_nothing() {
     let mut ledger = Ledger::new(Faults::NONE, 0);
@@ -160,12 +192,22 @@ fn a_record_that_is_delivered_again_is_not_taken_twice() {
 }
 
 fn observe(ledger: &mut Ledger, offset: i64, event_id: &str, boot_ms: i64) -> Vec<Output> {
+    observe_stage(ledger, offset, event_id, true, boot_ms)
+}
+
+fn observe_stage(
+    ledger: &mut Ledger,
+    offset: i64,
+    event_id: &str,
+    outcome_known: bool,
+    boot_ms: i64,
+) -> Vec<Output> {
     let ticket = take(ledger, 0, offset);
     ledger.admit(ticket).unwrap();
     let Product { output, .. } = alert(ticket, "term", true);
     let mark = ObservationMark {
         event_id: event_id.to_owned(),
-        outcome_known: true,
+        outcome_known,
         window_ms: 7 * 24 * HOUR_MS,
     };
     let products = vec![Product {
@@ -186,6 +228,20 @@ fn an_observation_that_went_to_the_dead_letters_spares_no_other() {
     ledger.diverted(&sent[0]).unwrap();
     assert_eq!((ledger.committable(0), ledger.open()), (Some(1), 0), "it is done");
     assert_eq!(observe(&mut ledger, 1, "b", 10).len(), 1);
+}
+
+/// The cache went on to wait for what would never arrive: it grew with every dead letter.
+#[test]
+fn nothing_is_waited_for_of_an_observation_that_went_to_the_dead_letters() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    ledger.assigned(0, 0);
+    let first = observe_stage(&mut ledger, 0, "a", false, 0);
+    let again = observe_stage(&mut ledger, 1, "a", false, 10);
+    assert_eq!(ledger.recent.on_their_way(), 1);
+    ledger.diverted(&first[0]).unwrap();
+    assert_eq!(ledger.recent.on_their_way(), 1, "the other one is on its way");
+    ledger.diverted(&again[0]).unwrap();
+    assert_eq!(ledger.recent.on_their_way(), 0);
 }
 
 #[test]
@@ -296,10 +352,15 @@ impl World {
         }
     }
 
-    fn acknowledge(&mut self, pick: impl FnOnce(usize) -> usize) {
+    /// The output arrives at its topic, or at the dead letters in its place.
+    fn acknowledge(&mut self, diverted: bool, pick: impl FnOnce(usize) -> usize) {
         if !self.sent.is_empty() {
             let output = self.sent.swap_remove(pick(self.sent.len()));
-            self.ledger.acknowledge(&output, 0).unwrap();
+            if diverted {
+                self.ledger.diverted(&output).unwrap();
+            } else {
+                self.ledger.acknowledge(&output, 0).unwrap();
+            }
             self.arrived.insert(stage_of(&output));
             self.acknowledged.push(output);
         }
@@ -331,7 +392,8 @@ impl World {
         match kind {
             0..20 => self.read(partition),
             20..40 => self.settle(|len| pick.index(len)),
-            40..60 => self.acknowledge(|len| pick.index(len)),
+            40..55 => self.acknowledge(false, |len| pick.index(len)),
+            55..60 => self.acknowledge(true, |len| pick.index(len)),
             60..70 => self.assign(partition),
             70..76 => self.release(partition),
             76..86 => self.commit(partition)?,
@@ -390,7 +452,7 @@ impl World {
         }
         while !self.pool.is_empty() || !self.sent.is_empty() {
             self.settle(|_| 0);
-            self.acknowledge(|_| 0);
+            self.acknowledge(false, |_| 0);
             self.check()?;
         }
         for partition in 0..self.logs.len() {

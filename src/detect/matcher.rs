@@ -1,17 +1,16 @@
 //! From one audit event to findings and observations.
 //!
-//! Owns which rules are asked and what identity an event has. Most events concern no rule: they
-//! are rejected by comparing two short strings, and nothing of them is copied. Pure.
+//! Owns which rules are asked. Most events concern no rule: they are rejected by comparing two short
+//! strings, and nothing of them is copied. Pure.
 
 use std::sync::Arc;
-
-use sha2::{Digest, Sha256};
 
 use crate::alert::redact::Redaction;
 use crate::audit::event::Event;
 use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::finding::{ExecCommand, Finding};
+use crate::detect::identity::{event_id, with_bounded_id};
 use crate::detect::tuples::{self, Absent, Tuple};
 use crate::limits;
 use crate::position::Position;
@@ -153,7 +152,7 @@ impl Seen {
                 .time()
                 .map(jiff::Timestamp::as_millisecond)
                 .or(context.wrapper_time_ms),
-            event: with_few_sources(event).into_owned(),
+            event: with_bounded_id(with_few_sources(event)).into_owned(),
             cluster: context.cluster.to_owned(),
             position: context.position,
         }
@@ -211,22 +210,6 @@ fn with_few_sources(mut event: Event<'_>) -> Event<'_> {
         sources.extend(peer);
     }
     event
-}
-
-/// `auditID`, else the wrapper's id, else `sha256:` and the hash of the event's JSON as this
-/// program writes it, whose order of keys is fixed: the same event always has the same id.
-pub fn event_id(event: &Event<'_>, wrapper_id: Option<&str>) -> String {
-    if let Some(id) = Event::nonempty(&event.audit_id) {
-        return id.to_owned();
-    }
-    if let Some(id) = wrapper_id.filter(|id| !id.is_empty()) {
-        return id.to_owned();
-    }
-    // Serializing plain strings and numbers cannot fail; if it ever does, an id that is stable
-    // within this build is better than one that all such events share.
-    let json = serde_json::to_vec(event).unwrap_or_else(|_| format!("{event:?}").into_bytes());
-    let digits: String = Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
 }
 
 #[cfg(test)]

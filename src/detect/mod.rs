@@ -3,6 +3,7 @@
 pub mod command;
 pub mod explain;
 pub mod finding;
+pub mod identity;
 pub mod ledger;
 pub mod matcher;
 pub mod place;

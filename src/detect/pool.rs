@@ -9,14 +9,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::message::{Headers, OwnedHeaders};
 
 use crate::alert::{self, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::finding::Finding;
-use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
+use crate::ingest::headers::Headers;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -35,27 +35,23 @@ pub struct Candidate {
     /// Bytes that it keeps in memory.
     pub size: usize,
     pub key: Option<Vec<u8>>,
-    pub headers: Option<OwnedHeaders>,
+    pub headers: Headers,
     pub append_ms: Option<i64>,
     /// From the topic's name or a header, where the configuration asks for it.
     pub cluster: Option<String>,
 }
 
-/// What librdkafka takes for a header beside its name and value, rounded up.
-const HEADER_OVERHEAD_BYTES: usize = 64;
+/// What a header takes beside its name and value, rounded up.
+const HEADER_OVERHEAD_BYTES: usize = 96;
 
 /// Bytes that a candidate keeps in memory.
-pub fn size_of_record<H: Headers>(
-    payload: &[u8],
-    key: Option<&[u8]>,
-    headers: Option<&H>,
-) -> usize {
-    let headers = headers.map_or(0, |headers| {
-        headers
-            .iter()
-            .map(|one| HEADER_OVERHEAD_BYTES + one.key.len() + one.value.map_or(0, <[u8]>::len))
-            .sum()
-    });
+pub fn size_of_record(payload: &[u8], key: Option<&[u8]>, headers: &Headers) -> usize {
+    let headers: usize = headers
+        .iter()
+        .map(|(name, value)| {
+            HEADER_OVERHEAD_BYTES + name.len() + value.as_ref().map_or(0, Vec::len)
+        })
+        .sum();
     size_of::<Candidate>() + payload.len() + key.map_or(0, <[u8]>::len) + headers
 }
 
@@ -169,7 +165,7 @@ impl Worker {
             partition: candidate.partition,
             key: candidate.key.as_deref(),
             payload: Some(payload),
-            headers: candidate.headers.as_ref().map(collect_headers).unwrap_or_default(),
+            headers: candidate.headers.clone(),
         };
         Product {
             output: dead_letter::output(
@@ -208,7 +204,7 @@ impl Worker {
                     wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                 };
                 let examined = self.matcher.examine(read.event, context, &mut detections);
-                self.stats.terms_cut.add(examined.sources_over_limit);
+                self.count(examined);
             }
             Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
             Outcome::Unreadable(error) => {
@@ -249,6 +245,18 @@ impl Worker {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
         Settled { ticket: candidate.ticket, size: candidate.size, products }
+    }
+
+    fn count(&self, examined: ExamineStats) {
+        self.stats.terms_cut.add(examined.sources_over_limit);
+        for (reason, count) in [
+            ("source-no-address", examined.source_no_address),
+            ("field-missing", examined.field_missing),
+        ] {
+            if count > 0 {
+                self.stats.without_terms.add(reason, count);
+            }
+        }
     }
 
     fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {
@@ -298,10 +306,6 @@ impl Worker {
             },
         })
     }
-}
-
-fn collect_headers(headers: &OwnedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
-    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
 
 #[cfg(test)]

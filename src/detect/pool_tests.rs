@@ -22,8 +22,6 @@ fn worker() -> Worker {
 
 /// Settles one record with a key and a header.
 fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
-    let headers =
-        OwnedHeaders::new().insert(rdkafka::message::Header { key: "trace", value: Some("7") });
     let mut bytes = b"what stands before".to_vec();
     let start = bytes.len();
     bytes.extend_from_slice(payload);
@@ -34,7 +32,7 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
         payload: start..bytes.len(),
         size: payload.len() + 9,
         key: Some(b"key".to_vec()),
-        headers: Some(headers),
+        headers: vec![("trace".to_owned(), Some(b"7".to_vec()))],
         append_ms: Some(1),
         cluster: None,
     };
@@ -50,11 +48,11 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
 /// Only the payload was counted once, and headers are the producer's to choose.
 #[test]
 fn all_that_is_kept_of_a_record_counts_as_in_flight() {
-    let header = rdkafka::message::Header { key: "name", value: Some(&[0; 1_000][..]) };
-    let headers = OwnedHeaders::new().insert(header.clone()).insert(header);
-    let bare = size_of_record::<OwnedHeaders>(b"", None, None);
+    let header = ("name".to_owned(), Some(vec![0; 1_000]));
+    let headers = vec![header.clone(), header];
+    let bare = size_of_record(b"", None, &Vec::new());
     assert!(bare >= size_of::<Candidate>(), "even an empty record takes a place");
-    let whole = size_of_record(&[0; 10], Some(&[0; 100]), Some(&headers));
+    let whole = size_of_record(&[0; 10], Some(&[0; 100]), &headers);
     assert!(whole >= bare + 2_110, "{whole}");
 }
 
@@ -172,6 +170,24 @@ fn stages_of_one_request_share_an_id_and_tell_more_each_time() {
     assert_eq!((received.revision, received.outcome_known), (1, false));
     assert_eq!((complete.revision, complete.outcome_known), (3, true));
     assert_eq!(complete.rule_id, "pod-exec-sensitive-path");
+}
+
+/// They are looked at by nobody, so that nobody would miss them.
+#[test]
+fn what_gives_a_new_terms_rule_nothing_is_counted_with_its_reason() {
+    let worker = worker();
+    let mut no_user = secret("jane", &["10.0.0.1"]);
+    no_user.as_object_mut().unwrap().remove("user");
+    let record = list(vec![
+        no_user,
+        secret("jane", &["unknown"]),
+        secret("jane", &["unknown", "10.0.0.1"]),
+        secret("jane", &["10.0.0.1"]),
+    ]);
+    let settled = settle_with(&worker, record.to_string().as_bytes());
+    assert_eq!(kinds(&settled), [OutputKind::Observation]);
+    let expected = [("field-missing".to_owned(), 1), ("source-no-address".to_owned(), 2)];
+    assert_eq!(worker.stats.without_terms.snapshot(), expected.into());
 }
 
 #[test]

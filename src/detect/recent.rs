@@ -116,17 +116,34 @@ impl Recent {
             self.events.remove(&event);
             return;
         }
-        if let Some(count) = self.on_their_way.get_mut(&event) {
-            *count -= 1;
-            if *count == 0 {
-                self.on_their_way.remove(&event);
-            }
-        }
+        self.arrived(&event);
         // It was appended by now, so the fold revises its alert until then at the latest.
         let until = boot_ms.saturating_add(REVISION_MAX_MS);
         if let Some(forgotten) = self.events.insert(event, until) {
             self.forgot_until_ms = self.forgot_until_ms.max(forgotten);
         }
+    }
+
+    /// The observation went to the dead letters: it is not on its way any more, and the log has
+    /// nothing of it.
+    pub fn diverted(&mut self, key: &[u8], mark: &ObservationMark) {
+        if !self.is_off() && !mark.outcome_known {
+            self.arrived(&event_key(key, &mark.event_id));
+        }
+    }
+
+    fn arrived(&mut self, event: &Key) {
+        if let Some(count) = self.on_their_way.get_mut(event) {
+            *count -= 1;
+            if *count == 0 {
+                self.on_their_way.remove(event);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn on_their_way(&self) -> usize {
+        self.on_their_way.len()
     }
 }
 

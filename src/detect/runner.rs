@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
@@ -21,6 +21,7 @@ use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
 use crate::detect::pool::{self, AlertMark, Batch, Candidate, Mark, Settled};
 use crate::ingest::commit::{Commits, Committable};
+use crate::ingest::headers;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::ingest::watermark::WatermarkError;
@@ -456,19 +457,17 @@ impl GroupHandler for DetectHandler {
             self.check_mark(passed);
             return Intake::More;
         }
+        let headers = headers::read(message).unwrap_or_else(|headers::Unreadable| {
+            self.stats.headers_unreadable.add(1);
+            Vec::new()
+        });
         let cluster = match &self.cluster_from {
             ClusterFrom::Topic => Some(slot.topic.to_string()),
-            ClusterFrom::Header(name) => message.headers().and_then(|headers| {
-                headers.iter().find(|header| header.key == name.as_str()).and_then(|header| {
-                    let value = String::from_utf8_lossy(header.value?).into_owned();
-                    (!value.is_empty()).then_some(value)
-                })
-            }),
+            ClusterFrom::Header(name) => headers::text(&headers, name),
             ClusterFrom::None | ClusterFrom::Field(_) => None,
         };
         let key = message.key().map(<[u8]>::to_vec);
-        let headers = message.headers();
-        let size = pool::size_of_record(payload, key.as_deref(), headers);
+        let size = pool::size_of_record(payload, key.as_deref(), &headers);
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(payload);
         self.batch.candidates.push(Candidate {
@@ -478,7 +477,7 @@ impl GroupHandler for DetectHandler {
             payload: start..self.batch.bytes.len(),
             size,
             key,
-            headers: headers.map(rdkafka::message::BorrowedHeaders::detach),
+            headers,
             append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
             cluster,
         });

@@ -34,6 +34,11 @@ impl Told {
         self.order.clear();
     }
 
+    /// The alert was not told after all. Its place in the order stays until it is the oldest.
+    pub fn forget(&mut self, id: &str) {
+        self.outcome_by_id.remove(id);
+    }
+
     pub fn tell(&mut self, id: &str, outcome_known: bool) -> Tell {
         if let Some(known) = self.outcome_by_id.get_mut(id) {
             if outcome_known && !*known {
@@ -65,6 +70,18 @@ mod tests {
         assert_eq!(told.tell("a", true), Tell::Revision);
         assert_eq!(told.tell("a", true), Tell::Repeat);
         assert_eq!(told.tell("a", false), Tell::Repeat, "a late first stage takes nothing back");
+        assert_eq!(told.tell("b", true), Tell::First);
+        assert_eq!(told.tell("b", true), Tell::Repeat);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_told_anew_and_takes_no_more_room() {
+        let mut told = Told::new(2);
+        for _ in 0..5 {
+            assert_eq!(told.tell("a", true), Tell::First);
+            told.forget("a");
+        }
+        assert!(told.order.len() <= 2 && told.outcome_by_id.is_empty());
         assert_eq!(told.tell("b", true), Tell::First);
         assert_eq!(told.tell("b", true), Tell::Repeat);
     }

@@ -103,16 +103,16 @@ pub fn of(rule: &NewTermsRule, event: &Event<'_>) -> Tuples {
 }
 
 fn one(value: Option<&str>) -> Vec<String> {
-    value.map(bounded).into_iter().collect()
+    value.map(|value| bounded(value, limits::TERM_MAX_BYTES)).into_iter().collect()
 }
 
 /// A term is part of a record's key, which no smaller form can spare: a longer value stands as
 /// its beginning and the SHA-256 of the whole. (An API server cuts user agents at 1,024 bytes.)
-fn bounded(value: &str) -> String {
-    if value.len() <= limits::TERM_MAX_BYTES {
+pub(super) fn bounded(value: &str, max_bytes: usize) -> String {
+    if value.len() <= max_bytes {
         return value.to_owned();
     }
-    let mut end = limits::TERM_MAX_BYTES;
+    let mut end = max_bytes;
     while !value.is_char_boundary(end) {
         end -= 1;
     }

@@ -5,6 +5,7 @@ pub mod commit;
 pub mod connection;
 pub mod envelope;
 pub mod file;
+pub mod headers;
 pub mod kafka;
 pub mod prefilter;
 pub mod start;

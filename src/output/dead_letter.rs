@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+pub use crate::ingest::headers::Headers;
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
 
@@ -24,10 +25,8 @@ pub struct Original<'a> {
     pub partition: i32,
     pub key: Option<&'a [u8]>,
     pub payload: Option<&'a [u8]>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: Headers,
 }
-
-pub type Headers = Vec<(String, Option<Vec<u8>>)>;
 
 /// Our headers, bounded in size: those that a letter keeps when all else has to be cut.
 pub const OURS: [&str; 11] = [

@@ -79,7 +79,7 @@ pub struct RuleNotes {
 
 #[derive(Debug, Clone)]
 pub enum RuleKind {
-    Exec(ExecRule),
+    Exec(Box<ExecRule>),
     NewTerms(NewTermsRule),
 }
 
@@ -286,7 +286,7 @@ impl Compiler<'_> {
                 self.refuse("exec", "fields", raw.fields.is_some())?;
                 self.refuse("exec", "window", raw.window.is_some())?;
                 self.refuse("exec", "shard_by", raw.shard_by.is_some())?;
-                RuleKind::Exec(self.exec_rule(&raw)?)
+                RuleKind::Exec(Box::new(self.exec_rule(&raw)?))
             }
             RuleType::NewTerms => {
                 self.refuse("new_terms", "sensitive_paths", raw.sensitive_paths.is_some())?;

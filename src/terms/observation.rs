@@ -31,7 +31,7 @@ pub struct Observation {
     pub learning_ms: i64,
     #[serde(deserialize_with = "crate::audit::event::deserialize_owned")]
     pub event: Event<'static>,
-    /// `auditID`, else the wrapper's own id, else a hash of the event: never empty.
+    /// What tells the event from others: see [`crate::detect::identity`]. Never empty.
     pub event_id: String,
     /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
     pub event_time_ms: Option<i64>,

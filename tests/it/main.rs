@@ -15,3 +15,4 @@ mod state;
 mod storm;
 mod support;
 mod texts;
+mod wire;

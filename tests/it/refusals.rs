@@ -230,7 +230,7 @@ fn observations_too_large_for_their_topic_are_shortened_or_dead_letters() {
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].header("kubetell-error-class"), Some("output-too-large"));
     assert_eq!(letters[0].header("kubetell-output"), Some("observation"));
-    assert_eq!(json(&letters[0])["event_id"], "long-terms");
+    assert_eq!(json(&letters[0])["event"]["auditID"], "long-terms");
     assert_eq!(counted(&finished, "shortened"), r#""{"observation": 1}""#);
     assert_eq!(counted(&finished, "diverted"), r#""{"output-too-large": 1}""#);
 }

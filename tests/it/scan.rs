@@ -371,6 +371,37 @@ fn alert_is_printed_once_with_its_outcome() {
     assert_eq!(outcomes, ["success", "success", "success", "unknown"]);
 }
 
+/// A client chooses the audit id: with that of a request that came to nothing, an exec passed for
+/// a later stage of it, and nobody was told.
+#[test]
+fn an_exec_with_the_audit_id_of_another_raises_its_own_alert() {
+    let inputs = Inputs::new();
+    let with = |field: &str, value: &str, code: u16| {
+        let mut event: Value = serde_json::from_slice(&exec_event("one")).unwrap();
+        event[field] = value.into();
+        event["responseStatus"]["code"] = code.into();
+        event.to_string().into_bytes()
+    };
+    let uri = "/api/v1/namespaces/n/pods/p/exec?command=cat&command=%2Fetc%2Fpasswd&container=c";
+    let real = exec_event("one");
+    let log = lines(&[
+        with("requestURI", uri, 404),
+        with("requestReceivedTimestamp", "2026-03-01T07:59:59.000000Z", 404),
+        at_stage(&real, "RequestReceived", None),
+        at_stage(&real, "ResponseStarted", Some(101)),
+        real,
+    ]);
+    let path = inputs.file("log", &log);
+    let alerts = scan(&[&path], 1).alerts();
+    assert_eq!(audit_ids(&alerts), ["one"; 3]);
+    let ids: std::collections::BTreeSet<&str> =
+        alerts.iter().map(|alert| alert["event"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 3);
+    let outcomes: Vec<&str> =
+        alerts.iter().map(|alert| alert["event"]["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["failure", "failure", "success"]);
+}
+
 #[test]
 fn reader_that_has_seen_enough_is_no_failure() {
     let inputs = Inputs::new();

@@ -99,7 +99,7 @@ fn put_bytes(bytes: &mut Vec<u8>, content: &[u8]) {
 
 const RAISED: u8 = 1;
 const OUTCOME_TOLD: u8 = 2;
-/// The id is a UUID in its usual spelling, which audit ids are, and stands as 16 bytes.
+/// The id is a UUID in its usual spelling, which events' identities are, and stands as 16 bytes.
 const ID_IS_UUID: u8 = 4;
 
 /// Behind its length (so that it can be skipped unread): flags, first sighting, how much later the

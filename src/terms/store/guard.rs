@@ -6,14 +6,10 @@
 //! would be cleaned up any more, and closing would wait for it for ever.
 
 use std::any::Any;
-use std::cell::Cell;
-use std::panic::AssertUnwindSafe;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
+use crate::quiet;
 
 static BACKGROUND_PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -26,24 +22,18 @@ pub(super) fn background_panics() -> u64 {
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if GUARDED.get() {
-                tracing::debug!("the database panicked: {info}");
-            } else if is_of_sled() {
+        quiet::hook(|info| {
+            let is_of_sled = is_of_sled();
+            if is_of_sled {
                 BACKGROUND_PANICS.fetch_add(1, Ordering::Relaxed);
                 let place = info.location().map(ToString::to_string).unwrap_or_default();
                 let text = text_of(info.payload());
                 tracing::error!("a thread of the database panicked: {text} ({place})");
-            } else {
-                previous(info);
             }
-        }));
+            is_of_sled
+        });
     });
-    let outer = GUARDED.replace(true);
-    let result = std::panic::catch_unwind(AssertUnwindSafe(call));
-    GUARDED.set(outer);
-    result.map_err(|payload| format!("it panicked: {}", text_of(payload.as_ref())))
+    quiet::catch(call).map_err(|payload| format!("it panicked: {}", text_of(payload.as_ref())))
 }
 
 fn is_of_sled() -> bool {

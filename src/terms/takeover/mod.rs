@@ -15,10 +15,10 @@ use crate::terms::store::{Store, StoreError};
 
 pub use plan::{Committed, Log, Plan, Silent, View, has_been_away, plan};
 
-/// Records folded into one write, and bytes of their keys: a write costs the view's pages that it
+/// Records folded into one write, and bytes of their keys and ids: a write costs the view's pages that it
 /// touches, which in a batch of terms are soon all of them.
 const BATCH_RECORDS: usize = 16_384;
-const BATCH_KEY_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
 /// A partition that this instance was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub struct Takeover {
     /// What was folded and not written yet, with the state so far.
     batch: Batch,
     unwritten: usize,
-    unwritten_key_bytes: usize,
+    unwritten_text_bytes: usize,
     batch_records: usize,
     folded: u64,
     faults: Faults,
@@ -147,7 +147,7 @@ impl Takeover {
             stage: Stage::FindMarker { from: end },
             batch: Batch::default(),
             unwritten: 0,
-            unwritten_key_bytes: 0,
+            unwritten_text_bytes: 0,
             batch_records: BATCH_RECORDS,
             folded: 0,
             faults,
@@ -367,7 +367,7 @@ impl Takeover {
     ) -> Result<(), StoreError> {
         self.batch = Batch::default();
         self.unwritten = 0;
-        self.unwritten_key_bytes = 0;
+        self.unwritten_text_bytes = 0;
         if plan.keep_view {
             self.batch.state = view;
             // The log's start may have moved past what the view has reached.
@@ -391,8 +391,8 @@ impl Takeover {
         match (seen.decode)() {
             Some(record) => {
                 named = self.names_our_log(&record);
-                if let Record::Observation { key, .. } = &record {
-                    self.unwritten_key_bytes += key.len();
+                if let Record::Observation { key, sighting, .. } = &record {
+                    self.unwritten_text_bytes += key.len() + sighting.event_id.len();
                 }
                 fold::fold(&mut self.batch, seen.offset, seen.append_ms, &record, |key| {
                     store.entry(partition, key)
@@ -402,7 +402,7 @@ impl Takeover {
         }
         self.folded += 1;
         self.unwritten += 1;
-        if self.unwritten >= self.batch_records || self.unwritten_key_bytes >= BATCH_KEY_BYTES {
+        if self.unwritten >= self.batch_records || self.unwritten_text_bytes >= BATCH_TEXT_BYTES {
             self.write(store)?;
         }
         Ok(named)
@@ -422,7 +422,7 @@ impl Takeover {
         }
         self.batch.entries.clear();
         self.unwritten = 0;
-        self.unwritten_key_bytes = 0;
+        self.unwritten_text_bytes = 0;
         Ok(())
     }
 

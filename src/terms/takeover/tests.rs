@@ -117,6 +117,20 @@ fn a_view_of_this_log_is_kept_and_only_what_it_lacks_is_folded() {
     assert!(store.entry(PARTITION, &key("z")).unwrap().is_none(), "the owner folds and sends it");
 }
 
+/// An entry keeps the id of its event: long ones waited in memory by the thousand once, since only
+/// keys were counted.
+#[test]
+fn what_waits_to_be_written_is_bounded_by_its_ids_too() {
+    let id = "x".repeat(1 << 20);
+    let log: Log = (0..12).map(|at| (at, T0, seen(&format!("t{at}"), &id))).collect();
+    let store = MemoryStore::default();
+    store.begin(PARTITION, EPOCH);
+    let mut takeover = begin(committed(12, "a"), &log, 12, &store);
+    feed(&mut takeover, &log, &store, 11);
+    assert!(takeover.batch.entries.len() < 8, "{}", takeover.batch.entries.len());
+    assert!(store.entry(PARTITION, &key("t0")).unwrap().is_some());
+}
+
 #[test]
 fn a_view_is_recognised_by_any_later_marker_when_its_own_was_compacted_away() {
     let log = vec![(3, T0, seen("x", "1")), (5, T0, named("a")), (6, T0, seen("y", "2"))];

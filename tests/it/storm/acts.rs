@@ -12,8 +12,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kubetell::alert::id;
+use kubetell::audit::event::Event;
 use kubetell::clock;
 use kubetell::demo::random::Random;
+use kubetell::detect::identity::event_id;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -90,16 +92,16 @@ impl Acts {
         let audit_id = format!("{}-{number}", self.name);
         match number % 4 {
             0 => {
-                self.expect_exec(&audit_id);
-                self.coming[0].push(exec(&audit_id));
+                let event = self.expect_exec(&audit_id);
+                self.coming[0].push(event);
             }
             1 => {
                 let event = self.read(&audit_id, &format!("once-{number}"));
                 self.coming[0].push(event);
             }
             2 => {
-                self.expect_exec(&audit_id);
-                self.come_in_stages(&exec(&audit_id));
+                let event = self.expect_exec(&audit_id);
+                self.come_in_stages(&event);
             }
             _ => {
                 let known = self.clients;
@@ -122,9 +124,13 @@ impl Acts {
         }
     }
 
-    fn expect_exec(&mut self, audit_id: &str) {
-        let id = id::for_event(CLUSTER, EXEC_RULE, audit_id);
+    /// An exec that is expected to raise an alert.
+    fn expect_exec(&mut self, audit_id: &str) -> Value {
+        let json = support::exec_event(audit_id);
+        let event: Event<'_> = serde_json::from_slice(&json).unwrap();
+        let id = id::for_event(CLUSTER, EXEC_RULE, &event_id(&event, None));
         self.expected.execs.insert(id, audit_id.to_owned());
+        serde_json::from_slice(&json).unwrap()
     }
 
     /// A read of a secret.
@@ -146,10 +152,6 @@ impl Acts {
             self.coming[at * STAGE_TICKS].push(event);
         }
     }
-}
-
-fn exec(audit_id: &str) -> Value {
-    serde_json::from_slice(&support::exec_event(audit_id)).unwrap()
 }
 
 /// What the producer did.

@@ -110,7 +110,9 @@ fn the_latest_sighting_of_each_term_is_history() {
     let found: Vec<_> = read
         .terms
         .iter()
-        .map(|(found, time_ms)| (found.terms[1].as_str(), found.event_id.as_str(), *time_ms))
+        .map(|(found, time_ms)| {
+            (found.terms[1].as_str(), found.event.audit_id.as_deref().unwrap(), *time_ms)
+        })
         .collect();
     assert_eq!(found, [("a", "a2", NOW - 2 * HOUR_MS), ("b", "b1", NOW - HOUR_MS)]);
     assert!(read.terms.iter().all(|(found, _)| found.history && found.cluster == "c1"));

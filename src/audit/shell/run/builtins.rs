@@ -143,7 +143,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             let value = value.unwrap_or_else(Text::hole);
             if let Some(name) = arguments.get(1).and_then(Text::as_literal) {
                 shell.budget.spend(value.len());
-                shell.environment().set(&name.to_owned(), value);
+                shell.environment().set(name, value);
             }
             Stream::Empty
         }
@@ -248,7 +248,7 @@ fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
         };
         if shell.budget.spend(value.len()) {
             let steps = shell.steps;
-            shell.environment().set(&name.to_owned(), value.with_steps(steps));
+            shell.environment().set(name, value.with_steps(steps));
         }
     }
 }
