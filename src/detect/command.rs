@@ -101,12 +101,8 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
         return None;
     }
 
-    let mut judging = Judging {
-        rule,
-        matches: Vec::new(),
-        labels: vec![false; rule.labels.len()],
-        likely_labels: vec![false; rule.labels.len()],
-    };
+    let mut judging =
+        Judging { rule, matches: Vec::new(), labels: Vec::new(), likely_labels: Vec::new() };
     judging.as_written(&exec.text);
     judging.normal_form(command.reading());
     judging.verdict()
@@ -117,9 +113,9 @@ struct Judging<'r> {
     rule: &'r ExecRule,
     matches: Vec<Match>,
     /// Which of the rule's labels apply to what is certain.
-    labels: Vec<bool>,
+    labels: Vec<usize>,
     /// Which of them apply to what is likely.
-    likely_labels: Vec<bool>,
+    likely_labels: Vec<usize>,
 }
 
 impl Judging<'_> {
@@ -213,9 +209,7 @@ impl Judging<'_> {
                 applying.extend(self.rule.labels.names().iter().position(|name| name == label));
             }
             let labels = if certain { &mut self.labels } else { &mut self.likely_labels };
-            for at in applying {
-                labels[at] = true;
-            }
+            labels.extend(applying);
         }
     }
 
@@ -244,21 +238,21 @@ impl Judging<'_> {
     }
 
     fn label(&mut self, text: &str) {
-        for at in self.rule.labels.matching(text) {
-            self.labels[at] = true;
-        }
+        self.labels.extend(self.rule.labels.matching(text));
     }
 
     fn verdict(mut self) -> Option<CommandVerdict> {
         let confidence = self.matches.iter().map(|found| found.confidence).max()?;
         // The surest first, but what stands there for everybody to read before all else.
         self.matches.sort_by_key(|found| (found.view, std::cmp::Reverse(found.confidence)));
-        let names = self.rule.labels.names();
-        let certain = names.iter().zip(&self.labels).filter(|(_, applies)| **applies);
-        let mut access_types: Vec<String> = certain.map(|(label, _)| label.clone()).collect();
-        for (label, applies) in names.iter().zip(&self.likely_labels) {
-            if *applies && !access_types.contains(label) {
-                access_types.push(label.clone());
+        let mut access_types: Vec<String> = Vec::new();
+        for labels in [&mut self.labels, &mut self.likely_labels] {
+            labels.sort_unstable();
+            labels.dedup();
+            for label in labels.iter().filter_map(|at| self.rule.labels.names().get(*at)) {
+                if !access_types.contains(label) {
+                    access_types.push(label.clone());
+                }
             }
         }
         let hidden = self.rule.hidden_command.as_ref();

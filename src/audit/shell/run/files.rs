@@ -32,6 +32,10 @@ const LINKS_FOLLOWED_MAX: usize = 8;
 const LINKS_MAX: usize = 256;
 
 impl Files {
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.contents.is_empty()
     }

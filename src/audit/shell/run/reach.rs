@@ -226,8 +226,15 @@ impl Interpreter<'_> {
             whole.steps.add(Step::WorkingDirectory);
             whole.steps.extend(directory.steps);
         }
-        let whole = path::from_above(&whole).unwrap_or(whole);
-        path::strip_roots(&self.files.follow(whole), directory)
+        if !whole.as_str().starts_with('/')
+            && let Some(above) = path::from_above(&whole)
+        {
+            whole = above;
+        }
+        if self.files.has_links() {
+            whole = path::strip_roots(&self.files.follow(whole), directory);
+        }
+        whole
     }
 
     fn push_access(&mut self, path: Text, reach: Reach, name: Option<&Text>) {
