@@ -64,7 +64,11 @@ impl Drawing {
             self.line("  the request names no command");
         }
         for (at, argument) in of.argv.iter().take(DRAWN_MAX).enumerate() {
-            self.detail(&format!("argv[{at}]"), &shown(argument));
+            let name = match of.via {
+                ExecVia::ShellText => "script".to_owned(),
+                _ => format!("argv[{at}]"),
+            };
+            self.detail(&name, &shown(argument));
         }
         if of.argv.len() > DRAWN_MAX {
             self.detail("", &format!("and {} more", of.argv.len() - DRAWN_MAX));
@@ -143,11 +147,11 @@ impl Drawing {
             self.line("  as it is written");
         }
         for found in matches(of, View::NormalForm) {
-            let what = found.reads.as_deref().unwrap_or("");
             let style = AnsiColor::BrightRed.on_default();
-            let what = self.paint(style, &shown(what));
+            let what = found.reads.as_deref().map(|reads| self.paint(style, &shown(reads)) + " ");
+            let what = what.unwrap_or_default();
             let pattern = shown(&found.pattern);
-            self.line(&format!("  = {what} {pattern} ({})", found.confidence.as_str()));
+            self.line(&format!("  = {what}{pattern} ({})", found.confidence.as_str()));
             for step in &found.steps {
                 let step = self.paint(DIM, &shown(step));
                 self.line(&format!("      {step}"));

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod demo;
+mod explain;
 mod full_disk;
 mod kafka;
 mod mock;
