@@ -155,12 +155,14 @@ struct Machine<'a> {
     lines: std::iter::Peekable<Lines<'a>>,
     /// The input's last line has no newline.
     unfinished: bool,
+    /// The pattern space came out of the hold space, which always ends with one.
+    held: bool,
     quiet: bool,
     out: Vec<u8>,
     space: Vec<u8>,
     hold: Vec<u8>,
     number: usize,
-    /// Of every command with a range: its last line, once the range has begun.
+    /// Of every command with a range: how it ends, once it has begun.
     ranges: Vec<Option<Range>>,
     queue: Vec<u8>,
     substituted: bool,
@@ -170,9 +172,14 @@ struct Machine<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Range {
+    /// `2,5`: a line behind the last is no part of it, even if that was never looked at.
     Until(usize),
+    /// `2,+3`: the first line that is looked at from there on ends it.
+    AtLeast(usize),
     UntilMatch,
     UntilLast,
+    /// One that starts at a line's number starts once.
+    Over,
 }
 
 enum Flow {
@@ -193,6 +200,7 @@ impl<'a> Machine<'a> {
         Machine {
             lines: data.lines().peekable(),
             unfinished: !data.bytes.ends_with(b"\n"),
+            held: false,
             quiet,
             out: Vec::new(),
             space: Vec::new(),
@@ -223,6 +231,7 @@ impl<'a> Machine<'a> {
     fn read(&mut self) -> bool {
         let Some(line) = self.lines.next() else { return false };
         self.number += 1;
+        self.held = false;
         self.space.extend_from_slice(line);
         true
     }
@@ -266,7 +275,7 @@ impl<'a> Machine<'a> {
             }
         }
         // A last line without a newline is printed without one.
-        if self.unfinished && ended_with_line {
+        if self.unfinished && ended_with_line && !self.held {
             self.out.pop();
         }
         Ok(())
@@ -365,6 +374,7 @@ impl<'a> Machine<'a> {
                 self.hold.extend_from_slice(&self.space);
             }
             Action::Get { appends } => {
+                self.held = true;
                 self.work.spend(self.hold.len())?;
                 if *appends {
                     self.space.push(b'\n');
@@ -373,7 +383,10 @@ impl<'a> Machine<'a> {
                 }
                 self.space.extend_from_slice(&self.hold);
             }
-            Action::Swap => std::mem::swap(&mut self.space, &mut self.hold),
+            Action::Swap => {
+                self.held = true;
+                std::mem::swap(&mut self.space, &mut self.hold);
+            }
             Action::Number => {
                 let number = self.number.to_string();
                 self.put(number.as_bytes());
@@ -389,9 +402,10 @@ impl<'a> Machine<'a> {
             }
             Action::Change(text) => {
                 self.work.spend(text.len())?;
+                let range = self.ranges.get(next - 1).copied().flatten();
                 let ends = command.to.is_none()
                     || command.negated
-                    || self.ranges.get(next - 1).is_some_and(Option::is_none);
+                    || matches!(range, None | Some(Range::Over));
                 if ends {
                     self.put(text.as_bytes());
                 }
@@ -443,46 +457,63 @@ impl<'a> Machine<'a> {
     fn selects(&mut self, at: usize, command: &Command) -> Result<bool, Unknown> {
         let Some(from) = &command.from else { return Ok(true) };
         let Some(to) = &command.to else { return self.matches(from) };
-        let running = match (self.ranges.get(at).copied().flatten(), from) {
-            (None, Address::Line(0)) if self.number == 1 => Some(Range::UntilMatch),
-            (range, _) => range,
-        };
-        let next = match running {
-            Some(Range::Until(line)) if self.number > line => None,
-            Some(range) => Some((range, true)),
-            None => None,
-        };
-        let (range, begun) = match next {
-            Some(running) => running,
-            None => {
-                if !self.matches(from)? {
-                    self.set_range(at, None);
-                    return Ok(false);
-                }
-                let range = match to {
-                    Address::Line(line) => Range::Until(*line),
-                    Address::Last => Range::UntilLast,
-                    Address::Further(count) => Range::Until(self.number.saturating_add(*count)),
-                    Address::Multiple(0) => Range::Until(self.number),
-                    Address::Multiple(step) => {
-                        Range::Until(self.number.div_ceil(*step).saturating_mul(*step))
-                    }
-                    Address::Every(..) | Address::Pattern(_) => Range::UntilMatch,
-                };
-                (range, false)
+        let (range, begun) = match self.ranges.get(at).copied().flatten() {
+            Some(Range::Over) => return Ok(false),
+            Some(Range::Until(line)) if self.number > line => {
+                self.end_range(at, from);
+                return Ok(false);
             }
+            Some(range) => (range, true),
+            None => match self.begin_range(from, to)? {
+                Some(begun) => begun,
+                None => return Ok(false),
+            },
         };
         let ends = match range {
-            Range::Until(line) => self.number >= line,
+            Range::Until(line) | Range::AtLeast(line) => self.number >= line,
             Range::UntilLast => self.is_last(),
             Range::UntilMatch => begun && self.matches(to)?,
+            Range::Over => true,
         };
-        self.set_range(at, (!ends).then_some(range));
-        // A range of `0,/x/` is over for good.
-        if ends && matches!(from, Address::Line(0)) {
-            self.set_range(at, Some(Range::Until(0)));
+        if ends {
+            self.end_range(at, from);
+        } else {
+            self.set_range(at, Some(range));
         }
         Ok(true)
+    }
+
+    /// A range that the current line begins, and whether that was looked at as its end too.
+    fn begin_range(
+        &mut self,
+        from: &Address,
+        to: &Address,
+    ) -> Result<Option<(Range, bool)>, Unknown> {
+        let begins = match from {
+            Address::Line(0) => return Ok(Some((Range::UntilMatch, true))),
+            // The line itself may have been taken by another command.
+            Address::Line(line) => match to {
+                Address::Line(last) if self.number > *last => self.number == *line,
+                _ => self.number >= *line,
+            },
+            other => self.matches(other)?,
+        };
+        let range = match to {
+            Address::Line(line) => Range::Until(*line),
+            Address::Last => Range::UntilLast,
+            Address::Further(count) => Range::AtLeast(self.number.saturating_add(*count)),
+            Address::Multiple(0) => Range::AtLeast(self.number),
+            Address::Multiple(step) => {
+                Range::AtLeast(self.number.div_ceil(*step).saturating_mul(*step))
+            }
+            Address::Every(..) | Address::Pattern(_) => Range::UntilMatch,
+        };
+        Ok(begins.then_some((range, false)))
+    }
+
+    fn end_range(&mut self, at: usize, from: &Address) {
+        let once = matches!(from, Address::Line(_));
+        self.set_range(at, once.then_some(Range::Over));
     }
 
     fn set_range(&mut self, at: usize, range: Option<Range>) {

@@ -1,0 +1,251 @@
+//! Compound commands: which of their parts may run, and how often.
+
+use std::rc::Rc;
+
+use crate::limits;
+
+use super::super::ast::{CaseArm, Node, Script, Word};
+use super::super::expand;
+use super::super::pattern::Pattern;
+use super::super::reading::HiddenWhy;
+use super::super::text::{Step, Stream, Text};
+use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS};
+
+impl Interpreter<'_> {
+    pub(super) fn run_node(&mut self, node: &Node) -> Stream {
+        if !self.budget.spend(1) || !self.budget.enter(1) {
+            return Stream::UNKNOWN;
+        }
+        let output = self.run_node_within(node);
+        self.budget.leave(1);
+        output
+    }
+
+    pub(super) fn run_node_within(&mut self, node: &Node) -> Stream {
+        match node {
+            Node::Simple(simple) => self.run_simple(simple),
+            Node::Pipeline { commands, negated } => self.run_pipeline(commands, *negated),
+            Node::Subshell(script) => self.subshell(|shell| shell.run_script(script)),
+            Node::Group(script) => self.run_script(script),
+            Node::If { arms, otherwise } => self.run_if(arms, otherwise.as_ref()),
+            Node::For { name, words, body } => self.run_for(name, words.as_deref(), body),
+            Node::ForArithmetic { first, condition, next, body } => {
+                expand::arithmetic(first, self);
+                self.run_loop(
+                    |shell| {
+                        let always = condition.parts.is_empty();
+                        let value = expand::arithmetic(condition, shell);
+                        shell.status = if always { Some(true) } else { value.map(|v| v != 0) };
+                        Stream::Empty
+                    },
+                    |shell| {
+                        let output = shell.run_script(body);
+                        expand::arithmetic(next, shell);
+                        output
+                    },
+                    false,
+                )
+            }
+            Node::While { condition, body, until } => self.run_loop(
+                |shell| shell.run_script(condition),
+                |shell| shell.run_script(body),
+                *until,
+            ),
+            Node::Case { subject, arms } => self.run_case(subject, arms),
+            Node::Function { name, body } => {
+                let body = Rc::clone(body);
+                self.environment().functions.insert(name.clone(), body);
+                self.status = Some(true);
+                Stream::Empty
+            }
+            Node::Test { words, span } => {
+                self.span = self.place(*span);
+                let words: Vec<Text> = words.iter().map(|w| expand::single(w, self)).collect();
+                self.status = self.conditional(&words);
+                Stream::Empty
+            }
+            Node::Arithmetic(word) => {
+                self.status = expand::arithmetic(word, self).map(|value| value != 0);
+                Stream::Empty
+            }
+            Node::Redirected { node, redirects } => {
+                self.redirected(redirects, |shell| shell.run_node(node))
+            }
+        }
+    }
+
+    pub(super) fn run_pipeline(&mut self, commands: &[Node], negated: bool) -> Stream {
+        if let [only] = commands {
+            let output = self.run_node(only);
+            self.status = self.status.map(|status| status != negated);
+            return output;
+        }
+        let input = self.input.clone();
+        let mut flowing = None;
+        for command in commands {
+            if let Some(flowing) = flowing.take() {
+                self.input = flowing;
+            }
+            flowing = Some(self.subshell(|shell| shell.run_node(command)));
+        }
+        self.input = input;
+        self.status = self.status.map(|status| status != negated);
+        flowing.unwrap_or_default()
+    }
+
+    pub(super) fn run_if(
+        &mut self,
+        arms: &[(Script, Script)],
+        otherwise: Option<&Script>,
+    ) -> Stream {
+        let mut output = Stream::Empty;
+        for (condition, body) in arms {
+            let out = self.run_script(condition);
+            output = self.joined(output, out);
+            match self.status {
+                Some(false) => {}
+                Some(true) => {
+                    let out = self.run_script(body);
+                    return self.joined(output, out);
+                }
+                None => {
+                    let out = self.maybe(|shell| shell.run_script(body));
+                    output = self.joined(output, out);
+                    self.status = None;
+                }
+            }
+        }
+        if let Some(otherwise) = otherwise {
+            // Taken for certain only if every condition was false, but what an earlier branch has
+            // set stays a possible value either way.
+            let out = if self.status == Some(false) && arms.len() == 1 {
+                self.run_script(otherwise)
+            } else {
+                self.maybe(|shell| shell.run_script(otherwise))
+            };
+            output = self.joined(output, out);
+        }
+        output
+    }
+
+    pub(super) fn run_for(&mut self, name: &str, words: Option<&[Word]>, body: &Script) -> Stream {
+        let words: Vec<Text> = match words {
+            Some(words) => words.iter().flat_map(|word| expand::fields(word, self)).collect(),
+            None => {
+                let positional = self.environment.positional.iter().skip(1).cloned();
+                positional.map(|word| word.with_step(Step::Positional)).collect()
+            }
+        };
+        let steps = self.steps;
+        self.steps.add(Step::Loop);
+        let mut output = Stream::Empty;
+        for word in words {
+            if !self.budget.spend(COMMAND_WORK + word.len()) {
+                break;
+            }
+            self.environment().set(name, word);
+            let out = self.run_script(body);
+            output = self.joined(output, out);
+            if self.leaves_loop() {
+                break;
+            }
+        }
+        self.steps = steps;
+        output
+    }
+
+    pub(super) fn run_loop(
+        &mut self,
+        condition: impl Fn(&mut Self) -> Stream,
+        body: impl Fn(&mut Self) -> Stream,
+        until: bool,
+    ) -> Stream {
+        let steps = self.steps;
+        self.steps.add(Step::Loop);
+        let mut output = Stream::Empty;
+        let mut undecided = 0;
+        for round in 0.. {
+            if !self.budget.spend(COMMAND_WORK) {
+                break;
+            }
+            if round == limits::SHELL_ROUNDS_MAX {
+                self.budget.exceed(HiddenWhy::Work);
+                break;
+            }
+            let before = Rc::clone(&self.environment);
+            let waiting = self.waiting();
+            let out = condition(self);
+            output = self.joined(output, out);
+            let out = match self.status.map(|status| status != until) {
+                Some(false) => break,
+                Some(true) => body(self),
+                None => {
+                    undecided += 1;
+                    self.maybe(&body)
+                }
+            };
+            output = self.joined(output, out);
+            if self.leaves_loop() || undecided == UNDECIDED_ROUNDS {
+                break;
+            }
+            // What changes nothing goes on for ever and shows nothing new.
+            if Rc::ptr_eq(&before, &self.environment) && waiting == self.waiting() {
+                break;
+            }
+        }
+        self.steps = steps;
+        output
+    }
+
+    /// Bytes that the standard input still holds.
+    pub(super) fn waiting(&self) -> usize {
+        self.input.as_bytes().map_or(0, <[u8]>::len)
+    }
+
+    /// Takes a `break` or `continue` in; whether the loop ends.
+    pub(super) fn leaves_loop(&mut self) -> bool {
+        match self.flow.take() {
+            Some(Flow::Break(levels)) => {
+                self.flow = (levels > 1).then(|| Flow::Break(levels - 1));
+                true
+            }
+            Some(Flow::Continue(levels)) if levels > 1 => {
+                self.flow = Some(Flow::Continue(levels - 1));
+                true
+            }
+            _ => self.budget.is_spent(),
+        }
+    }
+
+    pub(super) fn run_case(&mut self, subject: &Word, arms: &[CaseArm]) -> Stream {
+        let subject = expand::single(subject, self);
+        let known = subject.as_literal();
+        let mut output = Stream::Empty;
+        for (at, arm) in arms.iter().enumerate() {
+            let matches = arm.patterns.iter().any(|pattern| {
+                let pattern = expand::single(pattern, self);
+                known.is_none_or(|subject| {
+                    pattern.has_hole() || Pattern::new(&pattern).matches_string(subject)
+                })
+            });
+            if !matches {
+                continue;
+            }
+            if known.is_some() {
+                let out = self.run_script(&arm.body);
+                output = self.joined(output, out);
+                // `;&` goes on with the next arm; the tree does not tell where it stands.
+                if self.argv.iter().any(|word| word.contains(";&")) {
+                    for next in arms.iter().skip(at + 1) {
+                        let out = self.maybe(|shell| shell.run_script(&next.body));
+                        output = self.joined(output, out);
+                    }
+                }
+                return output;
+            }
+            let out = self.maybe(|shell| shell.run_script(&arm.body));
+            output = self.joined(output, out);
+        }
+        output
+    }
+}

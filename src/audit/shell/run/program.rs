@@ -1,0 +1,230 @@
+//! Programs: what one that is known does with its words, its input and other programs.
+
+use std::rc::Rc;
+
+use crate::limits;
+
+use super::super::ast::Span;
+use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
+use super::super::reading::HiddenWhy;
+use super::super::text::{Step, Stream, Text};
+use super::super::{filters, foreign};
+use super::{COMMAND_WORK, Interpreter, reach};
+
+impl Interpreter<'_> {
+    /// The file that a shell runs before anything else, where the script has set it.
+    pub(super) fn run_startup_file(&mut self) {
+        for name in ["BASH_ENV", "ENV"] {
+            if let Some(file) = self.environment.value(name, 0).0 {
+                let content = self.read_file(&file);
+                self.run_stream(&content);
+            }
+        }
+    }
+
+    pub(super) fn program(&mut self, words: &[Text], spans: &[Span], span: Span) -> Stream {
+        self.status = None;
+        if let Some(script) = words.first().and_then(|name| self.own_file(name)) {
+            let positional = words.to_vec();
+            return self.with_script(positional, |shell| shell.run_stream(&script));
+        }
+        if let Some(directory) = self.parts_directory(words) {
+            return self.run_parts(&directory);
+        }
+        match programs::classify(words) {
+            Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
+            Program::ShellText { script, positional } => {
+                self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
+            }
+            Program::ShellStdin { positional } => {
+                let source = std::mem::take(&mut self.input);
+                self.with_script(positional, |shell| shell.run_stream(&source))
+            }
+            Program::ShellFile { file, positional } => {
+                let source = self.read_file(&file);
+                self.note_operand(&file, spans, words);
+                self.with_script(positional, |shell| shell.run_stream(&source))
+            }
+            Program::Foreign { language, code, arguments } => {
+                let input = self.input.clone();
+                let output = self.run_foreign(language, &code, &arguments);
+                // awk is a text filter as well.
+                if language != foreign::Language::Awk {
+                    return output;
+                }
+                self.input = input;
+                match self.filter(words, &[]) {
+                    Stream::Unknown { .. } | Stream::Empty => output,
+                    filtered => filtered,
+                }
+            }
+            Program::ForeignStdin { language, arguments } => {
+                let code = std::mem::take(&mut self.input).to_text();
+                self.run_foreign(language, &code, &arguments)
+            }
+            Program::ForeignFile { language, file, arguments } => {
+                let code = self.read_file(&file).to_text();
+                self.note_operand(&file, spans, words);
+                self.run_foreign(language, &code, &arguments)
+            }
+            Program::Files { operands } => {
+                for operand in &operands {
+                    self.note_access(operand, spans, words);
+                }
+                self.note_copy(words);
+                self.filter(words, &operands)
+            }
+        }
+    }
+
+    /// In a shell of its own, with parameters of its own.
+    pub(super) fn with_script(
+        &mut self,
+        positional: Vec<Text>,
+        run: impl FnOnce(&mut Self) -> Stream,
+    ) -> Stream {
+        self.subshell(|shell| {
+            shell.environment().positional = positional;
+            shell.run_startup_file();
+            run(shell)
+        })
+    }
+
+    /// What a text tool prints.
+    pub(super) fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
+        let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
+        let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
+        let before = self.input.steps();
+        // Whatever is given files reads those; anything else reads all of its input.
+        let reads_input = operands.is_empty() && !matches!(name, "echo" | "printf" | "seq");
+        let (files, descriptors) = (&self.files, &self.descriptors);
+        let (directory, input) = (&self.environment.directory, &self.input);
+        let output = filters::run(name, arguments, input, &|path| {
+            files.content(path, directory, input, descriptors)
+        });
+        if matches!(name, "ls" | "dir" | "find" | "fd") {
+            return self.printed_names(name, operands);
+        }
+        let Some(output) = output else {
+            self.note_input();
+            return Stream::UNKNOWN;
+        };
+        let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
+        if unset && output.to_text().as_str().trim().is_empty() {
+            // Nobody prints nothing: the variable comes from the container.
+            return Stream::UNKNOWN;
+        }
+        self.budget.spend(output.as_bytes().map_or(0, <[u8]>::len) + self.waiting());
+        if reads_input {
+            self.input = Stream::Empty;
+        }
+        self.note_decoded(&output, before);
+        match name {
+            "tee" => self.write_files(arguments, &output),
+            "sed" => self.edit_file(arguments),
+            _ => {}
+        }
+        output
+    }
+
+    pub(super) fn run_foreign(
+        &mut self,
+        language: foreign::Language,
+        code: &Text,
+        arguments: &[Text],
+    ) -> Stream {
+        if code.has_hole() && code.steps.has(Step::UnknownDecoded) {
+            self.hide(HiddenWhy::DecodedCode, code.steps);
+        }
+        self.budget.spend(code.len());
+        let found = foreign::read(language, code.as_str(), arguments);
+        let reach = reach::of_code(code.as_str());
+        for text in &found.texts {
+            self.note_text(text, reach);
+        }
+        for argument in arguments {
+            self.note_operand(argument, &[], &[]);
+        }
+        for script in &found.shells {
+            let positional = vec![Text::literal("sh")];
+            self.with_script(positional, |shell| shell.run_text(script, Step::OtherLanguage));
+        }
+        // What the code prints is mostly one of its strings.
+        match found.texts.as_slice() {
+            [only] => Stream::from_text(only.clone()),
+            [] => Stream::UNKNOWN,
+            [first, ..] => Stream::Unknown { decoded: first.steps.has(Step::Base64) },
+        }
+    }
+
+    pub(super) fn run_wrapper(
+        &mut self,
+        wrapper: Wrapper,
+        words: &[Text],
+        spans: &[Span],
+        span: Span,
+    ) -> Stream {
+        for operand in &wrapper.operands {
+            self.note_access(operand, spans, words);
+        }
+        if wrapper.argv.is_empty() {
+            return Stream::UNKNOWN;
+        }
+        if !self.budget.enter(1) {
+            return Stream::UNKNOWN;
+        }
+        let environment = Rc::clone(&self.environment);
+        for (name, value) in &wrapper.assignments {
+            self.environment().set(name, value.clone());
+        }
+        let found_there = || {
+            let there = words.iter().any(|word| word.as_str() == "-execdir");
+            wrapper.operands.first().map(|operand| &operand.path).filter(|_| there)
+        };
+        if let Some(directory) = wrapper.directory.as_ref().or_else(found_there) {
+            let to = self.resolved(directory);
+            self.environment().change_directory(to);
+        }
+        let output = match wrapper.input {
+            WrapperInput::None => self.command(wrapper.argv, spans, span),
+            input => {
+                let roots = wrapper.operands.iter().map(|operand| operand.path.clone());
+                let roots: Vec<Text> = roots.take(limits::SHELL_ALTERNATIVES_MAX).collect();
+                self.with_arguments(&wrapper.argv, input, &roots, spans, span)
+            }
+        };
+        self.environment = environment;
+        self.budget.leave(1);
+        output
+    }
+
+    /// `xargs` and `find -exec`: the command with what they put into it.
+    pub(super) fn with_arguments(
+        &mut self,
+        argv: &[Text],
+        input: WrapperInput,
+        found: &[Text],
+        spans: &[Span],
+        span: Span,
+    ) -> Stream {
+        let mut output = Stream::Empty;
+        let names = self.take_names(&input);
+        for argv in reach::argument_lists(argv, &input, &names, found) {
+            if !self.budget.spend(COMMAND_WORK + argv.iter().map(Text::len).sum::<usize>()) {
+                break;
+            }
+            let out = self.command(argv, spans, span);
+            output = self.joined(output, out);
+        }
+        output
+    }
+
+    /// What names a wrapper hands on, unsplit.
+    pub(super) fn take_names(&mut self, input: &WrapperInput) -> Stream {
+        match input {
+            WrapperInput::Arguments { file: Some(file), .. } => self.read_file(file),
+            WrapperInput::Arguments { file: None, .. } => std::mem::take(&mut self.input),
+            _ => Stream::UNKNOWN,
+        }
+    }
+}
