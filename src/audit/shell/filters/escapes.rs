@@ -471,7 +471,7 @@ fn integer_text(
     let (sign, digits) = match letter {
         b'd' | b'i' if signed < 0 => ("-", signed.unsigned_abs().to_string()),
         b'd' | b'i' => (conversion.sign, signed.to_string()),
-        b'o' if conversion.alternative => ("", format!("0{bits:o}")),
+        b'o' if conversion.alternative && bits != 0 => ("", format!("0{bits:o}")),
         b'o' => ("", format!("{bits:o}")),
         b'x' => (if conversion.alternative && bits != 0 { "0x" } else { "" }, format!("{bits:x}")),
         b'X' => (if conversion.alternative && bits != 0 { "0X" } else { "" }, format!("{bits:X}")),

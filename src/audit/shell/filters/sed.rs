@@ -157,6 +157,8 @@ struct Machine<'a> {
     unfinished: bool,
     /// The pattern space came out of the hold space, which always ends with one.
     held: bool,
+    /// What is printed so far lacks a newline.
+    open: bool,
     quiet: bool,
     out: Vec<u8>,
     space: Vec<u8>,
@@ -201,6 +203,7 @@ impl<'a> Machine<'a> {
             lines: data.lines().peekable(),
             unfinished: !data.bytes.ends_with(b"\n"),
             held: false,
+            open: false,
             quiet,
             out: Vec::new(),
             space: Vec::new(),
@@ -219,13 +222,25 @@ impl<'a> Machine<'a> {
     }
 
     fn put(&mut self, text: &[u8]) {
+        self.end_line();
         self.out.extend_from_slice(text);
         self.out.push(b'\n');
     }
 
     fn print_space(&mut self) {
+        self.end_line();
         self.out.extend_from_slice(&self.space);
-        self.out.push(b'\n');
+        // A last line without a newline is printed without one, until something follows.
+        self.open = self.unfinished && !self.held && self.is_last();
+        if !self.open {
+            self.out.push(b'\n');
+        }
+    }
+
+    fn end_line(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.out.push(b'\n');
+        }
     }
 
     fn read(&mut self) -> bool {
@@ -237,12 +252,14 @@ impl<'a> Machine<'a> {
     }
 
     fn flush_queue(&mut self) {
+        if !self.queue.is_empty() {
+            self.end_line();
+        }
         self.out.append(&mut self.queue);
     }
 
     fn run(&mut self, commands: &[Command]) -> Result<(), Unknown> {
         let mut restarts = false;
-        let mut ended_with_line = false;
         loop {
             if !restarts {
                 self.space.clear();
@@ -260,23 +277,15 @@ impl<'a> Machine<'a> {
             if prints {
                 self.print_space();
             }
-            ended_with_line = prints && self.queue.is_empty();
             self.flush_queue();
             if self.out.len() > OUTPUT_MAX_BYTES {
                 return Err(Unknown::Decoded);
             }
             match flow {
-                Flow::Quit { .. } => {
-                    ended_with_line &= self.is_last();
-                    break;
-                }
+                Flow::Quit { .. } => break,
                 Flow::Restart => restarts = true,
                 _ => {}
             }
-        }
-        // A last line without a newline is printed without one.
-        if self.unfinished && ended_with_line && !self.held {
-            self.out.pop();
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::super::ast::{Redirect, RedirectKind};
 use super::super::expand;
 use super::super::filters;
 use super::super::path;
+use super::super::programs;
 use super::super::reading::Reach;
 use super::super::text::{Step, Stream, Text};
 use super::Interpreter;
@@ -281,7 +282,7 @@ impl Interpreter<'_> {
     /// `cp`, `mv`, `ln`, `mount` of what the script made: where it is then found as well.
     pub(super) fn note_copy(&mut self, words: &[Text]) {
         let Some(name) = words.first().and_then(Text::as_literal) else { return };
-        let name = super::programs::base_name(name);
+        let name = programs::base_name(name);
         let links = matches!(name, "ln" | "mount");
         if !links && (self.files.is_empty() || !matches!(name, "cp" | "mv" | "install")) {
             return;
@@ -332,7 +333,7 @@ impl Interpreter<'_> {
 
     /// The directory of `run-parts`, if the script wrote files.
     pub(super) fn parts_directory(&self, words: &[Text]) -> Option<Text> {
-        let name = super::programs::base_name(words.first()?.as_literal()?);
+        let name = programs::base_name(words.first()?.as_literal()?);
         let last = words.last().filter(|_| words.len() > 1)?;
         (name == "run-parts" && !self.files.is_empty()).then(|| self.resolved(last))
     }
