@@ -6,6 +6,7 @@
 //! primary, postfix      literals, names, brackets, and members, indices, calls behind them
 //! binary, index, call   what operators, indices and calls make of values
 //! functions, methods    what the standard libraries make of known values (php: PHP's)
+//! list                  lists, and what making them costs
 //! runner                functions that run another program
 //! codec, format        encodings, format strings
 //! ```
@@ -26,6 +27,7 @@ mod format;
 mod functions;
 mod index;
 mod lex;
+mod list;
 mod methods;
 mod php;
 mod postfix;

@@ -3,6 +3,7 @@
 //! Source: POSIX awk, and the manual of gawk. What runs commands, reads other files or defines
 //! functions is not followed.
 
+mod functions;
 mod lex;
 mod parse;
 mod run;

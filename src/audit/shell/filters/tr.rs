@@ -102,7 +102,9 @@ fn expand(set: &Text, fill: Option<usize>) -> Result<Vec<u8>, Unknown> {
         if let Some((members, tail)) = class(rest) {
             out.extend(members);
             rest = tail;
-        } else if let Some((byte, count, tail)) = repeat(rest).filter(|_| fill.is_some()) {
+        } else if let Some((byte, count, tail)) =
+            repeat(rest).filter(|repeat| fill.is_some() || repeat.1 > 0)
+        {
             if count == 0 {
                 filler = Some((out.len(), byte));
             } else {

@@ -7,7 +7,6 @@ use super::codec;
 use super::fold::Folder;
 use super::format::sprintf;
 use super::lex::Kind;
-use super::statement::range;
 use super::value::{LIST_MAX, TEXT_MAX_BYTES, Value, concatenated, mapped};
 use crate::audit::shell::text::{Step, Text};
 
@@ -231,9 +230,7 @@ impl Folder {
 
     fn range_of(&mut self, left: &Value, right: &Value) -> Value {
         if let (Value::Int(from), Value::Int(to)) = (left, right) {
-            let list = range(*from, *to, 1, true);
-            self.spend(self_len(&list));
-            return list;
+            return self.range(*from, *to, 1, true);
         }
         let ends = (left.as_str().map(str::to_owned), right.as_str().map(str::to_owned));
         if let (Some(from), Some(to)) = ends
@@ -262,14 +259,7 @@ impl Folder {
             return Value::UNKNOWN;
         };
         self.spend(1 + template.len() / 8);
-        let values: Vec<Value> = values
-            .iter()
-            .flat_map(|value| match value {
-                Value::List(inner) => inner.to_vec(),
-                other => vec![other.clone()],
-            })
-            .take(LIST_MAX)
-            .collect();
+        let values = self.flattened(values);
         let mut text = sprintf(template, &values, named);
         text.steps.extend(format.steps());
         self.spend(text.len() / 16);
@@ -285,6 +275,10 @@ impl Folder {
                 Value::List(inner) => self.joined(inner, "/"),
                 other => other.text(),
             };
+            if !self.spend(1 + (part.len() + out.len()) / 16) {
+                out.push_hole();
+                break;
+            }
             if part.as_str().starts_with('/') && (restarts || out.is_empty()) {
                 let steps = out.steps;
                 out = part;
@@ -341,13 +335,6 @@ impl Folder {
             _ => self.stored = false,
         }
         value
-    }
-}
-
-fn self_len(list: &Value) -> usize {
-    match list {
-        Value::List(values) => values.len(),
-        _ => 0,
     }
 }
 

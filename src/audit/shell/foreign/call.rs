@@ -126,7 +126,7 @@ impl Folder {
         let values = &arguments.values;
         match (self.language, name) {
             (Language::Node, "apply") => {
-                let list = values.get(1).and_then(Value::items).unwrap_or_default();
+                let list = values.get(1).and_then(|list| self.items(list)).unwrap_or_default();
                 Some(self.invoke(receiver.clone(), Elements::of(list)))
             }
             (Language::Node, "call") => {

@@ -9,8 +9,7 @@ use super::Language;
 use super::codec;
 use super::fold::Folder;
 use super::primary::{Elements, first_in_case};
-use super::statement::range;
-use super::value::{LIST_MAX, Value, bytes_of, from_bytes, mapped};
+use super::value::{Value, bytes_of, from_bytes, mapped};
 use crate::audit::shell::text::{Step, Text};
 
 /// Constants that are part of paths.
@@ -275,7 +274,7 @@ impl Folder {
 
     /// A function applied to each element.
     pub fn each(&mut self, function: &Value, list: &Value) -> Option<Value> {
-        let items = list.items()?;
+        let items = self.items(list)?;
         let mut results = Vec::new();
         for item in items {
             if !self.spend(4) {
@@ -293,7 +292,7 @@ impl Folder {
         list: &Value,
         from: Option<&Value>,
     ) -> Option<Value> {
-        let mut items = list.items()?.into_iter();
+        let mut items = self.items(list)?.into_iter();
         let mut result = match from {
             Some(value) => value.clone(),
             None => items.next()?,
@@ -350,10 +349,9 @@ impl Folder {
                 Value::Int(_) => Value::UNKNOWN,
                 other => other.clone(),
             },
-            "list" | "tuple" | "iter" => Value::list(first?.items()?),
+            "list" | "tuple" | "iter" => Value::list(self.items(first?)?),
             "reversed" => {
-                let items = first?.items()?;
-                self.spend(items.len());
+                let items = self.items(first?)?;
                 Value::list(items.into_iter().rev().collect())
             }
             "sorted" | "set" | "filter" | "next" => return None,
@@ -370,11 +368,10 @@ impl Folder {
             "range" | "xrange" => {
                 let at = |which: usize| values.get(which).and_then(Value::as_int);
                 let list = match (at(0), at(1)) {
-                    (Some(from), Some(to)) => range(from, to, at(2).unwrap_or(1), false),
-                    (Some(to), None) if values.len() == 1 => range(0, to, 1, false),
+                    (Some(from), Some(to)) => self.range(from, to, at(2).unwrap_or(1), false),
+                    (Some(to), None) if values.len() == 1 => self.range(0, to, 1, false),
                     _ => return Some(Value::UNKNOWN),
                 };
-                self.spend(list.weight());
                 list
             }
             "map" => match values.get(2) {
@@ -383,7 +380,7 @@ impl Folder {
             },
             "zip" => {
                 let lists: Vec<Vec<Value>> =
-                    values.iter().map(Value::items).collect::<Option<_>>()?;
+                    values.iter().map(|list| self.items(list)).collect::<Option<_>>()?;
                 let length = lists.iter().map(Vec::len).min().unwrap_or(0);
                 self.spend(length * lists.len());
                 let pair = |at: usize| {
@@ -392,8 +389,7 @@ impl Folder {
                 Value::list((0..length).map(pair).collect())
             }
             "enumerate" => {
-                let items = first?.items()?;
-                self.spend(items.len());
+                let items = self.items(first?)?;
                 let pair = |(at, value)| Value::list(vec![Value::Int(at as i64), value]);
                 Value::list(items.into_iter().enumerate().map(pair).collect())
             }
@@ -637,7 +633,7 @@ impl Folder {
                     }
                     (_, _) if name == "of" => Value::list(values.clone()),
                     (_, Value::Text(_)) if module.ends_with("Array") => {
-                        let items = Value::list(first?.items()?);
+                        let items = Value::list(self.items(first?)?);
                         match values.get(1) {
                             Some(function @ Value::Function(_)) => {
                                 self.each(&function.clone(), &items)?
@@ -690,7 +686,7 @@ impl Folder {
         let first = values.first();
         Some(match name {
             "char" => {
-                let items: Vec<Value> = flattened(values);
+                let items = self.flattened(values);
                 Value::Text(self.bytes_of_list(&items))
             }
             "concat" => {
@@ -738,18 +734,6 @@ impl Folder {
             _ => return None,
         })
     }
-}
-
-/// The elements with those of lists among them in their place.
-pub(super) fn flattened(values: &[Value]) -> Vec<Value> {
-    let mut out = Vec::new();
-    for value in values {
-        match value {
-            Value::List(inner) => out.extend(inner.iter().take(LIST_MAX).cloned()),
-            other => out.push(other.clone()),
-        }
-    }
-    out
 }
 
 /// A number written in another base.

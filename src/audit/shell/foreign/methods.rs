@@ -51,7 +51,7 @@ impl Folder {
                 "values" => {
                     Some(Value::list(pairs.iter().map(|(_, value)| value.clone()).collect()))
                 }
-                "keys" => Some(Value::list(subject.items()?)),
+                "keys" => Some(Value::list(self.items(subject)?)),
                 _ => None,
             },
             // `new TextDecoder().decode(bytes)`
@@ -199,7 +199,7 @@ impl Folder {
             "split" | "chars" | "each_char" | "graphemes" => {
                 let separator = if name == "split" { first.cloned() } else { None };
                 if separator.is_none() && (name != "split") {
-                    Value::list(subject.items()?)
+                    Value::list(self.items(subject)?)
                 } else {
                     self.split(subject, separator.as_ref())
                 }
@@ -218,7 +218,7 @@ impl Folder {
                 // Python: the separator's method.
                 let items = match first? {
                     Value::List(items) => items.to_vec(),
-                    other => other.items()?,
+                    other => self.items(other)?,
                 };
                 Value::Text(self.joined(&items, text.as_str()))
             }
@@ -260,7 +260,7 @@ impl Folder {
                 let stop = number(1).map_or(at + 1, |stop| if stop < 0 { i64::MAX } else { stop });
                 let part = self.slice(subject, Some(at), Some(stop), 1);
                 let codes: Vec<Value> =
-                    part.items()?.iter().map(|item| self.code_point(item)).collect();
+                    self.items(&part)?.iter().map(|item| self.code_point(item)).collect();
                 match codes.as_slice() {
                     [one] => one.clone(),
                     _ => Value::list(codes),
@@ -353,7 +353,7 @@ impl Folder {
                 self.emit(&whole);
                 Value::UNKNOWN
             }
-            "to_a" | "toArray" => Value::list(subject.items()?),
+            "to_a" | "toArray" => Value::list(self.items(subject)?),
             "map" | "each" | "forEach" => return None,
             "decode64" => {
                 self.decoded(subject, Step::Base64, |t| Some(from_bytes(&codec::base64(t))))
@@ -417,7 +417,8 @@ impl Folder {
             "concat" => {
                 self.spend(list.len());
                 let mut all = list.to_vec();
-                all.extend(super::functions::flattened(values));
+                let more = self.flattened(values);
+                all.extend(more);
                 all.truncate(LIST_MAX);
                 Value::list(all)
             }
@@ -440,7 +441,7 @@ impl Folder {
             }
             "first" | "shift" => list.first()?.clone(),
             "last" | "pop" => list.last()?.clone(),
-            "flatten" | "flat" => Value::list(super::functions::flattened(list)),
+            "flatten" | "flat" => Value::list(self.flattened(list)),
             "to_a" | "values" | "entries" | "compact" | "each_char" | "toArray" | "freeze" => {
                 subject.clone()
             }
@@ -485,7 +486,7 @@ impl Folder {
                     "times" => (0, number - 1),
                     _ => (number, first?.as_int()?),
                 };
-                let list = super::statement::range(from, to, 1, true);
+                let list = self.range(from, to, 1, true);
                 match given.values.last() {
                     Some(function @ Value::Function(_)) => {
                         self.each(&function.clone(), &list)?;

@@ -4,9 +4,8 @@ use std::rc::Rc;
 
 use super::codec;
 use super::fold::{Folder, power};
-use super::functions::{based, flattened};
+use super::functions::based;
 use super::primary::{Elements, first_in_case};
-use super::statement::range;
 use super::value::{Value, mapped};
 use crate::audit::shell::text::{Step, Text};
 
@@ -48,7 +47,7 @@ impl Folder {
             },
             "str_replace" | "str_ireplace" => {
                 let subject = values.get(2)?.clone();
-                let from = flattened(std::slice::from_ref(first?));
+                let from = self.flattened(std::slice::from_ref(first?));
                 let to = values.get(1)?;
                 let mut result = subject;
                 for (at, from) in from.iter().enumerate().take(256) {
@@ -99,19 +98,17 @@ impl Folder {
             "array_reverse" => self.reversed(first?),
             "array" if given.named.is_empty() => Value::list(values.clone()),
             "array" => super::primary::map_of(given.clone()),
-            "array_merge" => Value::list(flattened(values)),
+            "array_merge" => Value::list(self.flattened(values)),
             "array_values" => match first? {
                 Value::Map(pairs) => {
                     Value::list(pairs.iter().map(|(_, value)| value.clone()).collect())
                 }
                 other => other.clone(),
             },
-            "array_keys" => Value::list(first?.items()?),
+            "array_keys" => Value::list(self.items(first?)?),
             "range" => match (first?, values.get(1)?) {
                 (Value::Int(from), Value::Int(to)) => {
-                    let list = range(*from, *to, if to < from { -1 } else { 1 }, true);
-                    self.spend((from - to).unsigned_abs().min(1 << 16) as usize);
-                    list
+                    self.range(*from, *to, if to < from { -1 } else { 1 }, true)
                 }
                 (from, to) => self.binary("...", from.clone(), to.clone()),
             },
@@ -142,7 +139,7 @@ impl Folder {
                 self.invoke(first?.clone(), Elements::of(rest))
             }
             "call_user_func_array" => {
-                let rest = values.get(1)?.items()?;
+                let rest = self.items(values.get(1)?)?;
                 self.invoke(first?.clone(), Elements::of(rest))
             }
             "dirname" | "basename" => return self.method(first?, name, &Elements::default()),

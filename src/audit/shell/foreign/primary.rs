@@ -417,7 +417,9 @@ impl Folder {
             }
             match value {
                 Value::List(values) if spread && out.values.len() < LIST_MAX => {
-                    self.spend(values.len());
+                    if !self.spend(2 * values.len()) {
+                        break;
+                    }
                     out.values.extend(values.iter().cloned());
                     out.several = true;
                 }
@@ -508,7 +510,7 @@ impl Folder {
         let condition = (self.unit.is_name(self.pos, "if")).then_some(self.pos + 1);
         let nested = self.unit.is_name(self.pos, "for");
         let unit = Rc::clone(&self.unit);
-        let items = list.items().filter(|_| !nested).unwrap_or_else(|| {
+        let items = self.items(&list).filter(|_| !nested).unwrap_or_else(|| {
             self.emit(&list);
             vec![Value::UNKNOWN]
         });

@@ -378,7 +378,7 @@ impl Folder {
         let items = match list {
             // A string is no list of files.
             Value::Text(_) if self.language != Language::Python => None,
-            other => other.items(),
+            other => self.items(other),
         };
         let unit = Rc::clone(&self.unit);
         let body = |folder: &mut Folder, item: Value| {
@@ -422,7 +422,7 @@ impl Folder {
             let bound = |at: usize| bounds.get(at).and_then(Value::as_int);
             let step = bound(2).unwrap_or(1);
             list = match (bound(0), bound(1)) {
-                (Some(from), Some(to)) => range(from, to, step, true),
+                (Some(from), Some(to)) => self.range(from, to, step, true),
                 _ => Value::UNKNOWN,
             };
         }
@@ -766,26 +766,4 @@ impl Folder {
         }
         Value::UNKNOWN
     }
-}
-
-/// Whole numbers from one to another.
-pub(super) fn range(from: i64, to: i64, step: i64, inclusive: bool) -> Value {
-    let mut values = Vec::new();
-    let mut at = from;
-    while values.len() < super::value::LIST_MAX {
-        let inside = match (step.signum(), inclusive) {
-            (1, true) => at <= to,
-            (1, false) => at < to,
-            (-1, true) => at >= to,
-            (-1, false) => at > to,
-            _ => false,
-        };
-        if !inside {
-            break;
-        }
-        values.push(Value::Int(at));
-        let Some(next) = at.checked_add(step) else { break };
-        at = next;
-    }
-    Value::list(values)
 }

@@ -1,0 +1,84 @@
+//! Whether a reading tells what the shells did.
+
+use kubetell::audit::shell::pattern::Pattern;
+use kubetell::audit::shell::read;
+use kubetell::audit::shell::reading::{Access, Reach, Reading};
+use kubetell::audit::shell::text::Text;
+
+use super::script::Script;
+use super::tree::{FILES, Truth};
+
+/// What is wrong with the reading of a script, if anything is.
+pub fn complaint(root: &str, script: &Script, truth: &Truth) -> Option<String> {
+    let argv = ["sh", "-c", &script.text].map(str::to_owned);
+    let reading = read(&argv);
+    let opened = truth.any();
+    let bit = |at: usize| opened & 1 << at != 0;
+    for (at, file) in FILES.iter().enumerate() {
+        if !bit(at) {
+            continue;
+        }
+        let path = format!("{root}/{file}");
+        let covering: Vec<&Access> =
+            reading.accesses.iter().filter(|access| covers(root, access, &path)).collect();
+        if covering.is_empty() {
+            return Some(format!("{file} is opened and not told{}", shown(&reading)));
+        }
+        // What may be anything says nothing, and raises no alert.
+        if covering.iter().all(|access| access.path.as_str().is_empty()) {
+            return Some(format!("{file} is opened and told as anything{}", shown(&reading)));
+        }
+    }
+    if !script.pure || truth.timed_out {
+        return None;
+    }
+    for access in reading.accesses.iter().filter(|access| access.reach == Reach::Named) {
+        let Some(path) = access.path.as_literal() else { continue };
+        let path = absolute(root, path);
+        let file = path.strip_prefix(root).and_then(|file| file.strip_prefix('/'));
+        let Some(at) = FILES.iter().position(|known| Some(*known) == file) else { continue };
+        if !bit(at) {
+            return Some(format!("{} is told and not opened{}", FILES[at], shown(&reading)));
+        }
+    }
+    None
+}
+
+/// Where a path leads that the shells take from the root, where they start.
+fn absolute(root: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("{root}/{path}") }
+}
+
+fn covers(root: &str, access: &Access, path: &str) -> bool {
+    let whole = if access.path.as_str().starts_with('/') || access.path.has_hole() {
+        access.path.clone()
+    } else {
+        let mut whole = Text::literal(format!("{root}/"));
+        whole.append(&access.path);
+        whole
+    };
+    let pattern = Pattern::new(&whole);
+    match access.reach {
+        Reach::Named => pattern.matches(path),
+        Reach::Listed => false,
+        Reach::Walked | Reach::Searched => {
+            let leaf = path.rsplit('/').next().unwrap_or_default();
+            let named = access.name.as_ref();
+            let fits = named.is_none_or(|name| Pattern::new(name).with_dots().matches(leaf));
+            let above = path.match_indices('/').map(|(at, _)| &path[..at.max(1)]);
+            let mut places = above.chain([path]);
+            fits && places.any(|place| pattern.matches(place) || place == whole.as_str())
+        }
+    }
+}
+
+fn shown(reading: &Reading) -> String {
+    let paths: Vec<String> = reading
+        .accesses
+        .iter()
+        .take(20)
+        .map(|access| format!("{:?} {}", access.reach, access.path))
+        .collect();
+    let hidden: Vec<&str> = reading.hidden.iter().map(|hidden| hidden.why.as_str()).collect();
+    format!(": {paths:?} {hidden:?}")
+}
