@@ -67,8 +67,6 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         Role::Detect => service::Role::Detect,
         Role::FirstSeen => service::Role::FirstSeen,
     };
-    // From here on a signal drains; before the halves run there is nothing to drain, and the
-    // default ends the process.
     match start_and_serve(config, &rules, role, &runtime) {
         Ok(()) => {
             tracing::info!("stopped: what was read is drained");
@@ -115,6 +113,8 @@ fn start_and_serve(
         "kubetell starts"
     );
     runtime.block_on(async {
+        // Until here a signal ends the process at once, as it does by default: nothing has begun.
+        // From here on it is kept until the halves run, and then they drain.
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
         let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;

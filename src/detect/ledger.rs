@@ -7,7 +7,8 @@
 //! what comes back from a past epoch counts for nothing that may be committed.
 //!
 //! Bounded: a record under way and an output under way take a few words each, and the driver
-//! bounds how many there are; what was told and observed is bounded here.
+//! bounds how many there are, those that only wait for another one's output included; what was
+//! told and observed is bounded here.
 
 use std::collections::HashMap;
 
@@ -19,6 +20,9 @@ use crate::ingest::watermark::{Watermark, WatermarkError};
 use crate::output::producer::{Output, Ticket};
 
 const TOLD_MAX_ALERTS: usize = 65_536;
+/// What a record takes that waits for another one's output: its ticket in a list with room to
+/// grow, and its place in the watermark.
+const WAITING_BYTES: usize = 128;
 
 #[derive(Debug)]
 struct Assignment {
@@ -63,6 +67,8 @@ pub struct Ledger {
     open: HashMap<(Ticket, u32), Open>,
     /// By alert id, the output that told it last, while that is open.
     telling: HashMap<String, (Ticket, u32)>,
+    /// How often a record waits for another one's output.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Ledger {
             recent: Recent::new(cache_bytes, faults),
             open: HashMap::new(),
             telling: HashMap::new(),
+            waiting: 0,
         }
     }
 
@@ -205,6 +212,7 @@ impl Ledger {
                             self.telling.get(&mark.id).and_then(|key| self.open.get_mut(key))
                         {
                             open.waiting.push(ticket);
+                            self.waiting += 1;
                             waits += 1;
                         }
                         continue;
@@ -257,6 +265,7 @@ impl Ledger {
             self.telling.remove(&mark.id);
             told_last = true;
         }
+        self.waiting -= open.waiting.len();
         for ticket in std::iter::once(output.ticket).chain(open.waiting) {
             self.step(ticket, |mark| mark.acknowledge(ticket.offset))?;
         }
@@ -293,6 +302,11 @@ impl Ledger {
     /// Records of a slot that are not done.
     pub fn under_way(&self, slot: u32) -> usize {
         self.assignment(slot).map_or(0, |assignment| assignment.mark.under_way())
+    }
+
+    /// What records take that are read and settled and wait for another one's output.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting * WAITING_BYTES
     }
 
     /// Outputs that are sent and not acknowledged.

@@ -142,6 +142,25 @@ fn a_dead_letter_takes_nothing_back_of_what_a_later_output_tells() {
     assert!(ledger.telling.is_empty());
 }
 
+/// The bytes of a record are let go when it is settled. One that tells what another tells has no
+/// output of its own whose bytes would be counted, and there was no end to how many could wait.
+#[test]
+fn records_that_wait_for_an_output_count_until_it_is_done() {
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let sent = raise(&mut ledger, 0, 0, &[("a", true)]);
+    assert_eq!(ledger.waiting_bytes(), 0);
+    for offset in 1..=1_000 {
+        assert_eq!(raise(&mut ledger, 0, offset, &[("a", true)]).len(), 0);
+    }
+    assert_eq!(ledger.under_way(0), 1_001);
+    assert!(ledger.waiting_bytes() >= 1_000 * 4 * size_of::<Ticket>());
+    ledger.released([0]);
+    assert_ne!(ledger.waiting_bytes(), 0, "it is kept as long as the output is under way");
+    ledger.acknowledge(&sent[0], 0).unwrap();
+    assert_eq!(ledger.waiting_bytes(), 0);
+}
+
 #[test]
 fn what_comes_back_from_a_past_assignment_counts_for_nothing() {
     let mut ledger = Ledger::new(Faults::NONE, 0);
@@ -463,6 +482,9 @@ impl World {
         }
         if self.ledger.open() != 0 {
             return Err("something stays open".to_owned());
+        }
+        if self.ledger.waiting_bytes() != 0 {
+            return Err("something still counts as waiting".to_owned());
         }
         self.check()
     }

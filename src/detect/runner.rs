@@ -60,6 +60,7 @@ pub struct DetectHandler {
     cluster_from: ClusterFrom,
     producer: OutputProducer,
     stats: Arc<Stats>,
+    /// Of records in the batch and the pool, and of outputs.
     in_flight_bytes: usize,
     max_in_flight_bytes: usize,
     /// Batches in the pool.
@@ -126,6 +127,11 @@ impl DetectHandler {
         });
         self.last_slot = number;
         number
+    }
+
+    /// What is read and not done takes so many bytes, in the pool, with the producer and waiting.
+    fn in_flight(&self) -> usize {
+        self.in_flight_bytes + self.ledger.waiting_bytes()
     }
 
     fn fail(&mut self, error: HalfError) {
@@ -271,7 +277,7 @@ impl DetectHandler {
         match result {
             Ok(()) => {
                 if pause != self.paused {
-                    tracing::debug!(pause, in_flight_bytes = self.in_flight_bytes, "backpressure");
+                    tracing::debug!(pause, in_flight_bytes = self.in_flight(), "backpressure");
                 }
                 self.paused = pause;
             }
@@ -497,7 +503,7 @@ impl GroupHandler for DetectHandler {
                 self.settle(settled);
             }
         }
-        if self.in_flight_bytes >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
+        if self.in_flight() >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
     }
 
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
@@ -510,10 +516,11 @@ impl GroupHandler for DetectHandler {
                 self.place_again_at = Some(clock::monotonic() + PLACE_AGAIN_AFTER);
             }
         }
-        let full = self.in_flight_bytes >= self.max_in_flight_bytes;
+        let in_flight = self.in_flight();
+        let full = in_flight >= self.max_in_flight_bytes;
         if full && !self.paused {
             self.pause(consumer, true);
-        } else if self.paused && self.in_flight_bytes <= self.max_in_flight_bytes / 2 {
+        } else if self.paused && in_flight <= self.max_in_flight_bytes / 2 {
             self.pause(consumer, false);
         }
         self.stats.under_way.set(u64::from(self.busy()));

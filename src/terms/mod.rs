@@ -3,8 +3,9 @@
 //! `observation` and `record` are what stands in the log, `fold` is what a record does to the state.
 //! `takeover` brings a partition up to date, `partition` owns one, `first_seen` all of an instance:
 //! machines without I/O but for the view, which `store` keeps. `restore` and `owner` drive them
-//! with Kafka; `local` is the fold for files.
+//! with Kafka (`ends`: when a log has been read); `local` is the fold for files.
 
+pub mod ends;
 pub mod first_seen;
 pub mod fold;
 pub mod local;

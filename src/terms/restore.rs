@@ -20,6 +20,7 @@ use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
 use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
 use crate::stats::Stats;
+use crate::terms::ends::{End, Ends};
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
 use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover, Wants};
@@ -27,8 +28,6 @@ use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover,
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How often a partition has to be said to have ended before a record that should come is given up.
-const ENDS_MAX: i32 = 5;
 /// How often a takeover that takes its time says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Of how many records one looks at the clock.
@@ -55,6 +54,9 @@ impl Epochs {
 enum RestoreError {
     #[error("cancelled by a rebalance")]
     Cancelled,
+    /// What the takeover was begun with does not hold any more.
+    #[error("the log ends before offset {until}, where it ended before: its end is lost")]
+    Shrunk { until: i64 },
     #[error(transparent)]
     Kafka(#[from] KafkaError),
     #[error(transparent)]
@@ -65,7 +67,7 @@ impl RestoreError {
     /// A view that can't be read is cleared and folded anew; without a disk nothing helps.
     fn class(&self) -> Class {
         match self {
-            RestoreError::Cancelled => Class::Retriable,
+            RestoreError::Cancelled | RestoreError::Shrunk { .. } => Class::Retriable,
             RestoreError::Store(error) => error.class(),
             RestoreError::Kafka(error) => error
                 .rdkafka_error_code()
@@ -86,7 +88,9 @@ impl From<RestoreError> for HalfError {
                 None => HalfError::Consumer(error),
             },
             RestoreError::Store(error) => error.into(),
-            error @ RestoreError::Cancelled => HalfError::Internal(error.to_string()),
+            error @ (RestoreError::Cancelled | RestoreError::Shrunk { .. }) => {
+                HalfError::Internal(error.to_string())
+            }
         }
     }
 }
@@ -276,8 +280,8 @@ impl Restorer {
     /// Reads `from..until` into the takeover until it wants something else.
     ///
     /// Compaction leaves gaps, but it keeps the last record of a log: the range has been read once a
-    /// record at its end or behind it was. The client's word that a partition has ended is none: a
-    /// leader that was just elected may for a while know less than was committed before.
+    /// record at its end or behind it was. The client's word that a partition has ended is weighed
+    /// by [`Ends`].
     fn read(
         &self,
         request: Request,
@@ -290,7 +294,7 @@ impl Restorer {
         self.assign(reader, partition, from)?;
         let mut said = clock::monotonic();
         let mut next = from;
-        let mut ends = 0;
+        let mut ends = Ends::default();
         // Looking at the clock costs as much as some of the folding.
         let mut looks = true;
         loop {
@@ -315,7 +319,7 @@ impl Restorer {
                         continue;
                     }
                     next = offset + 1;
-                    ends = 0;
+                    ends = Ends::default();
                     looks = offset % CLOCK_EVERY == 0;
                     if offset < until && self.feed(&message, takeover)? == Flow::Enough {
                         return Ok(());
@@ -325,15 +329,13 @@ impl Restorer {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
-                    let (low, high) =
-                        reader.fetch_watermarks(&self.topic, partition, REQUEST_MAX)?;
-                    // Deleted meanwhile; or, with nothing but the marks of transactions at the end,
-                    // said again and again by a leader that knows the whole log.
-                    ends += i32::from(high >= until);
-                    if low >= until || ends >= ENDS_MAX {
-                        return Ok(takeover.read_ended(&*self.store)?);
+                    looks = true;
+                    let bounds = reader.fetch_watermarks(&self.topic, partition, REQUEST_MAX)?;
+                    match ends.said(bounds, until, clock::monotonic()) {
+                        End::Read => return Ok(takeover.read_ended(&*self.store)?),
+                        End::Shrunk => return Err(RestoreError::Shrunk { until }),
+                        End::NotYet => self.assign(reader, partition, next.max(bounds.0))?,
                     }
-                    self.assign(reader, partition, next.max(low))?;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => looks = true,
                 // A broker that is gone is none of this partition's leaders for long.

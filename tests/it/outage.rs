@@ -85,6 +85,20 @@ fn wait_until_paused(run: &Process) {
     });
 }
 
+/// Waits until reading pauses and nothing is said of it for some seconds: it is not a pause for the
+/// workers to catch up.
+fn wait_until_paused_for_good(run: &Process) {
+    let (mut last, mut times) = (String::new(), 0);
+    support::eventually(DEADLINE, "reading pauses at the bound, and goes on to", || {
+        let stderr = run.stderr();
+        let line = stderr.lines().rev().find(|line| line.contains("backpressure"));
+        let line = line.unwrap_or_default().to_owned();
+        times = if line == last { times + 1 } else { 0 };
+        last = line;
+        times >= 15 && last.contains("\"pause\":true")
+    });
+}
+
 const ACTS: usize = 8_000;
 
 #[test]
@@ -130,6 +144,27 @@ fn outputs_that_are_refused_pause_reading_and_lose_nothing() {
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
     assert!(peak < RESIDENT_MAX_KIB, "{peak} KiB");
     assert_eq!(raised(kafka, &stream).len(), ACTS);
+    assert_offsets_at_the_end(kafka, &stream);
+}
+
+/// Such records have no output of their own whose bytes could be counted.
+#[test]
+fn records_that_only_wait_for_another_ones_alert_pause_reading_too() {
+    let kafka = broker::shared();
+    let mut stream = Stream::new(kafka, "repeats");
+    stream.extra = vec!["detect.max_in_flight_bytes=1MiB".to_owned()];
+    let run = start(&stream, "one");
+    run.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
+    // A topic that is gone takes nothing, and somebody may make it anew.
+    kafka.delete_topic(&stream.alerts());
+    produce(kafka, &stream.source(), &vec![support::exec_event("act"); 30_000]);
+    run.wait_for_stderr(DEADLINE, |line| line.contains("an output was refused"));
+    wait_until_paused_for_good(&run);
+    kafka.create_topic(&stream.alerts(), 6, &[]);
+    stream.wait_until_read(kafka);
+    let finished = run.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert_eq!(raised(kafka, &stream), BTreeMap::from([("act".to_owned(), 1)]));
     assert_offsets_at_the_end(kafka, &stream);
 }
 

@@ -14,6 +14,7 @@ use super::{STALL_MAX, StateError};
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::kafka::{ConnectionLog, group_config};
+use crate::terms::ends::{End, Ends};
 use crate::terms::record::{self, DecodeError, Record};
 use crate::topics::{CONNECT_MAX, Problem, Topics};
 
@@ -155,11 +156,13 @@ impl ObservationsLog {
         let mut next = bounds.start;
         self.assign(partition, next)?;
         let mut stall = Stall::begin();
+        let mut ends = Ends::default();
         while next < bounds.end {
             match self.reader.poll(POLL) {
                 Some(Ok(message)) => {
                     self.reader.context().reached();
                     stall = Stall::begin();
+                    ends = Ends::default();
                     let offset = message.offset();
                     if message.partition() != partition || offset < next {
                         continue;
@@ -177,8 +180,17 @@ impl ObservationsLog {
                     })?;
                     next = offset + 1;
                 }
-                // The last records may be compacted away.
-                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
+                    let now = self.ask_bounds(partition)?;
+                    match ends.said((now.start, now.end), bounds.end, clock::monotonic()) {
+                        End::Read => break,
+                        End::Shrunk => return Err(self.shrunk(partition)),
+                        End::NotYet => {
+                            next = next.max(now.start);
+                            self.assign(partition, next)?;
+                        }
+                    }
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => stall.check(None, self)?,
                 Some(Err(error)) if refused(&error) => return Err(self.no_right()),
                 Some(Err(KafkaError::MessageConsumption(
@@ -202,6 +214,10 @@ impl ObservationsLog {
 
     fn lost(&self, error: &KafkaError) -> StateError {
         StateError::Lost { doing: "reading the log", reason: error.to_string() }
+    }
+
+    fn shrunk(&self, partition: i32) -> StateError {
+        StateError::Shrunk { topic: self.topic.clone(), partition }
     }
 
     fn no_right(&self) -> StateError {

@@ -33,6 +33,8 @@ pub enum StateError {
     Topics(#[from] TopicsError),
     #[error("the brokers have not answered for {} s while {doing}: {reason}", STALL_MAX.as_secs())]
     Lost { doing: &'static str, reason: String },
+    #[error("partition {partition} of `{topic}` has lost its end while it was read")]
+    Shrunk { topic: String, partition: i32 },
     #[error("the Kafka client failed: {0}")]
     Client(#[from] KafkaError),
     #[error("the temporary store failed: {0}")]

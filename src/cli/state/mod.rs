@@ -158,7 +158,7 @@ pub fn run(args: &StateArgs, context: &Context) -> Exit {
         // A reader that has seen enough is no error.
         Err(StateError::Output(error)) if stdout::is_closed(&error) => Exit::Done,
         Err(StateError::Topics(error)) => service::topics_failed(&error),
-        Err(error @ StateError::Lost { .. }) => {
+        Err(error @ (StateError::Lost { .. } | StateError::Shrunk { .. })) => {
             report::error(&error, Some("nothing is harmed; run the command again"));
             Exit::Unreachable
         }
