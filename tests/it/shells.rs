@@ -34,7 +34,7 @@ pub use choices::Xorshift;
 const SCRIPTS: u64 = 600;
 const DEFAULT_SEED: u64 = 1;
 /// Failures that are looked into: each is made smaller, which takes many runs.
-const FAILURES_MAX: usize = 8;
+const FAILURES_MAX: usize = 12;
 /// Runs that making a failure smaller may take.
 const SHRINKING_RUNS_MAX: usize = 400;
 /// Percent of the scripts that have to open something, for the comparison to mean anything.
@@ -117,6 +117,9 @@ fn smaller(tree: &Tree, mut tape: Vec<u32>) -> (Script, String, Truth) {
 
 fn told(failures: &[Failure], scripts: u64) -> String {
     let mut out = format!("{} of {scripts} scripts are misread", failures.len());
+    // The plainest first.
+    let mut failures: Vec<&Failure> = failures.iter().collect();
+    failures.sort_by_key(|failure| failure.script.text.len());
     for failure in failures {
         let Failure { seed, script, complaint, truth } = failure;
         let _ = write!(

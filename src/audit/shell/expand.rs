@@ -44,6 +44,14 @@ pub trait Shell {
     fn variable_names(&self, prefix: &str) -> Vec<String>;
     /// `$0` first, then `$1` …
     fn positional(&self) -> &[Text];
+    /// A pattern that stood before the positional parameters and may be some of them.
+    fn dropped_pattern(&self) -> Option<&Text> {
+        None
+    }
+    /// One of several texts of which any may be meant.
+    fn choose(&self, of: &[Text]) -> Option<Text> {
+        of.first().cloned()
+    }
     /// Home directory of a user; of the current one for `""`.
     fn home(&self, user: &str) -> Text;
     fn working_directory(&self) -> Text;

@@ -1,9 +1,9 @@
 //! The parser: from the source of a script to its tree.
 //!
-//! Owns the entry, the bounds and the list level: items, pipelines, simple commands. Below it:
-//! `cursor` (characters and line continuations), `scan` (looking ahead), `word`, `parameter` and
-//! `ansi` (what words are made of), `compound` (reserved words), `redirect` and `document`
-//! (redirections and here-documents).
+//! Owns the entry, the bounds, and lists and pipelines. Below it: `simple` and `compound`
+//! (commands), `redirect` and `document` (redirections and here-documents), `word`, `parameter`
+//! and `ansi` (what words are made of), `scan` (looking ahead) and `cursor` (characters and line
+//! continuations).
 //!
 //! Reads the superset of POSIX sh (dash), bash 5 and busybox's ash. Never fails: what is out of
 //! place is left out, and parsing goes on behind it. Must not expand or judge anything.
@@ -18,15 +18,13 @@ mod document;
 mod parameter;
 mod redirect;
 mod scan;
+mod simple;
 mod word;
 
 use self::cursor::Cursor;
 use self::document::{Pending, fill_parts, fill_script};
 use self::word::Close;
-use super::ast::{
-    AssignedValue, Assignment, Connector, Item, Node, Part, Redirect, RedirectKind, Script, Simple,
-    Span, Word,
-};
+use super::ast::{Connector, Item, Node, Part, Redirect, RedirectKind, Script, Span, Word};
 
 /// Deepest nesting of commands, substitutions and expansions within each other.
 const NESTING_MAX: usize = 64;
@@ -36,9 +34,6 @@ const NODES_MAX: usize = 200_000;
 /// each of its bytes.
 const SCAN_BASE_BYTES: usize = 64 * 1024;
 const SCAN_PER_BYTE: usize = 8;
-
-/// Programs behind whose names `a=(…)` is an assignment still.
-const DECLARATIONS: [&str; 5] = ["declare", "export", "local", "readonly", "typeset"];
 
 /// The tree of a script.
 ///
@@ -70,7 +65,10 @@ pub fn parse_document(body: &str) -> Vec<Part> {
 #[derive(Clone, Copy, PartialEq)]
 enum Dialect {
     Bash,
-    /// `((`, `[[`, `$'` and `$[` are not special.
+    /// What dash and busybox's ash do: `((`, `[[`, `$'` and `$[` are not special; single quotes
+    /// within `"${…}"` neither; substitutions in a here-document go on behind its delimiter; no
+    /// here-document starts behind the newline after a `for` and its words, or behind a
+    /// substitution.
     Posix,
 }
 
@@ -86,6 +84,8 @@ struct State {
     dialect: Dialect,
     /// The other dialect may read other commands.
     differs: bool,
+    /// A substitution or an expansion was not closed.
+    unclosed: bool,
 }
 
 impl State {
@@ -98,6 +98,7 @@ impl State {
             exhausted: false,
             dialect,
             differs: false,
+            unclosed: false,
         }
     }
 }
@@ -194,7 +195,7 @@ struct Parser<'a, 's> {
     substitutions: usize,
     /// Here-documents whose bodies start after the next newline.
     pending: Vec<Pending>,
-    /// Bodies of here-documents in the order of their operators.
+    /// Bodies of here-documents in the order of their operators; empty until they are read.
     bodies: Vec<Word>,
 }
 
@@ -496,156 +497,6 @@ impl<'a, 's> Parser<'a, 's> {
             self.cursor = ahead;
         }
         found
-    }
-
-    fn simple(&mut self) -> Option<Node> {
-        let start = self.cursor.at();
-        let mut end = start;
-        let mut simple = Simple::default();
-        // Arrays that a declaration sets: assignments that outlast the command.
-        let mut arrays: Vec<Assignment> = Vec::new();
-        loop {
-            self.skip_blanks();
-            let at = self.cursor.at();
-            let Some(next) = self.cursor.peek() else { break };
-            if let Some(redirect) = self.redirect() {
-                simple.redirects.extend(redirect);
-            } else if next == b'(' {
-                match self.function_name(&simple) {
-                    Some(name) => return Some(self.function_body(name)),
-                    None => break,
-                }
-            } else if let Some(assignment) =
-                simple.words.is_empty().then(|| self.assignment()).flatten()
-            {
-                simple.assignments.push(assignment);
-            } else if let Some(word) = self.word() {
-                match self.declared_array(&simple.words, &word) {
-                    Some((array, name)) => {
-                        arrays.push(array);
-                        simple.words.push(name);
-                    }
-                    None => simple.words.push(word),
-                }
-            } else if self.cursor.at() == at {
-                break;
-            }
-            end = self.cursor.at();
-        }
-        if simple.words.is_empty() && simple.assignments.is_empty() && simple.redirects.is_empty() {
-            return None;
-        }
-        self.count_node();
-        simple.span = self.place.unwrap_or(Span::new(start, end));
-        let command = Node::Simple(simple);
-        if arrays.is_empty() {
-            return Some(command);
-        }
-        let span = self.place.unwrap_or(Span::new(start, end));
-        let set = Node::Simple(Simple { assignments: arrays, span, ..Simple::default() });
-        let items =
-            [set, command].map(|node| Item { connector: Connector::Then, node, background: false });
-        Some(Node::Group(Script { items: items.into(), incomplete: false }))
-    }
-
-    /// At a `(`: the name, when the command so far is one and `()` follows. Consumes `()`.
-    fn function_name(&mut self, simple: &Simple) -> Option<String> {
-        let [word] = &*simple.words else { return None };
-        if !simple.assignments.is_empty() || !simple.redirects.is_empty() {
-            return None;
-        }
-        let name = word::as_literal(word)?;
-        self.eat_empty_parentheses().then_some(name)
-    }
-
-    fn eat_empty_parentheses(&mut self) -> bool {
-        let mut ahead = self.cursor;
-        let found = ahead.eat("(") && {
-            while matches!(ahead.peek(), Some(b' ' | b'\t')) {
-                ahead.bump();
-            }
-            ahead.eat(")")
-        };
-        if found {
-            self.cursor = ahead;
-        }
-        found
-    }
-
-    /// `a=x`, `a+=x`, `a[1]=x`, `a=(x y)`.
-    fn assignment(&mut self) -> Option<Assignment> {
-        let target = self.assignment_target(self.cursor)?;
-        let name = self.cursor.name();
-        let index = target.index_end.map(|end| {
-            self.cursor.eat("[");
-            self.up_to(end, Self::index)
-        });
-        self.cursor = target.value;
-        let value = if self.cursor.peek() == Some(b'(') {
-            AssignedValue::Array(self.array())
-        } else {
-            let start = self.cursor.at();
-            AssignedValue::Word(
-                self.word().unwrap_or(Word { parts: Vec::new(), span: self.span_from(start) }),
-            )
-        };
-        self.count_node();
-        Some(Assignment { name, index, append: target.append, value })
-    }
-
-    /// At `(`: the elements up to `)`.
-    fn array(&mut self) -> Vec<Word> {
-        let mut words = Vec::new();
-        self.cursor.bump();
-        loop {
-            self.skip_lines();
-            let at = self.cursor.at();
-            match self.cursor.peek() {
-                None => return words,
-                Some(b')') => {
-                    self.cursor.bump();
-                    return words;
-                }
-                Some(b'[') => {
-                    if let Some(target) = self.element_target(self.cursor) {
-                        self.cursor.bump();
-                        let end = target.index_end.unwrap_or(self.cursor.at());
-                        let index = self.up_to(end, Self::index);
-                        self.cursor = target.value;
-                        // An index that runs something is kept: it counts more than the order.
-                        words.extend((!word::is_constant(&index)).then_some(index));
-                    }
-                }
-                _ => {}
-            }
-            match self.word() {
-                Some(word) => words.push(word),
-                // An operator is out of place here.
-                None if self.cursor.at() == at => self.cursor.bump(),
-                None => {}
-            }
-        }
-    }
-
-    /// `declare a=(x y)`: behind the word `a=`, its array, and the word that is left.
-    fn declared_array(&mut self, words: &[Word], word: &Word) -> Option<(Assignment, Word)> {
-        if self.cursor.peek() != Some(b'(') {
-            return None;
-        }
-        let program = word::as_literal(words.first()?)?;
-        if !DECLARATIONS.contains(&&*program) {
-            return None;
-        }
-        let target = word::as_literal(word)?;
-        let name = target.strip_suffix('=')?;
-        let (name, append) = match name.strip_suffix('+') {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
-        let value = AssignedValue::Array(self.array());
-        let array = Assignment { name: name.to_owned(), index: None, append, value };
-        let left = Word { parts: vec![Part::Literal(name.to_owned())], span: word.span };
-        Some((array, left))
     }
 }
 

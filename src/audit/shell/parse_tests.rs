@@ -218,7 +218,7 @@ fn parameters_have_their_operators() {
         ("a ${b:-c d'e'\"$f\"}", "(a ${b:-c d'e'\"${f}\"})"),
         ("a ${b:-$(c })} d", "(a ${b:-$((c }))} d)"),
         ("a ${b:-'}'\"}\"\\}}c", "(a ${b:-'}'\"'}'\"\\}\\}c)"),
-        ("a \"${b:-c d\"e\"'f}'\"", "(a \"${b:-'c d'\"'e'\"''f'}'''\")"),
+        ("a \"${b:-c d\"e\"'f'}'\"", "(a \"${b:-'c d'\"'e'\"''f''}'''\")"),
         ("a \"${b:-\\}\\\"}\"", "(a \"${b:-'}\"'}\")"),
         ("a ${b#c} ${b##*/} ${b%c} ${b%%.*}", "(a ${b#c} ${b##*/} ${b%c} ${b%%.*})"),
         ("a \"${b#'}'*}\"", "(a \"${b#'}'*}\")"),
@@ -771,4 +771,37 @@ fn every_prefix_of_a_script_is_read() {
         parse_document(&source[..end]);
     }
     assert!(!parse(source).incomplete);
+}
+
+#[test]
+fn shells_differ_in_what_is_a_here_document() {
+    check(&[
+        ("cat <<A $(cat <<B\nb\nB\n)\na\nA", "(cat $((cat <<\"<b\\n>\")) <<\"<a\\n>\")"),
+        (
+            "a <<E; for x in b\ndo c; done\nE\nd",
+            "(sub (a <<\"\"); (for x in b do (c)); (d)); (a <<\"<do c; done\\n>\"); (for x in b do ); (d)",
+        ),
+        (
+            "a $(b <<E)\nc\nE\nd",
+            "(sub (a $((b <<_))); (c); (E); (d)); (a $((b <<\"<c\\n>\"))); (d)",
+        ),
+        (
+            "a <<E\n$(b '\nE\n'; c)\nE\nd",
+            "(sub (a <<\"$((b '\\nE\\n'); (c))<\\n>\"); (d)); (a <<\"$((b '\\n'))\"); ('; c)\\nE\\nd')",
+        ),
+        (
+            "a <<-E\n\t`b\n\tE\n\tc`\n\tE\nd",
+            "(sub (a <<\"$((b); (E); (c))<\\n>\"); (d)); (a <<\"$((b))\"); (c$((E); (d)))",
+        ),
+    ]);
+}
+
+#[test]
+fn single_quotes_in_a_quoted_operand_hide_a_brace_from_bash_alone() {
+    check(&[
+        ("a \"${b:-'c'}\"", "(a \"${b:-''c''}\")"),
+        ("a \"${b:-'$c'}\"", "(a \"${b:-'''${c}'''}\")"),
+        ("a \"${b:-'}'}\"", "(sub (a \"${b:-'''}''}'\")); (a \"${b:-''}''}\")"),
+        ("a \"${b:-it's}\"; c", "(a \"${b:-'it's'}\"); (c)"),
+    ]);
 }

@@ -345,6 +345,15 @@ impl Shell for Interpreter<'_> {
         &self.environment.positional
     }
 
+    fn dropped_pattern(&self) -> Option<&Text> {
+        self.environment.dropped.as_ref()
+    }
+
+    fn choose(&self, of: &[Text]) -> Option<Text> {
+        self.choices.set(self.choices.get().max(of.len()));
+        of.get(self.choice % of.len().max(1)).cloned()
+    }
+
     fn home(&self, user: &str) -> Text {
         match user {
             "" => self.environment.value("HOME", 0).0.unwrap_or_default(),

@@ -95,17 +95,14 @@ fn what_exceeds_a_bound_is_told() {
 
 #[test]
 fn directories_are_followed() {
-    check_paths("cd /etc; cat x", &["listed /etc", "named /etc/x"]);
+    // Whether a directory is there is not known: the one before stays possible.
+    check_paths("cd /etc; cat x", &["listed /etc", "named /etc/x", "named x"]);
     check_paths("(cd /etc); cat x", &["listed /etc", "named x"]);
     check_paths(
         "cd /a; cd b/../c; cat x",
-        &["listed /a", "listed /a/c", "named /a/c/x", "named /a/x"],
+        &["listed /a", "listed /a/c", "listed c", "named /a/c/x", "named x", "named /a/x"],
     );
-    check_paths("cd /a; cd -; cat x", &["listed /a", "listed /", "named /x", "named /a/x"]);
-    check_paths(
-        "pushd /a; popd; pushd /b; cat x",
-        &["listed /a", "listed /b", "named /b/x", "named /a/x"],
-    );
+    check_paths("cd /etc && cat x", &["listed /etc", "named /etc/x", "named x"]);
 }
 
 #[test]

@@ -74,8 +74,11 @@ impl Generator<'_> {
         let below = parts[..at].join("/");
         let absolute = format!("{}/{below}", self.root);
         let absolute = absolute.trim_end_matches('/').to_owned();
-        let there = self.word(&absolute, Place::Command);
-        let statements = match self.choices.below(9) {
+        let there = self.word(&absolute, Place::Single);
+        let kind = self.choices.below(9);
+        self.moves += usize::from(kind > 0);
+        self.moved();
+        let statements = match kind {
             1 => format!("cd {there} && :"),
             2 => format!("cd /; cd {there}"),
             3 => format!("cd {}/app/data; cd {}", self.root, relative("app/data", &below)),
@@ -99,6 +102,13 @@ impl Generator<'_> {
         self.word(&rest, place)
     }
 
+    /// The working directory changes. A change may fail, so that after a second one there are two
+    /// places where the script may be.
+    pub fn moved(&mut self) {
+        self.moves += 1;
+        self.pure &= self.moves < 2;
+    }
+
     fn from_home(&mut self, file: &str, place: Place) -> String {
         let rest = file.strip_prefix("root/");
         let (home, rest) = match rest {
@@ -111,6 +121,7 @@ impl Generator<'_> {
             1 => format!("$HOME/{rest}"),
             2 => format!("\"${{HOME}}\"/{rest}"),
             3 => {
+                self.moved();
                 self.before.push("cd".to_owned());
                 self.directory = Some(if home == self.root { "" } else { "root" }.to_owned());
                 rest
@@ -126,6 +137,7 @@ impl Generator<'_> {
 
     fn from_working_directory(&mut self, file: &str, place: Place) -> String {
         let Some((directory, rest)) = file.split_once('/') else { return file.to_owned() };
+        self.moved();
         self.before.push(format!("cd {}/{directory}", self.root));
         let rest = self.word(rest, place);
         let named = match self.choices.below(7) {
@@ -151,6 +163,8 @@ impl Generator<'_> {
 
     /// Through a link that the script makes.
     fn linked(&mut self, file: &str, place: Place) -> String {
+        // A link is told as a name of what it leads to, even where nothing goes through it.
+        self.pure = false;
         let link = self.scratch();
         let (directory, rest) = file.split_once('/').unwrap_or(("", file));
         match self.choices.below(3) {
@@ -159,6 +173,7 @@ impl Generator<'_> {
                 self.word(&link, place)
             }
             2 => {
+                self.moved();
                 let short = link.rsplit('/').next().unwrap_or_default();
                 self.before
                     .push(format!("cd {}/{SCRATCH}; ln -sf ../{directory} {short}", self.root));
@@ -207,7 +222,7 @@ impl Generator<'_> {
     fn pattern_of_name(&mut self, name: &str) -> String {
         let dot = name.starts_with('.');
         let (mut out, rest) = if dot { (".".to_owned(), &name[1..]) } else { (String::new(), name) };
-        let extended = self.is(Dialect::Bash) && self.choices.chance(20);
+        let extended = self.extended && self.choices.chance(30);
         if extended {
             let at = self.choices.below(rest.len());
             let (first, second) = rest.split_at(at);

@@ -35,8 +35,7 @@ impl Generator<'_> {
         match self.choices.below(4) {
             1 => format!("printf '%s\\n' {}", self.word(text, Place::Command)),
             2 => {
-                let command = self.printed(text);
-                format!("echo $({}{command})", if command.starts_with('(') { " " } else { "" })
+                format!("echo $({})", self.to_substitute(text))
             }
             _ => format!("echo {}", self.word(text, Place::Command)),
         }

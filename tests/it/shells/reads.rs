@@ -118,7 +118,8 @@ impl Generator<'_> {
     }
 
     fn copies(&mut self, file: &str) -> String {
-        let path = self.path(file, Place::Command);
+        // A second word would be where it is copied to.
+        let path = self.path(file, Place::Single);
         let scratch = self.scratch();
         let name = self.name();
         match self.choices.below(12) {
@@ -128,9 +129,16 @@ impl Generator<'_> {
             4 => format!("{name}=$(cat {path}); echo ${name}"),
             5 => format!("echo $(cat {path})"),
             6 => format!("cat <<{name}\n$(cat {path})\n{name}\n"),
-            7 => format!("ln -s {}/{file} {scratch}; cat {scratch}", self.root),
+            7 => {
+                self.pure = false;
+                format!("ln -s {}/{file} {scratch}; cat {scratch}", self.root)
+            }
             8 => format!("mv {scratch} {scratch}x 2>/dev/null; cat {path}"),
-            9 => format!(". {path}"),
+            9 => {
+                // A name without a slash is looked for elsewhere.
+                self.pure &= self.directory.is_none();
+                format!(". {path}")
+            }
             10 => format!("cat {path} | tee {scratch}"),
             11 => format!("echo {path} > {scratch}; cat $(cat {scratch})"),
             _ => format!("cp {path} {scratch}; cat {scratch}"),
@@ -251,7 +259,7 @@ impl Generator<'_> {
             7 => format!("case a in b) cat {path};; esac"),
             8 => format!("{name}={path}; {name}=/dev/null; cat ${name}"),
             9 => format!("{name}={path}; unset {name}; cat ${{{name}:-/dev/null}}"),
-            10 => format!("# cat {path}"),
+            10 => format!(": # cat {path}"),
             11 => format!("[ -e {spelled} ]"),
             12 => format!("while false; do cat {path}; done"),
             13 => format!("for {name} in; do cat {path}; done"),

@@ -33,6 +33,10 @@ pub struct Generator<'c> {
     /// The working directory below the root; `None` where it is not known to the reader.
     pub directory: Option<String>,
     pub pure: bool,
+    /// Extended patterns are patterns.
+    pub extended: bool,
+    /// How often the working directory was changed.
+    pub moves: usize,
     names: usize,
 }
 
@@ -51,17 +55,25 @@ pub fn generate(choices: &mut Choices, root: &str) -> Script {
         fuel,
         directory: None,
         pure: true,
+        extended: false,
+        moves: 0,
         names: 0,
     };
     let mut text = String::new();
-    if dialect == Dialect::Bash && generator.choices.chance(15) {
+    if dialect == Dialect::Bash && generator.choices.chance(20) {
+        // Known before the next line is read.
         text.push_str("shopt -s extglob\n");
+        generator.extended = true;
     }
     text.push_str(&generator.block());
     Script { text, dialect, pure: generator.pure }
 }
 
 impl Generator<'_> {
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub fn is(&self, dialect: Dialect) -> bool {
         self.dialect == dialect
     }

@@ -28,8 +28,8 @@ impl Generator<'_> {
             let piece = self.piece(&part, place);
             // `$a` followed by `b` is another variable.
             let goes_on = piece.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-            if bare && goes_on {
-                out.push_str(if place == Place::Quoted { "\"\"" } else { "''" });
+            if bare && (goes_on || piece.starts_with("\\\n")) {
+                out.push_str("''");
             }
             bare = piece.rfind('$').is_some_and(|at| {
                 let name = &piece[at + 1..];
@@ -164,7 +164,7 @@ impl Generator<'_> {
         let statement = match self.choices.below(18) {
             1 => format!("export {name}={}", self.word(value, Place::Single)),
             2 => format!("{name}='{value}'"),
-            3 => format!("{name}=$({})", self.printed(value)),
+            3 => format!("{name}=$({})", self.to_substitute(value)),
             4 => format!(": ${{{name}:={value}}}"),
             5 => format!("read {name} <<E{name}\n{}\nE{name}", self.word(value, Place::Quoted)),
             6 => format!("for {name} in {}; do :; done", self.word(value, Place::Single)),
@@ -215,6 +215,7 @@ impl Generator<'_> {
                 self.before.push(format!("declare -n {pointer}={name}"));
                 format!("${{{pointer}}}")
             }
+            _ if place == Place::Quoted => format!("${{{name}}}"),
             _ => format!("${name}"),
         }
     }
@@ -222,7 +223,9 @@ impl Generator<'_> {
     fn default_value(&mut self, text: &str, place: Place) -> String {
         let unset = self.name();
         // The word after the operator stands in the quotes that are around it.
-        let inner = self.word(text, if place == Place::Quoted { place } else { Place::Single });
+        let quotes = place != Place::Quoted && self.choices.chance(30);
+        let inside = if quotes || place == Place::Quoted { Place::Quoted } else { Place::Single };
+        let inner = self.word(text, inside);
         let expansion = match self.choices.below(7) {
             1 => format!("${{{unset}-{inner}}}"),
             2 => {
@@ -244,7 +247,7 @@ impl Generator<'_> {
             }
             _ => format!("${{{unset}:-{inner}}}"),
         };
-        self.in_quotes(expansion, place)
+        if quotes { format!("\"{expansion}\"") } else { expansion }
     }
 
     /// With quotes around it now and then.
@@ -313,11 +316,11 @@ impl Generator<'_> {
                 let name = self.assigned(&text.replace('/', ","));
                 format!("${{{name}//,/\\/}}")
             }
-            14 => {
+            14 if self.is(Dialect::Bash) => {
                 let name = self.assigned(&format!("{junk}{text}"));
                 format!("${{{name}/#{junk}}}")
             }
-            15 => {
+            15 if self.is(Dialect::Bash) => {
                 let name = self.assigned(&format!("{text}{junk}"));
                 format!("${{{name}/%{junk}/}}")
             }
@@ -350,17 +353,21 @@ impl Generator<'_> {
         self.in_quotes(expansion, place)
     }
 
-    fn substitution(&mut self, text: &str, place: Place) -> String {
+    /// A command that prints the text, to stand within `$(…)`: `$((` would begin an expression.
+    pub fn to_substitute(&mut self, text: &str) -> String {
         let command = self.printed(text);
+        if command.starts_with('(') { format!(" {command}") } else { command }
+    }
+
+    fn substitution(&mut self, text: &str, place: Place) -> String {
+        let command = self.to_substitute(text);
         let backticks = self.choices.chance(30);
         let plain = !command.contains(['`', '\\', '"', '$']);
         if backticks && (plain || place != Place::Quoted) {
             let command = command.replace('\\', "\\\\").replace('`', "\\`");
             return format!("`{command}`");
         }
-        // `$((` would begin an expression.
-        let blank = if command.starts_with('(') { " " } else { "" };
-        let expansion = format!("$({blank}{command})");
+        let expansion = format!("$({command})");
         self.in_quotes(expansion, place)
     }
 

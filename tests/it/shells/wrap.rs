@@ -79,10 +79,14 @@ impl Generator<'_> {
                 let block = self.apart();
                 format!("eval \"$(echo {} | base64 -d)\"", base64(&format!("{block}\n")))
             }
-            5 => format!("alias {name}=cat\n{name} {}", {
+            5 => {
+                // Not known before the whole compound has been read, if it stands in one.
+                self.pure = false;
                 let file = self.file();
-                self.path(file, Place::Command)
-            }),
+                let path = self.path(file, Place::Command);
+                let on = if self.is(Dialect::Bash) { "shopt -s expand_aliases\n" } else { "" };
+                format!("{on}alias {name}=cat\n{name} {path}")
+            }
             6 => {
                 let (scratch, block) = (self.scratch(), self.apart());
                 format!("cat > {scratch} <<'E{name}'\n{block}\nE{name}\n. {scratch}")
@@ -99,7 +103,13 @@ impl Generator<'_> {
     fn other_shell(&mut self) -> String {
         let name = self.name();
         let shell = self.choices.pick(&["sh", "bash", "busybox sh", "dash", "/bin/sh"]);
-        let shell = if self.is(Dialect::Bash) { "bash" } else { shell };
+        // `sh` is dash here, which does not know what the others do.
+        let shell = match self.dialect() {
+            Dialect::Posix => shell,
+            Dialect::Ash => "busybox sh",
+            Dialect::Bash if self.extended => "bash -O extglob",
+            Dialect::Bash => "bash",
+        };
         match self.choices.below(12) {
             1 => format!("printf '%s\\n' {} | {shell}", self.quoted_block()),
             2 => {
@@ -121,11 +131,11 @@ impl Generator<'_> {
                 )
             }
             6 => format!("env {shell} -c {}", self.quoted_block()),
-            7 => format!("exec {shell} -c {}", self.quoted_block()),
+            7 => format!("(exec {shell} -c {})", self.quoted_block()),
             8 => format!("{name}={}; {shell} -c \"${name}\"", self.quoted_block()),
             9 => format!("printf '%s\\n' {} | {shell} -s a b", self.quoted_block()),
             10 => format!("echo x | xargs -I{{}} {shell} -c {}", self.quoted_block()),
-            11 => format!("timeout 9 {shell} -ec {}", self.quoted_block()),
+            11 => format!("timeout 9 {shell} -c {} a b", self.quoted_block()),
             _ => format!("{shell} -c {}", self.quoted_block()),
         }
     }

@@ -66,7 +66,22 @@ pub(super) fn element(name: &str, index: i64, shell: &mut dyn Shell) -> Option<T
     let mut items = array(name, shell)?;
     let count = i64::try_from(items.len()).ok()?;
     let place = usize::try_from(if index < 0 { count.checked_add(index)? } else { index }).ok()?;
-    (place < items.len()).then(|| items.swap_remove(place))
+    let pattern = pattern_among(items.get(..place.min(items.len()))?).cloned();
+    let item = (place < items.len()).then(|| items.swap_remove(place));
+    one_of(item, pattern, shell)
+}
+
+/// What stands at a place, where a pattern before it may be several elements.
+fn one_of(item: Option<Text>, pattern: Option<Text>, shell: &dyn Shell) -> Option<Text> {
+    match (item, pattern) {
+        (Some(item), Some(pattern)) => shell.choose(&[item, pattern]),
+        (item, pattern) => item.or(pattern),
+    }
+}
+
+/// The last one that is a pattern, which may be many elements.
+fn pattern_among(items: &[Text]) -> Option<&Text> {
+    items.iter().rev().find(|item| item.has_active())
 }
 
 fn array(name: &str, shell: &mut dyn Shell) -> Option<Vec<Text>> {
@@ -116,7 +131,10 @@ fn find(name: &str, index: Option<&Word>, shell: &mut dyn Shell) -> Found {
         }
         name if name.starts_with(|first: char| first.is_ascii_digit()) => {
             let place = name.parse::<usize>().unwrap_or(usize::MAX);
-            let value = shell.positional().get(place).cloned();
+            let all = shell.positional();
+            let before = pattern_among(all.get(1..place.min(all.len())).unwrap_or_default());
+            let pattern = before.or(shell.dropped_pattern().filter(|_| place > 0)).cloned();
+            let value = one_of(all.get(place).cloned(), pattern, shell);
             shell.spend(value.as_ref().map_or(0, Text::len));
             return match value {
                 Some(value) => Found::One(value.with_step(Step::Positional)),
@@ -409,9 +427,15 @@ fn substring(
         let name = shell.positional().first().cloned().unwrap_or_else(Text::hole);
         items.insert(0, name.with_step(Step::Positional).with_step(Step::ParameterOperator));
     }
+    let pattern = pattern_among(&items).cloned();
     let items = match operators::range(items.len(), offset, length.map(|length| length.max(0))) {
         Some((start, end)) => items.drain(start..end).collect(),
         None => Vec::new(),
     };
+    if items.is_empty()
+        && let Some(pattern) = pattern
+    {
+        return Value::Many { items: vec![pattern], star };
+    }
     Value::Many { items, star }
 }

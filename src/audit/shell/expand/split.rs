@@ -4,7 +4,7 @@
 //! Source of the rules: POSIX.1-2024, Shell Command Language, 2.6.5.
 
 use super::EXPANDED_MAX_BYTES;
-use crate::audit::shell::text::{MarkKind, Step, Steps, Text};
+use crate::audit::shell::text::{Mark, MarkKind, Step, Steps, Text};
 
 /// The characters of `IFS`.
 #[derive(Debug, Default)]
@@ -138,12 +138,17 @@ impl Fields {
         let splits = self.separators.as_ref().is_some_and(|separators| {
             value.as_str().chars().any(|character| separators.kind(character) != Kind::None)
         });
-        let activates = self.patterns && value.as_str().contains(is_pattern);
+        // A backslash of a value quotes, where the word turns out to be a pattern.
+        let escapes = self.patterns && self.separators.is_some();
+        let activates = self.patterns && may_hold_pattern(value.as_str())
+            || escapes && value.as_str().contains('\\');
         if !splits && !activates {
             self.quoted_value(value);
             return;
         }
         self.work += value.len();
+        let extended = if self.patterns { extended(value.as_str()) } else { Vec::new() };
+        let mut extended = extended.into_iter().peekable();
         let mut marks = value.marks().iter().peekable();
         for (at, character) in value.as_str().char_indices() {
             let mut active = false;
@@ -153,6 +158,7 @@ impl Fields {
                     MarkKind::Hole => self.hole(),
                 }
             }
+            active |= extended.next_if_eq(&at).is_some();
             let kind = match &self.separators {
                 Some(separators) if !active => separators.kind(character),
                 _ => Kind::None,
@@ -166,7 +172,7 @@ impl Fields {
             if !self.room(character.len_utf8()) {
                 return;
             }
-            if active {
+            if active || escapes && character == '\\' {
                 self.current.push_active(character);
             } else {
                 self.character(character);
@@ -260,8 +266,8 @@ impl Fields {
         self.work += 1;
         let mut field = std::mem::take(&mut self.current);
         field.steps.extend(self.steps);
-        if field.has_active() && !has_pattern(&field) {
-            field = field.quoted();
+        if field.has_active() {
+            field = if has_pattern(&field) { unescaped(field) } else { field.quoted() };
         }
         self.done.push(field);
         self.started = false;
@@ -270,9 +276,79 @@ impl Fields {
     }
 }
 
+/// Whether a value may hold a pattern.
+fn may_hold_pattern(value: &str) -> bool {
+    value.contains(is_pattern) || value.contains('(')
+}
+
 /// Characters that are part of a pattern wherever one of `*`, `?`, `[…]` stands with them.
 fn is_pattern(character: char) -> bool {
     matches!(character, '*' | '?' | '[' | ']' | '!' | '^' | '-')
+}
+
+/// Where in a value the characters of its extended patterns are. Bash alone takes them for
+/// such, and only if it is told to; nothing else has a meaning for them.
+fn extended(value: &str) -> Vec<usize> {
+    let mut out = Vec::new();
+    // Where the parentheses that are open begin, and what of `out` is from before them.
+    let mut open: Vec<(bool, usize)> = Vec::new();
+    let mut before = '\0';
+    for (at, character) in value.char_indices() {
+        match character {
+            '(' => {
+                let is_pattern = matches!(before, '?' | '*' | '+' | '@' | '!');
+                open.push((is_pattern, out.len()));
+                if is_pattern {
+                    out.extend([at - 1, at]);
+                }
+            }
+            '|' if open.last().is_some_and(|(is_pattern, _)| *is_pattern) => out.push(at),
+            ')' if open.pop().is_some_and(|(is_pattern, _)| is_pattern) => out.push(at),
+            _ => {}
+        }
+        before = character;
+    }
+    // What is never closed is no pattern, nor is what stands around it.
+    if let Some((_, length)) = open.first() {
+        out.truncate(*length);
+    }
+    out
+}
+
+/// Without the active backslashes; a character behind one is plain.
+fn unescaped(field: Text) -> Text {
+    let bytes = field.as_str().as_bytes();
+    let is_escape = |at: usize| bytes.get(at) == Some(&b'\\');
+    let active = |mark: &Mark| mark.kind == MarkKind::Active;
+    if !field.marks().iter().any(|mark| active(mark) && is_escape(mark.at)) {
+        return field;
+    }
+    let mut out = Text::new().with_steps(field.steps);
+    let mut marks = field.marks().iter().peekable();
+    let mut escaped = false;
+    for (at, character) in field.as_str().char_indices() {
+        let mut is_active = false;
+        while let Some(mark) = marks.next_if(|mark| mark.at <= at) {
+            match mark.kind {
+                MarkKind::Hole => out.push_hole(),
+                MarkKind::Active => is_active = true,
+            }
+        }
+        if is_active && !escaped && character == '\\' {
+            escaped = true;
+            continue;
+        }
+        if is_active && !escaped {
+            out.push_active(character);
+        } else {
+            out.push(character);
+        }
+        escaped = false;
+    }
+    if marks.next().is_some() {
+        out.push_hole();
+    }
+    out
 }
 
 /// Whether the active characters make a pattern at all: `a-b`, `!` and `[` do not.

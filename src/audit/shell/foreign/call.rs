@@ -183,7 +183,7 @@ impl Folder {
                 None => Value::Unknown(unknown),
             },
             None => {
-                if text.len() > 0 {
+                if !text.is_empty() {
                     self.emit(value);
                 }
                 Value::Unknown(unknown)

@@ -194,7 +194,7 @@ impl Folder {
             "chdir" => {
                 let directory = first?.text();
                 self.emit(first?);
-                self.directory = (directory.len() > 0).then_some(directory);
+                self.directory = (!directory.is_empty()).then_some(directory);
                 Value::UNKNOWN
             }
             "glob" | "iglob" | "bsd_glob" => {
@@ -367,12 +367,12 @@ impl Folder {
             "hex" => Value::built(format!("{:#x}", first?.as_int()?), Default::default()),
             "range" | "xrange" => {
                 let at = |which: usize| values.get(which).and_then(Value::as_int);
-                let list = match (at(0), at(1)) {
+
+                match (at(0), at(1)) {
                     (Some(from), Some(to)) => self.range(from, to, at(2).unwrap_or(1), false),
                     (Some(to), None) if values.len() == 1 => self.range(0, to, 1, false),
                     _ => return Some(Value::UNKNOWN),
-                };
-                list
+                }
             }
             "map" => match values.get(2) {
                 Some(_) => return None,

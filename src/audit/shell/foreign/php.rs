@@ -166,9 +166,7 @@ impl Folder {
             let from = self.pos;
             values.push(self.expression(power::ASSIGN));
             names.push(self.target(from, self.pos));
-            if self.pos == from {
-                self.pos += 1;
-            } else if unit.is_symbol(self.pos, ",") {
+            if self.pos == from || unit.is_symbol(self.pos, ",") {
                 self.pos += 1;
             }
         }

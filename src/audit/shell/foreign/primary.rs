@@ -244,7 +244,7 @@ impl Folder {
         let separator = Text::literal(separator);
         let mut out = Text::new();
         for (at, value) in values.iter().enumerate() {
-            if at > 0 && separator.len() > 0 {
+            if at > 0 && !separator.is_empty() {
                 out = concatenated(out, &separator);
             }
             let text = value.text();
@@ -698,12 +698,11 @@ impl Folder {
             match self.unit.kind(to) {
                 Some(Kind::Symbol("(" | "[" | "{")) => to = self.unit.close(to),
                 Some(Kind::Symbol(";" | ")" | "]" | "}")) => break,
-                Some(Kind::Newline { .. }) => {
+                Some(Kind::Newline { .. })
                     // A list goes on behind a comma.
-                    if to == from || !self.unit.is_symbol(to - 1, ",") {
+                    if (to == from || !self.unit.is_symbol(to - 1, ",")) => {
                         break;
                     }
-                }
                 Some(Kind::Name(name))
                     if matches!(
                         &**name,

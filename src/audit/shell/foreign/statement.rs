@@ -613,11 +613,12 @@ impl Folder {
             match unit.kind(at) {
                 Some(Kind::Symbol("(" | "[" | "{")) => at = unit.close(at).max(at),
                 Some(Kind::Symbol(";" | "}" | ")")) => break,
-                Some(Kind::Name(name)) if matches!(&**name, "for" | "foreach") && at > start => {
+                Some(Kind::Name(name))
+                    if matches!(&**name, "for" | "foreach") && at > start
                     // Behind a block a loop of its own begins.
-                    if !unit.is_symbol(at - 1, "}") || unit.is_name(start, "do") {
-                        found = found.or(Some(at));
-                    }
+                    && (!unit.is_symbol(at - 1, "}") || unit.is_name(start, "do")) =>
+                {
+                    found = found.or(Some(at));
                 }
                 _ => {}
             }

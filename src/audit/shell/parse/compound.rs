@@ -130,6 +130,12 @@ impl Parser<'_, '_> {
         let name = self.word().as_ref().and_then(as_literal).unwrap_or_default();
         self.skip_lines();
         let words = self.eat_reserved(Reserved::In).then(|| self.loop_words());
+        if words.is_some() && self.cursor.peek() == Some(b'\n') && !self.pending.is_empty() {
+            self.state.differs = true;
+            if self.state.dialect == Dialect::Posix {
+                self.cursor.bump();
+            }
+        }
         let body = self.loop_body();
         Node::For { name, words, body }
     }

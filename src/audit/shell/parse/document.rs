@@ -5,13 +5,16 @@
 
 use std::rc::Rc;
 
-use super::Parser;
+use super::word::{Close, Parts};
+use super::{Dialect, Parser};
 use crate::audit::shell::ast::{
     AssignedValue, Node, Operator, Part, Redirect, RedirectKind, Script, Simple, Span, Word,
 };
 use crate::audit::shell::text::Step;
 
 pub(super) struct Pending {
+    /// Of its body.
+    pub(super) number: usize,
     pub(super) delimiter: String,
     /// Nothing in the body is expanded.
     pub(super) quoted: bool,
@@ -27,30 +30,72 @@ impl<'a> Parser<'a, '_> {
         }
         for pending in std::mem::take(&mut self.pending) {
             let start = self.cursor.at();
-            let end = self.document_end(&pending);
-            let span = self.place.unwrap_or(Span::new(start, end));
-            let body = self.cursor.slice(start, end);
-            // A body within a body is looked through once more for each that it stands in.
-            let parts = if !self.spend(body.len()) {
-                Vec::new()
-            } else if pending.strip {
-                let mut stripped = String::with_capacity(body.len());
-                body.split_inclusive('\n')
-                    .for_each(|line| stripped.push_str(line.trim_start_matches('\t')));
-                self.body(&stripped, pending.quoted, span)
+            let (parts, end) = if self.state.dialect == Dialect::Posix && !pending.quoted {
+                self.streamed(&pending)
             } else {
-                self.body(body, pending.quoted, span)
+                let end = self.document_end(&pending);
+                let span = self.place.unwrap_or(Span::new(start, end));
+                (self.body(&pending, start, end, span), end)
             };
-            self.bodies.push(Word { parts, span });
+            let span = self.place.unwrap_or(Span::new(start, end));
+            if let Some(body) = self.bodies.get_mut(pending.number) {
+                *body = Word { parts, span };
+            }
         }
     }
 
-    fn body(&mut self, body: &str, quoted: bool, span: Span) -> Vec<Part> {
+    /// A body that is parsed to know where it ends; and where that is.
+    fn streamed(&mut self, pending: &Pending) -> (Vec<Part>, usize) {
+        self.count_node();
+        let mut parts = Parts::default();
+        if !self.enter() {
+            let end = self.document_end(pending);
+            return (Vec::new(), end);
+        }
+        let end = loop {
+            let line_start = self.cursor.at();
+            if pending.strip {
+                self.cursor.take_while(|byte| byte == b'\t');
+            }
+            let mut ahead = self.cursor;
+            if ahead.eat(&pending.delimiter) && matches!(ahead.raw(), None | Some(b'\n')) {
+                ahead.bump();
+                self.cursor = ahead;
+                break line_start;
+            }
+            if self.cursor.raw().is_none() {
+                break self.cursor.at();
+            }
+            parts.extend(self.quoted(Close::Line));
+        };
+        self.leave();
+        (vec![Part::Double(parts.finish())], end)
+    }
+
+    fn body(&mut self, pending: &Pending, start: usize, end: usize, span: Span) -> Vec<Part> {
+        let body = self.cursor.slice(start, end);
+        // A body within a body is looked through once more for each that it stands in.
+        if !self.spend(body.len()) {
+            return Vec::new();
+        }
+        if !pending.strip {
+            return self.body_parts(body, pending.quoted, span);
+        }
+        let mut stripped = String::with_capacity(body.len());
+        body.split_inclusive('\n')
+            .for_each(|line| stripped.push_str(line.trim_start_matches('\t')));
+        self.body_parts(&stripped, pending.quoted, span)
+    }
+
+    fn body_parts(&mut self, body: &str, quoted: bool, span: Span) -> Vec<Part> {
         self.count_node();
         if quoted || !self.enter() {
             return vec![Part::Quoted { text: body.to_owned(), step: Step::HereDocument }];
         }
+        let around = std::mem::take(&mut self.state.unclosed);
         let parts = Parser::new(body, self.state, Some(span)).document();
+        self.state.differs |= self.state.unclosed;
+        self.state.unclosed = around;
         self.leave();
         vec![Part::Double(parts)]
     }

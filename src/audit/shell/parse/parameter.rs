@@ -51,7 +51,8 @@ impl Parser<'_, '_> {
             // No shell takes it; what is left is read as a word, so that quotes in it are quotes.
             self.value(quoting);
         }
-        self.cursor.eat("}");
+        let closed = self.cursor.eat("}");
+        self.state.unclosed |= !closed;
         self.leave();
     }
 

@@ -94,8 +94,9 @@ impl Parser<'_, '_> {
         self.skip_blanks();
         let (delimiter, quoted) = self.delimiter()?;
         self.count_node();
-        self.pending.push(Pending { delimiter, quoted, strip });
-        let number = self.bodies.len() + self.pending.len() - 1;
+        let number = self.bodies.len();
+        self.bodies.push(Word::default());
+        self.pending.push(Pending { number, delimiter, quoted, strip });
         // The body is put in once it is known; until then its number stands here.
         let target = Word { parts: Vec::new(), span: Span::new(number, usize::MAX) };
         Some(Redirect { descriptor, kind: RedirectKind::HereDocument, target })

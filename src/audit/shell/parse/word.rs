@@ -21,15 +21,19 @@ pub(super) enum Stop {
     Bracket,
 }
 
-/// Where quoted parts end. Only the first is consumed.
+/// Where quoted parts end. What ends them is left, unless it says otherwise.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Close {
-    /// `"`
+    /// `"`, which is consumed.
     Quote,
     /// `}`, within double quotes.
     Brace,
     /// The end of the text: a here-document.
     End,
+    /// A newline, which is consumed: a line of a here-document.
+    Line,
+    /// The end of the text: within single quotes that stand within `"${…}"`.
+    Protected,
     /// The end of the text: arithmetic.
     Expression,
     /// `;` in `for ((…))`
@@ -42,8 +46,8 @@ impl Close {
     /// How its characters were quoted.
     fn step(self) -> Step {
         match self {
-            Close::Quote | Close::Brace => Step::Quotes,
-            Close::End => Step::HereDocument,
+            Close::Quote | Close::Brace | Close::Protected => Step::Quotes,
+            Close::End | Close::Line => Step::HereDocument,
             Close::Expression | Close::Semicolon => Step::Arithmetic,
             Close::Offset => Step::ParameterOperator,
         }
@@ -53,9 +57,13 @@ impl Close {
         matches!(self, Close::Expression | Close::Semicolon | Close::Offset)
     }
 
+    fn is_document(self) -> bool {
+        matches!(self, Close::End | Close::Line)
+    }
+
     /// What a substitution within is quoted by.
     fn quoting(self) -> Quoting {
-        if self == Close::End { Quoting::Document } else { Quoting::Double }
+        if self.is_document() { Quoting::Document } else { Quoting::Double }
     }
 }
 
@@ -82,6 +90,19 @@ impl Parts {
             Some(Part::Literal(last)) => last.push_str(text),
             _ => self.0.push(Part::Literal(text.to_owned())),
         }
+    }
+
+    pub(super) fn extend(&mut self, parts: Vec<Part>) {
+        for part in parts {
+            match part {
+                Part::Quoted { text, step } => self.quoted(&text, step),
+                part => self.push(part),
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<Part> {
+        self.0
     }
 
     /// An empty text counts: `''` is a word.
@@ -286,12 +307,20 @@ impl Parser<'_, '_> {
             return Script { items: Vec::new(), incomplete: true };
         }
         let around = std::mem::take(&mut self.open);
+        let mut pending = std::mem::take(&mut self.pending);
         self.substitutions += 1;
         let script = self.list(closer);
         self.substitutions -= 1;
         self.open = around;
+        // Only bash lets a here-document start behind the substitution.
+        if self.state.dialect == Dialect::Bash {
+            self.state.differs |= !self.pending.is_empty();
+            pending.append(&mut self.pending);
+        }
+        self.pending = pending;
         self.skip_blanks();
-        self.cursor.eat(if closer == Closers::BRACE { "}" } else { ")" });
+        let closed = self.cursor.eat(if closer == Closers::BRACE { "}" } else { ")" });
+        self.state.unclosed |= !closed;
         self.leave();
         script
     }
@@ -323,6 +352,7 @@ impl Parser<'_, '_> {
                 at += 1;
             }
         }
+        self.state.unclosed |= !closed;
         let end = if closed { at } else { rest.len() };
         inner.push_str(rest.get(copied..end).unwrap_or_default());
         self.cursor.go_to(self.cursor.at() + end + usize::from(closed));
@@ -354,6 +384,12 @@ impl Parser<'_, '_> {
                     self.cursor.bump();
                     self.escaped(&mut parts, close);
                 }
+                // Bash alone knows its own quotes there.
+                b'$' if close == Close::Brace
+                    && matches!(self.cursor.second(), Some(b'\'' | b'"')) =>
+                {
+                    self.dollar(&mut parts, Quoting::None);
+                }
                 b'$' => self.dollar(&mut parts, close.quoting()),
                 b'`' => self.backtick(&mut parts, close.quoting()),
                 b'"' if close == Close::Brace => {
@@ -361,6 +397,18 @@ impl Parser<'_, '_> {
                     self.count_node();
                     let inner = self.quoted(Close::Quote);
                     parts.push(Part::Double(inner));
+                }
+                b'\'' if close == Close::Brace && self.protects() => {
+                    parts.quoted(self.cursor.take_char(), step);
+                    let length = self.cursor.rest().find('\'').unwrap_or(0);
+                    let end = self.cursor.at() + length;
+                    let inner = self.up_to(end, |parser| parser.quoted(Close::Protected));
+                    parts.extend(inner);
+                    parts.quoted(self.cursor.take_char(), step);
+                }
+                b'\n' if close == Close::Line => {
+                    parts.quoted(self.cursor.take_char(), step);
+                    break;
                 }
                 b'"' if close.is_arithmetic() => self.cursor.bump(),
                 b'\'' if close == Close::Offset => self.cursor.bump(),
@@ -387,6 +435,7 @@ impl Parser<'_, '_> {
                                 | b'('
                                 | b')'
                                 | b'?'
+                                | b'\n'
                         )
                     });
                     parts.quoted(plain, step);
@@ -396,11 +445,24 @@ impl Parser<'_, '_> {
         parts.0
     }
 
+    /// At a `'` within `"${…}"`: whether there is another one, so that `}` between them is none for
+    /// bash. The quotes stay characters.
+    fn protects(&mut self) -> bool {
+        if self.state.dialect == Dialect::Posix || !self.may_scan() {
+            return false;
+        }
+        let inside = self.cursor.rest().get(1..).unwrap_or_default();
+        let found = inside.find('\'');
+        let between = found.and_then(|length| inside.get(..length));
+        self.state.differs |= between.is_none_or(|between| between.contains(['}', '"', '`', '(']));
+        self.spend(found.unwrap_or(inside.len())) && found.is_some()
+    }
+
     /// Behind a backslash within double quotes.
     fn escaped(&mut self, parts: &mut Parts, close: Close) {
         let escapes = match self.cursor.raw() {
             Some(b'$' | b'`' | b'\\') => true,
-            Some(b'"') => close != Close::End,
+            Some(b'"') => !close.is_document(),
             Some(b'}') => close == Close::Brace,
             _ => false,
         };

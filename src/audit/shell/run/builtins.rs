@@ -55,10 +55,11 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
         }
         "shift" => {
             let count = arguments.first().and_then(|count| count.as_str().parse().ok());
-            let positional = &mut shell.environment().positional;
-            let end = count.unwrap_or(1_usize).saturating_add(1).min(positional.len());
+            let environment = shell.environment();
+            let end = count.unwrap_or(1_usize).saturating_add(1).min(environment.positional.len());
             if end > 1 {
-                positional.drain(1..end);
+                let dropped = environment.positional.drain(1..end).rfind(Text::has_active);
+                environment.dropped = dropped.or(environment.dropped.take());
             }
             Stream::Empty
         }
@@ -276,6 +277,7 @@ fn set(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     let zero = shell.environment.positional.first().cloned().unwrap_or_default();
     let positional = std::iter::once(zero).chain(rest.iter().cloned()).collect();
     shell.environment().positional = positional;
+    shell.environment().dropped = None;
 }
 
 /// `read [-r] [-d x] [-a] name…`: takes a line of the standard input.
@@ -420,7 +422,8 @@ impl Interpreter<'_> {
         };
         let from = super::Shell::working_directory(self);
         let there = self.resolved(&to);
-        let plain = !to.as_str().starts_with(['/', '.']);
+        let first = to.as_str().split('/').next().unwrap_or_default();
+        let plain = !matches!(first, "" | "." | "..");
         let bases = self.environment.value("CDPATH", 0).0.filter(|_| plain).unwrap_or_default();
         let mut there = there;
         for base in bases.as_str().split(':').filter(|base| base.starts_with('/')) {

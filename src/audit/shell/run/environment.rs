@@ -29,8 +29,11 @@ pub struct Environment {
     pub positional: Vec<Text>,
     /// Empty when unknown, as at the start.
     pub directory: Text,
-    /// Where the script was before, or may be.
+    /// Where the script was before, or may be; the empty one is where it started.
     pub directories: Vec<Text>,
+    /// A pattern among the positional parameters that `shift` dropped: the words behind the first
+    /// that it stands for are still there.
+    pub dropped: Option<Text>,
     pub traps: Vec<Text>,
 }
 
@@ -92,10 +95,7 @@ impl Environment {
     }
 
     pub fn remember_directory(&mut self, directory: Text) {
-        if directory.is_empty()
-            || directory == self.directory
-            || self.directories.contains(&directory)
-        {
+        if directory == self.directory || self.directories.contains(&directory) {
             return;
         }
         if self.directories.len() == limits::SHELL_ALTERNATIVES_MAX {

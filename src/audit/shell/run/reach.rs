@@ -103,8 +103,14 @@ impl Interpreter<'_> {
     pub(super) fn printed_names(&self, program: &str, operands: &[Operand]) -> Stream {
         let names = match program {
             "ls" | "dir" => {
-                let here = operands.iter().all(|operand| operand.path.as_str() == ".");
-                here.then(|| star(&Text::new()))
+                // A file is printed as it was named, of a directory what is in it.
+                let mut text = Text::new();
+                let named = operands.iter().filter(|operand| operand.path.as_str() != ".");
+                for operand in named.take(LISTED_ROOTS_MAX) {
+                    text.append(&operand.path);
+                    text.push('\n');
+                }
+                Some(star(&text))
             }
             "find" | "fd" => {
                 let mut text = Text::new();

@@ -5,7 +5,7 @@ use super::super::data::Data;
 use super::super::escapes::{Item as FormatItem, conversion, convert};
 use super::super::sed::substitute::{Piece, Substitution};
 use super::parse::Expression;
-use super::run::{Machine, Ran};
+use super::run::{ELEMENT_WORK, Machine, Ran};
 use super::value::Value;
 use crate::audit::shell::text::Text;
 
@@ -154,7 +154,7 @@ impl Machine {
                 self.split(&text, &separator)?
             }
         };
-        self.work.spend(fields.len() * 8)?;
+        self.work.spend(fields.len() * ELEMENT_WORK)?;
         let count = fields.len();
         let elements = fields.into_iter().enumerate();
         let elements = elements.map(|(at, field)| ((at + 1).to_string(), Value::Input(field)));

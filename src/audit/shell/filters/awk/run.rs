@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::super::data::Data;
-use super::super::escapes::{Item as FormatItem, conversion, convert};
 use super::super::posix::{Pattern, Syntax, Work};
-use super::super::sed::substitute::{Piece, Substitution};
 use super::super::{OUTPUT_MAX_BYTES, Unknown};
 use super::parse::{Block, Expression, Item, Statement, When};
 use super::value::Value;
-use crate::audit::shell::text::Text;
 
 /// Most fields that a program may ask for.
 const FIELDS_MAX: usize = 64 * 1024;
 /// Most patterns that are made from strings.
 const PATTERNS_MAX: usize = 64;
+
+/// What an element of an array costs to keep, in the units of `Work`.
+pub(super) const ELEMENT_WORK: usize = 64;
 
 pub(super) type Ran<T> = Result<T, Unknown>;
 
@@ -228,6 +228,7 @@ impl Machine {
             },
             Expression::Element(array, keys) => {
                 let key = self.key(keys)?;
+                self.work.spend(ELEMENT_WORK)?;
                 self.arrays.entry(array.clone()).or_default().insert(key, value);
             }
             _ => return Err(Unknown::Decoded),
@@ -385,6 +386,7 @@ impl Machine {
             }
             Expression::Element(array, keys) => {
                 let key = self.key(keys)?;
+                self.work.spend(ELEMENT_WORK)?;
                 let value = self.arrays.entry(array.clone()).or_default().entry(key).or_default();
                 let value = value.clone();
                 if let Value::Text(text) | Value::Input(text) = &value {
@@ -484,7 +486,6 @@ impl Machine {
             }
         }
     }
-
 }
 
 fn calculate(operator: char, left: f64, right: f64) -> f64 {
