@@ -183,7 +183,7 @@ impl Folder {
                 None => Value::Unknown(unknown),
             },
             None => {
-                if !text.is_empty() {
+                if !text.as_str().is_empty() {
                     self.emit(value);
                 }
                 Value::Unknown(unknown)

@@ -229,7 +229,7 @@ impl Folder {
 
     /// Runs a text as code of the same language; the value of its last expression.
     pub fn eval(&mut self, code: &Text) -> Value {
-        let known = !code.is_empty();
+        let known = !code.as_str().is_empty();
         if !known && code.steps.has(Step::UnknownDecoded) {
             self.tell_shell(code.clone());
         }
@@ -319,7 +319,7 @@ impl Folder {
     }
 
     fn tell_text(&mut self, text: Text) {
-        if text.is_empty() {
+        if text.as_str().is_empty() {
             return;
         }
         let mut text = settled(text);
@@ -341,7 +341,7 @@ impl Folder {
 
     /// Tells a command that a shell is given.
     pub fn tell_shell(&mut self, text: Text) {
-        if text.is_empty() && !text.steps.has(Step::UnknownDecoded) {
+        if text.as_str().is_empty() && !text.steps.has(Step::UnknownDecoded) {
             return;
         }
         let mut text = settled(text);

@@ -194,7 +194,7 @@ impl Folder {
             "chdir" => {
                 let directory = first?.text();
                 self.emit(first?);
-                self.directory = (!directory.is_empty()).then_some(directory);
+                self.directory = (!directory.as_str().is_empty()).then_some(directory);
                 Value::UNKNOWN
             }
             "glob" | "iglob" | "bsd_glob" => {

@@ -244,7 +244,7 @@ impl Folder {
         let separator = Text::literal(separator);
         let mut out = Text::new();
         for (at, value) in values.iter().enumerate() {
-            if at > 0 && !separator.is_empty() {
+            if at > 0 && !separator.as_str().is_empty() {
                 out = concatenated(out, &separator);
             }
             let text = value.text();

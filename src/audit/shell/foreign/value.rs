@@ -134,7 +134,7 @@ impl Value {
             Value::Int(number) => Some(*number != 0),
             Value::Text(text) => match text.as_literal() {
                 Some(text) => Some(!text.is_empty()),
-                None => (!text.is_empty()).then_some(true),
+                None => (!text.as_str().is_empty()).then_some(true),
             },
             Value::List(values) => Some(!values.is_empty()),
             Value::Map(pairs) => Some(!pairs.is_empty()),

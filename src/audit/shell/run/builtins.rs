@@ -328,8 +328,10 @@ fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
             (Text::new(), Stream::Empty)
         }
         Stream::Partial(text) => {
-            shell.status = None;
-            let end = text.as_str().find(delimiter).unwrap_or(text.len());
+            let end = text.as_str().find(delimiter);
+            shell.status = end.map(|_| true);
+            shell.budget.spend(text.len());
+            let end = end.unwrap_or(text.len());
             let next = (end + delimiter.len_utf8()).min(text.len());
             let rest = text.slice(next, text.len());
             (text.slice(0, end), Stream::from_text(rest))

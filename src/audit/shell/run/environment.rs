@@ -83,6 +83,18 @@ impl Environment {
         names
     }
 
+    /// Whether a script does the same in both.
+    pub fn is_as(&self, other: &Environment) -> bool {
+        let same = |(name, body): (&String, &Rc<Node>)| {
+            other.functions.get(name).is_some_and(|other| Rc::ptr_eq(other, body))
+        };
+        self.directory == other.directory
+            && self.positional == other.positional
+            && self.variables == other.variables
+            && self.functions.iter().all(same)
+            && self.aliases == other.aliases
+    }
+
     /// How many things there are to copy.
     pub fn size(&self) -> usize {
         self.variables.len() + self.functions.len() + self.positional.len()

@@ -189,7 +189,7 @@ impl Interpreter<'_> {
                 break;
             }
             // What changes nothing goes on for ever and shows nothing new.
-            if Rc::ptr_eq(&before, &self.environment) && waiting == self.waiting() {
+            if waiting == self.waiting() && self.is_unchanged(&before) {
                 break;
             }
         }
@@ -200,6 +200,12 @@ impl Interpreter<'_> {
     /// Bytes that the standard input still holds.
     pub(super) fn waiting(&self) -> usize {
         self.input.as_bytes().map_or(0, <[u8]>::len)
+    }
+
+    /// Whether a round has left the environment as it was.
+    fn is_unchanged(&mut self, before: &Rc<Environment>) -> bool {
+        Rc::ptr_eq(before, &self.environment)
+            || self.budget.spend(before.size()) && self.environment.is_as(before)
     }
 
     /// Takes a `break` or `continue` in; whether the loop ends.

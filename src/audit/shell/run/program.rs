@@ -143,6 +143,9 @@ impl Interpreter<'_> {
         }
         self.budget.spend(code.len());
         let found = foreign::read(language, code.as_str(), arguments);
+        if found.incomplete {
+            self.budget.exceed(HiddenWhy::Work);
+        }
         let reach = reach::of_code(code.as_str());
         for text in &found.texts {
             self.note_text(text, reach);
