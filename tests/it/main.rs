@@ -11,6 +11,7 @@ mod outage;
 mod pipeline;
 mod refusals;
 mod scan;
+mod shells;
 mod source;
 mod state;
 mod storm;

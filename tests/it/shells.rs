@@ -27,6 +27,7 @@ mod wrap;
 use choices::Choices;
 use script::{Dialect, Script, generate};
 use tree::{FILES, SHELLS, Tree, Truth};
+use verdict::Complaint;
 
 pub use choices::Xorshift;
 
@@ -63,9 +64,11 @@ struct Counts {
     pure: AtomicU64,
     files: AtomicU64,
     timed_out: AtomicU64,
+    /// Scripts in which a shell that does not know the dialect opened something that is not told.
+    accidents: AtomicU64,
 }
 
-fn try_script(tree: &Tree, script: &Script) -> (Truth, Option<String>) {
+fn try_script(tree: &Tree, script: &Script) -> (Truth, Option<Complaint>) {
     let truth = tree.run(&script.text);
     let complaint = verdict::complaint(tree.root(), script, &truth);
     (truth, complaint)
@@ -77,7 +80,10 @@ fn smaller(tree: &Tree, mut tape: Vec<u32>) -> (Script, String, Truth) {
         let mut choices = Choices::from_tape(tape);
         let script = generate(&mut choices, tree.root());
         let (truth, complaint) = try_script(tree, &script);
-        complaint.map(|complaint| (script, complaint, truth))
+        match complaint {
+            Some(Complaint::Real(complaint)) => Some((script, complaint, truth)),
+            _ => None,
+        }
     };
     let mut best = attempt(&tape).expect("a failure fails again");
     let mut runs = 0;
@@ -129,7 +135,8 @@ fn told(failures: &[Failure], scripts: u64) -> String {
         );
         for (at, (shell, _)) in SHELLS.iter().enumerate() {
             let said: String = truth.output[at].chars().take(200).collect();
-            let _ = write!(out, "   {}: {}\n", shell.join(" "), said.trim_end().replace('\n', " | "));
+            let _ =
+                write!(out, "   {}: {}\n", shell.join(" "), said.trim_end().replace('\n', " | "));
         }
     }
     out
@@ -156,10 +163,19 @@ fn what_real_shells_open_is_what_is_read() {
                     let script = generate(&mut choices, tree.root());
                     let (truth, complaint) = try_script(&tree, &script);
                     counts.note(&script, &truth);
-                    if complaint.is_some() {
-                        let (script, complaint, truth) = smaller(&tree, choices.into_tape());
-                        let failure = Failure { seed, script, complaint, truth };
-                        failures.lock().unwrap().push(failure);
+                    match complaint {
+                        None => {}
+                        Some(Complaint::Accident(complaint)) => {
+                            counts.accidents.fetch_add(1, Ordering::Relaxed);
+                            if scripts == 1 {
+                                eprintln!("by accident: {complaint}\n{}", script.text);
+                            }
+                        }
+                        Some(Complaint::Real(_)) => {
+                            let (script, complaint, truth) = smaller(&tree, choices.into_tape());
+                            let failure = Failure { seed, script, complaint, truth };
+                            failures.lock().unwrap().push(failure);
+                        }
                     }
                 }
             });
@@ -190,12 +206,14 @@ impl Counts {
     fn told(&self, scripts: u64) -> String {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         format!(
-            "{scripts} scripts, {} open something ({} files), by shell {:?}, {} pure, {} timed out",
+            "{scripts} scripts, {} open something ({} files), by shell {:?}, {} pure, {} timed out, {} \
+             with accidents",
             value(&self.opening),
             value(&self.files),
             self.by_shell.each_ref().map(value),
             value(&self.pure),
             value(&self.timed_out),
+            value(&self.accidents),
         )
     }
 

@@ -221,7 +221,8 @@ impl Generator<'_> {
 
     fn pattern_of_name(&mut self, name: &str) -> String {
         let dot = name.starts_with('.');
-        let (mut out, rest) = if dot { (".".to_owned(), &name[1..]) } else { (String::new(), name) };
+        let (mut out, rest) =
+            if dot { (".".to_owned(), &name[1..]) } else { (String::new(), name) };
         let extended = self.extended && self.choices.chance(30);
         if extended {
             let at = self.choices.below(rest.len());

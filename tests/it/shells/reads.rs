@@ -79,7 +79,9 @@ impl Generator<'_> {
             12 => format!("tee < {path}"),
             13 => format!("cat /dev/stdin < {path}"),
             14 if self.is(Dialect::Bash) => format!("echo \"$(< {path})\""),
-            15 if self.is(Dialect::Bash) => format!("mapfile -t {name} < {path}; echo ${{{name}[0]}}"),
+            15 if self.is(Dialect::Bash) => {
+                format!("mapfile -t {name} < {path}; echo ${{{name}[0]}}")
+            }
             16 if self.is(Dialect::Bash) => format!("cat < <(cat {path})"),
             17 if self.is(Dialect::Bash) => format!("exec {{{name}}}< {path}; cat <&${name}"),
             18 => format!("f() {{ cat; }}; f < {path}"),
@@ -160,9 +162,7 @@ impl Generator<'_> {
             3 => format!("set -- {first} {second}; cat $2"),
             4 => format!("set -- {first} {second}; shift; cat $1"),
             5 => format!("set -- {first} {second}; for {name}; do cat ${name}; done"),
-            6 => format!(
-                "set -- {first} {second}; while [ $# -gt 0 ]; do cat \"$1\"; shift; done"
-            ),
+            6 => format!("set -- {first} {second}; while [ $# -gt 0 ]; do cat \"$1\"; shift; done"),
             7 => format!("{name}='{root}/{one} {root}/{two}'; cat ${name}"),
             8 => format!("{name}='{root}/{one} {root}/{two}'; for f in ${name}; do cat $f; done"),
             9 => format!("(IFS=:; {name}={root}/{one}:{root}/{two}; cat ${name})"),
@@ -193,7 +193,9 @@ impl Generator<'_> {
                 "{name}=({first} {second}); for ((i=0; i<${{#{name}[@]}}; i++)); do cat \
                  ${{{name}[$i]}}; done"
             ),
-            21 => format!("{name}=0; while [ ${name} -lt 2 ]; do {name}=$(({name}+1)); cat {root}/app/f${name}; done"),
+            21 => format!(
+                "{name}=0; while [ ${name} -lt 2 ]; do {name}=$(({name}+1)); cat {root}/app/f${name}; done"
+            ),
             _ => format!("cat {first} {second}"),
         }
     }
@@ -212,7 +214,10 @@ impl Generator<'_> {
             4 => format!("tar cf - -C {there} . | tar xOf -"),
             5 => format!("find {there} -name {leaf} -exec cat {{}} +"),
             6 => format!("find {there} -type f | xargs cat"),
-            7 => format!("find {there} -name '{}*' | while read {name}; do cat ${name}; done", &leaf[..1]),
+            7 => format!(
+                "find {there} -name '{}*' | while read {name}; do cat ${name}; done",
+                &leaf[..1]
+            ),
             8 => format!("cp -r {there} {scratch}; cat {scratch}/*"),
             9 => format!("ls {there} | while read {name}; do cat {there}/${name}; done"),
             10 => format!("for {name} in $(ls {there}); do cat {there}/${name}; done"),
@@ -236,7 +241,9 @@ impl Generator<'_> {
                 self.directory = None;
                 format!("cd {there}; cat {}{file}", if up == "." { "./" } else { &up })
             }
-            21 => format!("for {name} in {there}/*; do case ${name} in */{leaf}) cat ${name};; esac; done"),
+            21 => format!(
+                "for {name} in {there}/*; do case ${name} in */{leaf}) cat ${name};; esac; done"
+            ),
             22 => format!("for {name} in {there}/*; do cat {there}/${{{name}##*/}}; done"),
             23 => format!("find {there} -type f -exec sh -c 'cat \"$1\"' x {{}} \\;"),
             _ => format!("cat {there}/*"),

@@ -91,11 +91,8 @@ impl Generator<'_> {
                 // Empty quotes, and a line continuation.
                 let at = self.choices.below(text.len());
                 let between = self.choices.pick(&["''", "\"\"", "\\\n", "$''"]);
-                let between = if between == "$''" && !self.allows(Dialect::Ash) {
-                    "''"
-                } else {
-                    between
-                };
+                let between =
+                    if between == "$''" && !self.allows(Dialect::Ash) { "''" } else { between };
                 format!("{}{between}{}", &text[..at], &text[at..])
             }
             4 if self.allows(Dialect::Ash) => self.ansi(text),

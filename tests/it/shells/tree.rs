@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::script::Dialect;
+
 /// The files, below the root.
 pub const FILES: [&str; 12] = [
     "etc/shadow",
@@ -60,6 +62,16 @@ pub struct Truth {
 }
 
 impl Truth {
+    /// What was opened by shells that know the dialect; the others do something by accident.
+    pub fn by_speakers(&self, dialect: Dialect) -> u32 {
+        let [dash, bash, busybox] = self.opened;
+        match dialect {
+            Dialect::Posix => dash | bash | busybox,
+            Dialect::Ash => bash | busybox,
+            Dialect::Bash => bash,
+        }
+    }
+
     pub fn any(&self) -> u32 {
         self.opened.iter().fold(0, |all, opened| all | opened)
     }

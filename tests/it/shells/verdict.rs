@@ -8,37 +8,56 @@ use kubetell::audit::shell::text::Text;
 use super::script::Script;
 use super::tree::{FILES, Truth};
 
+/// What is wrong with the reading of a script.
+pub enum Complaint {
+    /// About what shells do that speak the script's dialect.
+    Real(String),
+    /// About what one does that takes bash's constructs for something else.
+    Accident(String),
+}
+
 /// What is wrong with the reading of a script, if anything is.
-pub fn complaint(root: &str, script: &Script, truth: &Truth) -> Option<String> {
+pub fn complaint(root: &str, script: &Script, truth: &Truth) -> Option<Complaint> {
     let argv = ["sh", "-c", &script.text].map(str::to_owned);
     let reading = read(&argv);
-    let opened = truth.any();
-    let bit = |at: usize| opened & 1 << at != 0;
-    for (at, file) in FILES.iter().enumerate() {
-        if !bit(at) {
-            continue;
-        }
+    let missed = |opened| untold(root, &reading, opened);
+    let real = missed(truth.by_speakers(script.dialect));
+    let real = real.or_else(|| unopened(root, script, truth, &reading));
+    real.map(Complaint::Real).or_else(|| missed(truth.any()).map(Complaint::Accident))
+}
+
+/// A file that was opened, as a bit in `opened`, and that no access of the reading covers.
+fn untold(root: &str, reading: &Reading, opened: u32) -> Option<String> {
+    for (_, file) in FILES.iter().enumerate().filter(|(at, _)| opened & 1 << at != 0) {
         let path = format!("{root}/{file}");
         let covering: Vec<&Access> =
             reading.accesses.iter().filter(|access| covers(root, access, &path)).collect();
         if covering.is_empty() {
-            return Some(format!("{file} is opened and not told{}", shown(&reading)));
+            return Some(format!("{file} is opened and not told{}", shown(reading)));
         }
         // What may be anything says nothing, and raises no alert.
         if covering.iter().all(|access| access.path.as_str().is_empty()) {
-            return Some(format!("{file} is opened and told as anything{}", shown(&reading)));
+            return Some(format!("{file} is opened and told as anything{}", shown(reading)));
         }
     }
-    if !script.pure || truth.timed_out {
+    None
+}
+
+/// A file that is told as certain, and that no shell opened.
+fn unopened(root: &str, script: &Script, truth: &Truth, reading: &Reading) -> Option<String> {
+    // A pattern may stand for one word or for several: which word is which is not known then.
+    let patterns = reading.accesses.iter().any(|access| !access.path.is_literal());
+    if !script.pure || truth.timed_out || patterns {
         return None;
     }
+    let opened = truth.any();
     for access in reading.accesses.iter().filter(|access| access.reach == Reach::Named) {
         // One that is relative is told for the case that the directory is another.
         let Some(path) = access.path.as_literal() else { continue };
         let file = path.strip_prefix(root).and_then(|file| file.strip_prefix('/'));
         let Some(at) = FILES.iter().position(|known| Some(*known) == file) else { continue };
-        if !bit(at) {
-            return Some(format!("{} is told and not opened{}", FILES[at], shown(&reading)));
+        if opened & 1 << at == 0 {
+            return Some(format!("{} is told and not opened{}", FILES[at], shown(reading)));
         }
     }
     None

@@ -47,8 +47,12 @@ impl Generator<'_> {
             9 => format!("{name}() ( {}\n); {name}", self.apart()),
             10 => format!("[ x = x ] && {{ {}\n}}", self.block()),
             11 => format!("trap {} EXIT", self.quoted_block()),
-            12 if self.is(Dialect::Bash) => format!("function {name} {{ {}\n}}; {name}", self.block()),
-            13 if self.is(Dialect::Bash) => format!("if [[ abc == a?c ]]; then {}\nfi", self.block()),
+            12 if self.is(Dialect::Bash) => {
+                format!("function {name} {{ {}\n}}; {name}", self.block())
+            }
+            13 if self.is(Dialect::Bash) => {
+                format!("if [[ abc == a?c ]]; then {}\nfi", self.block())
+            }
             14 if self.is(Dialect::Bash) => {
                 format!("for (({name}=0; {name}<1; {name}++)); do {}\ndone", self.block())
             }
@@ -91,7 +95,9 @@ impl Generator<'_> {
                 let (scratch, block) = (self.scratch(), self.apart());
                 format!("cat > {scratch} <<'E{name}'\n{block}\nE{name}\n. {scratch}")
             }
-            7 if self.is(Dialect::Bash) => format!("source <(printf '%s\\n' {})", self.quoted_block()),
+            7 if self.is(Dialect::Bash) => {
+                format!("source <(printf '%s\\n' {})", self.quoted_block())
+            }
             8 => format!("eval eval {}", {
                 let once = self.quoted_block();
                 self.quote(&once)

@@ -9,6 +9,7 @@ use super::super::expand;
 use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
+use super::environment::Environment;
 use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS};
 
 impl Interpreter<'_> {
@@ -197,9 +198,14 @@ impl Interpreter<'_> {
         output
     }
 
-    /// Bytes that the standard input still holds.
+    /// Bytes that the standard input and other descriptors still hold.
     pub(super) fn waiting(&self) -> usize {
-        self.input.as_bytes().map_or(0, <[u8]>::len)
+        let size = |stream: &Stream| match stream {
+            Stream::Bytes { bytes, .. } => bytes.len(),
+            Stream::Partial(text) => text.len(),
+            Stream::Empty | Stream::Unknown { .. } => 0,
+        };
+        size(&self.input) + self.descriptors.values().map(size).sum::<usize>()
     }
 
     /// Whether a round has left the environment as it was.
