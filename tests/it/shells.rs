@@ -29,8 +29,6 @@ use script::{Dialect, Script, generate};
 use tree::{FILES, SHELLS, Tree, Truth};
 use verdict::Complaint;
 
-pub use choices::Xorshift;
-
 /// A minute in a debug build.
 const SCRIPTS: u64 = 600;
 const DEFAULT_SEED: u64 = 1;
@@ -136,7 +134,7 @@ fn told(failures: &[Failure], scripts: u64) -> String {
         for (at, (shell, _)) in SHELLS.iter().enumerate() {
             let said: String = truth.output[at].chars().take(200).collect();
             let _ =
-                write!(out, "   {}: {}\n", shell.join(" "), said.trim_end().replace('\n', " | "));
+                writeln!(out, "   {}: {}", shell.join(" "), said.trim_end().replace('\n', " | "));
         }
     }
     out

@@ -14,6 +14,7 @@ mod reach;
 mod simple;
 mod test;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -25,7 +26,7 @@ use super::ast::{Connector, Script, Span};
 use super::expand::{self, Shell};
 use super::parse::parse;
 use super::reading::{Hidden, HiddenWhy, Reading};
-use super::text::{Step, Steps, Stream, Text};
+use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
 use environment::Environment;
@@ -194,7 +195,7 @@ impl<'a> Interpreter<'a> {
         if matches!(self.places.current, Place::Fixed(_)) {
             self.steps.add(step);
         }
-        let output = self.run_script(&parse(source.as_str()));
+        let output = self.run_script(&parse(&spelled(source)));
         self.steps = steps;
         self.places.current = place;
         self.budget.leave(SCRIPT_LEVELS);
@@ -318,6 +319,27 @@ impl<'a> Interpreter<'a> {
             self.reading.hidden.push(hidden);
         }
     }
+}
+
+/// A text as a source: what is unknown in the middle of a path stands there as a parameter that
+/// is unknown. Anywhere else it is left out, since what stands beside it may be read all the same.
+fn spelled(source: &Text) -> Cow<'_, str> {
+    let text = source.as_str();
+    if !source.has_hole() {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for mark in source.marks().iter().filter(|mark| mark.kind == MarkKind::Hole) {
+        let (before, behind) = text.split_at(mark.at);
+        if before.ends_with('/') && behind.starts_with('/') {
+            out.push_str(before.get(from..).unwrap_or_default());
+            out.push_str("$$");
+            from = mark.at;
+        }
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out.into()
 }
 
 impl Shell for Interpreter<'_> {

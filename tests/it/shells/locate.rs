@@ -16,9 +16,9 @@ impl Generator<'_> {
                 let dotted = self.dotted(file);
                 self.word(&dotted, place)
             }
-            2 | 3 => self.from_directory(file, place),
-            4 if place != Place::Quoted => self.from_home(file, place),
-            5 => self.from_working_directory(file, place),
+            2 | 3 => self.by_directory(file, place),
+            4 if place != Place::Quoted => self.by_home(file, place),
+            5 => self.by_working_directory(file, place),
             6 => self.linked(file, place),
             7..=9 if place == Place::Command => self.pattern_of(file),
             10 => {
@@ -62,7 +62,7 @@ impl Generator<'_> {
     }
 
     /// Relative to the working directory, after a change of it.
-    fn from_directory(&mut self, file: &str, place: Place) -> String {
+    fn by_directory(&mut self, file: &str, place: Place) -> String {
         if let Some(directory) = self.directory.clone()
             && self.choices.chance(40)
         {
@@ -109,7 +109,7 @@ impl Generator<'_> {
         self.pure &= self.moves < 2;
     }
 
-    fn from_home(&mut self, file: &str, place: Place) -> String {
+    fn by_home(&mut self, file: &str, place: Place) -> String {
         let rest = file.strip_prefix("root/");
         let (home, rest) = match rest {
             Some(rest) if self.choices.chance(50) => (format!("{}/root", self.root), rest),
@@ -135,7 +135,7 @@ impl Generator<'_> {
         }
     }
 
-    fn from_working_directory(&mut self, file: &str, place: Place) -> String {
+    fn by_working_directory(&mut self, file: &str, place: Place) -> String {
         let Some((directory, rest)) = file.split_once('/') else { return file.to_owned() };
         self.moved();
         self.before.push(format!("cd {}/{directory}", self.root));

@@ -35,7 +35,7 @@ impl Generator<'_> {
         match self.choices.below(4) {
             1 => format!("printf '%s\\n' {}", self.word(text, Place::Command)),
             2 => {
-                format!("echo $({})", self.to_substitute(text))
+                format!("echo $({})", self.substitutable(text))
             }
             _ => format!("echo {}", self.word(text, Place::Command)),
         }
@@ -139,7 +139,10 @@ impl Generator<'_> {
     fn by_language(&mut self, text: &str) -> String {
         let at = self.choices.below(text.len());
         let (first, second) = text.split_at(at);
-        match self.choices.below(5) {
+        let kind = self.choices.below(5);
+        // Every string of another language's code is told.
+        self.pure &= kind > 2;
+        match kind {
             1 => format!("awk 'BEGIN {{ print \"{first}\" \"{second}\" }}'"),
             2 => format!("awk -v a={text} 'BEGIN {{ printf \"%s\", a }}'"),
             3 => format!("basename /zz/{text}"),

@@ -37,8 +37,8 @@ impl Generator<'_> {
             10 => format!("nl {path}"),
             11 => format!("paste {path}"),
             12 => format!("fold {path}"),
-            13 => format!("uniq {path}"),
-            14 => format!("base64 {path} | base64 -d"),
+            13 => format!("uniq < {}", self.path(file, Place::Single)),
+            14 => format!("base64 {} | base64 -d", self.path(file, Place::Single)),
             15 => format!("gzip -c {path} | gzip -dc"),
             16 => format!("cat -- {path}"),
             17 => format!("cat -n {path} 2>&1"),
@@ -205,7 +205,7 @@ impl Generator<'_> {
         let file = self.file();
         let (directory, leaf) = file.rsplit_once('/').unwrap_or(("", file));
         let absolute = format!("{}/{directory}", self.root);
-        let there = self.word(&absolute, Place::Command);
+        let there = self.word(&absolute, Place::Single);
         let scratch = self.scratch();
         match self.choices.below(24) {
             1 => format!("cat {there}/{}*", &leaf[..leaf.len() / 2]),

@@ -161,7 +161,7 @@ impl Generator<'_> {
         let statement = match self.choices.below(18) {
             1 => format!("export {name}={}", self.word(value, Place::Single)),
             2 => format!("{name}='{value}'"),
-            3 => format!("{name}=$({})", self.to_substitute(value)),
+            3 => format!("{name}=$({})", self.substitutable(value)),
             4 => format!(": ${{{name}:={value}}}"),
             5 => format!("read {name} <<E{name}\n{}\nE{name}", self.word(value, Place::Quoted)),
             6 => format!("for {name} in {}; do :; done", self.word(value, Place::Single)),
@@ -351,13 +351,13 @@ impl Generator<'_> {
     }
 
     /// A command that prints the text, to stand within `$(…)`: `$((` would begin an expression.
-    pub fn to_substitute(&mut self, text: &str) -> String {
+    pub fn substitutable(&mut self, text: &str) -> String {
         let command = self.printed(text);
         if command.starts_with('(') { format!(" {command}") } else { command }
     }
 
     fn substitution(&mut self, text: &str, place: Place) -> String {
-        let command = self.to_substitute(text);
+        let command = self.substitutable(text);
         let backticks = self.choices.chance(30);
         let plain = !command.contains(['`', '\\', '"', '$']);
         if backticks && (plain || place != Place::Quoted) {

@@ -82,10 +82,8 @@ impl Tree {
         let directory = tempfile::Builder::new().prefix("root").tempdir().unwrap();
         let programs = tempfile::Builder::new().prefix("programs").tempdir().unwrap();
         let root = directory.path().to_str().unwrap().to_owned();
-        for (at, file) in FILES.iter().enumerate() {
-            let path = directory.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, format!("{}\n", word_of(at))).unwrap();
+        for file in FILES {
+            fs::create_dir_all(directory.path().join(file).parent().unwrap()).unwrap();
         }
         fs::create_dir(directory.path().join(SCRATCH)).unwrap();
         let busybox = found("busybox");
@@ -95,7 +93,9 @@ impl Tree {
         for (shell, _) in SHELLS {
             found(shell[0]);
         }
-        Tree { directory, programs, root }
+        let tree = Tree { directory, programs, root };
+        tree.restore();
+        tree
     }
 
     /// The absolute path of the root.
@@ -132,8 +132,20 @@ impl Tree {
         truth
     }
 
+    /// Programs with too many operands write to the last one.
+    fn restore(&self) {
+        for (at, file) in FILES.iter().enumerate() {
+            let (path, content) = (self.directory.path().join(file), word_of(at) + "\n");
+            if fs::read(&path).is_ok_and(|found| found == content.as_bytes()) {
+                continue;
+            }
+            fs::write(path, content).unwrap();
+        }
+    }
+
     /// What one script wrote is not there for the next.
     fn sweep(&self) {
+        self.restore();
         let scratch = self.directory.path().join(SCRATCH);
         if fs::read_dir(&scratch).is_ok_and(|mut entries| entries.next().is_none()) {
             return;
