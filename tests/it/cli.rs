@@ -59,7 +59,7 @@ fn wrong_usage_exits_64_and_says_why_on_stderr() {
     for (arguments, message) in [
         (&[][..], "Usage: kubetell"),
         (&["frobnicate"], "unrecognized subcommand"),
-        (&["explain", "--uri", "/x"], "unrecognized subcommand"),
+        (&["explain"], "--command <TEXT>"),
         (&["scan", "--frobnicate"], "unexpected argument"),
         (&["scan", "--learning", "soon", "-"], "`soon` is no duration"),
         (&["scan", "--rules", "x", "-"], "`--rules` is not available in this version"),

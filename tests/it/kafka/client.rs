@@ -16,6 +16,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::DEADLINE;
 use super::broker::Broker;
+use crate::support::eventually;
 
 /// A record to write.
 #[derive(Debug, Clone, Default)]
@@ -161,7 +162,15 @@ impl Broker {
         // Nobody joins or commits under this name.
         config.set("group.id", "reads-all").set("enable.auto.commit", "false");
         let consumer: BaseConsumer = config.create().unwrap();
-        let mut ends = self.watermarks(topic).unwrap();
+        let mut ends = BTreeMap::new();
+        // Who was just elected may not know yet that it leads.
+        eventually(DEADLINE, "the topic's leaders answer", || match self.watermarks(topic) {
+            Ok(found) => {
+                ends = found;
+                true
+            }
+            Err(_) => false,
+        });
         ends.retain(|_, (start, end)| start < end);
         let mut assignment = TopicPartitionList::new();
         for (partition, (start, _)) in &ends {
