@@ -47,10 +47,11 @@ pub const SHELL_WORK_BASE: usize = 1024 * 1024;
 pub const SHELL_WORK_PER_BYTE: usize = 16;
 /// Deepest nesting of what is followed: commands within each other, functions, `eval`.
 pub const SHELL_DEPTH_MAX: usize = 96;
-/// Largest command that is read as a shell would; of a longer one the beginning is.
+/// Largest command that is read as a shell would; a longer one is told as hidden.
 pub const SHELL_INPUT_MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Most other values a variable may have, and most directories a script may have been in.
-pub const SHELL_ALTERNATIVES_MAX: usize = 4;
+/// Most other values a variable may have, and most directories a script may have been in. What is
+/// beyond is told as hidden.
+pub const SHELL_ALTERNATIVES_MAX: usize = 16;
 /// Most rounds of a loop that nothing ends.
 pub const SHELL_ROUNDS_MAX: usize = 1_024;
 /// Longest part of a normal form that a match carries.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::alert::redact::Redaction;
 use crate::config::{self, Inputs, Loaded};
 use crate::ingest::envelope::Wrapper;
+use crate::rules::compile::RuleSet;
 
 use super::args::{ConfigArgs, SettingText};
 use super::exit::Exit;
@@ -64,6 +65,7 @@ impl Context {
                 loaded.notes.iter().for_each(report::note);
                 check_wrapper(&loaded)?;
                 check_redaction(&loaded)?;
+                check_rules(&loaded)?;
                 Ok(loaded)
             }
             Err(errors) => {
@@ -77,6 +79,21 @@ impl Context {
             }
         }
     }
+}
+
+/// The configuration does not know the rules.
+fn check_rules(loaded: &Loaded) -> Result<(), Exit> {
+    let rules = RuleSet::builtin().map_err(|error| {
+        report::error_text(&error.to_string());
+        Exit::Internal
+    })?;
+    rules.with(&loaded.config.enabled_rules).map(drop).map_err(|unknown| {
+        let text = unknown.to_string();
+        let (message, hint) = report::split_hint(&text);
+        let hint = hint.unwrap_or("`kubetell rules list` lists the rules");
+        report::error(format_args!("`enabled_rules`: {message}"), Some(hint));
+        Exit::Configuration
+    })
 }
 
 /// The configuration does not compile patterns.

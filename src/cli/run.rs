@@ -76,19 +76,14 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     }
 }
 
-/// The built-in rules and those of these ids; what is wrong has been reported.
+/// The built-in rules and those of these ids, which are known to exist.
 fn in_force(enabled: &[String]) -> Result<RuleSet, Exit> {
-    let rules = RuleSet::builtin().map_err(|error| {
-        report::error_text(&error.to_string());
+    let internal = |text: String| {
+        report::error_text(&text);
         Exit::Internal
-    })?;
-    rules.with(enabled).map_err(|unknown| {
-        let text = unknown.to_string();
-        let (message, hint) = report::split_hint(&text);
-        let hint = hint.unwrap_or("`kubetell rules list` lists the rules");
-        report::error(format_args!("`enabled_rules`: {message}"), Some(hint));
-        Exit::Configuration
-    })
+    };
+    let rules = RuleSet::builtin().map_err(|error| internal(error.to_string()))?;
+    rules.with(enabled).map_err(|unknown| internal(unknown.to_string()))
 }
 
 fn start_and_serve(

@@ -6,7 +6,9 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use crate::audit::shell::{self, reading::Access, reading::Reach, reading::Reading, text::Steps};
+use crate::audit::shell::{
+    self, reading::Access, reading::Reach, reading::Reading, text::Step, text::Steps,
+};
 use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Match, View};
 use crate::limits;
 use crate::rules::compile::ExecRule;
@@ -142,6 +144,7 @@ impl Judging<'_> {
             // What took no steps stands in the command as it is written.
             if let Some(path) = access.path.as_literal()
                 && !access.path.steps.is_empty()
+                && is_sure(access)
             {
                 self.line(path, access.path.steps, &access.span);
             }
@@ -178,7 +181,8 @@ impl Judging<'_> {
         let mut steps = told(access.path.steps);
         let path = access.path.to_string();
         let confidence = match found.how {
-            How::Read => Confidence::Certain,
+            How::Read if is_sure(access) => Confidence::Certain,
+            How::Read => Confidence::Likely,
             How::GlobCovers => {
                 steps.push(format!("glob {} can match {}", excerpt(&path), found.example));
                 Confidence::Likely
@@ -276,6 +280,11 @@ impl Judging<'_> {
             severity,
         })
     }
+}
+
+/// Whether the path is reached if the command runs as it is written.
+fn is_sure(access: &Access) -> bool {
+    !access.path.steps.has(Step::EarlierDirectory)
 }
 
 fn told(steps: Steps) -> Vec<String> {

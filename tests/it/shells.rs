@@ -24,6 +24,8 @@ mod tree;
 mod verdict;
 mod wrap;
 
+pub use choices::Xorshift;
+
 use choices::Choices;
 use script::{Dialect, Script, generate};
 use tree::{FILES, SHELLS, Tree, Truth};
@@ -46,6 +48,11 @@ pub fn from_environment<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("`{name}` is `{text}`, not a number")),
         Err(_) => otherwise,
     }
+}
+
+/// The script that a seed means, for a tree at `root`.
+pub fn script_of(seed: u64, root: &str) -> String {
+    generate(&mut Choices::from_seed(seed), root).text
 }
 
 struct Failure {
@@ -228,7 +235,7 @@ impl Counts {
 
 #[test]
 fn a_seed_means_one_script() {
-    let script = |seed| generate(&mut Choices::from_seed(seed), "/r").text;
+    let script = |seed| script_of(seed, "/r");
     assert_eq!(script(7), script(7));
     let different: std::collections::BTreeSet<String> = (0..200).map(script).collect();
     assert!(different.len() > 190, "{}", different.len());

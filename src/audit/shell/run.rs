@@ -43,8 +43,7 @@ const COMMAND_WORK: usize = 32;
 
 /// What the container would run for `argv`.
 ///
-/// A pattern in an argument that no shell ever sees is read as a pattern all the same: whoever
-/// writes one means it.
+/// Where no shell is asked for, arguments are what they are: nothing in them is expanded.
 pub fn read(argv: &[String]) -> Reading {
     let size = argv.iter().map(|word| word.len() + 1).sum::<usize>();
     let mut interpreter = Interpreter::new(argv, size);
@@ -262,8 +261,16 @@ impl<'a> Interpreter<'a> {
         if !Rc::ptr_eq(&before, &self.environment) {
             self.budget.spend(before.size());
             Rc::make_mut(&mut self.environment).merge(&before);
+            self.tell_forgotten();
         }
         output
+    }
+
+    /// What had to be dropped may have been what matters.
+    fn tell_forgotten(&mut self) {
+        if self.environment.forgot {
+            self.budget.exceed(HiddenWhy::Work);
+        }
     }
 
     /// Runs something whose effects on the environment end with it.

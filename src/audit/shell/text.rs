@@ -67,9 +67,11 @@ pub enum Step {
     OtherLanguage,
     /// A decoder whose input is unknown: what comes out of it is a hole.
     UnknownDecoded,
+    /// A directory that the script may still be in: a `cd` after it may have failed.
+    EarlierDirectory,
 }
 
-const STEPS: [(Step, &str); 29] = [
+const STEPS: [(Step, &str); 30] = [
     (Step::Quotes, "quotes removed"),
     (Step::Backslash, "backslashes removed"),
     (Step::AnsiQuotes, "escapes in $'…' decoded"),
@@ -99,6 +101,7 @@ const STEPS: [(Step, &str); 29] = [
     (Step::Decompressed, "decompressed"),
     (Step::OtherLanguage, "strings of another language put together"),
     (Step::UnknownDecoded, "something unknown decoded"),
+    (Step::EarlierDirectory, "directory before a `cd` that may have failed"),
 ];
 
 impl Step {

@@ -31,7 +31,7 @@ impl Generator<'_> {
             4 => format!("grep . {path}"),
             5 => format!("awk 1 {path}"),
             6 => format!("awk '{{ print $0 }}' {path}"),
-            7 => format!("sort {path}"),
+            7 => format!("sort {}", self.path(file, Place::Single)),
             8 => format!("cut -c1- {path}"),
             9 => format!("tac {path}"),
             10 => format!("nl {path}"),

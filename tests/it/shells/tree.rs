@@ -112,7 +112,8 @@ impl Tree {
                 .args(*shell)
                 .args(["-c", script])
                 .env_clear()
-                .env("HOME", format!("{}/root", self.root))
+                // A script that means a home directory sets it.
+                .env("HOME", "/nowhere")
                 .env("PATH", format!("/usr/bin:/bin:{}", self.programs.path().display()))
                 .current_dir(self.directory.path())
                 .stdin(Stdio::null())

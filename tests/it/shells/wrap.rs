@@ -69,7 +69,10 @@ impl Generator<'_> {
 
     fn code(&mut self) -> String {
         let name = self.name();
-        match self.choices.below(9) {
+        let kind = self.choices.below(9);
+        // Bash 5.2 may end a subshell with the last command of a file that it sources.
+        self.pure &= !matches!(kind, 3 | 6 | 7);
+        match kind {
             1 => format!("{name}={}; eval \"${name}\"", self.quoted_block()),
             2 => {
                 let code = self.quoted_block();

@@ -440,6 +440,7 @@ impl Interpreter<'_> {
         let environment = self.environment();
         environment.change_directory(there.clone());
         environment.set("OLDPWD", from);
+        self.tell_forgotten();
         if prints {
             let mut text = there;
             text.push('\n');

@@ -35,6 +35,8 @@ pub struct Environment {
     /// that it stands for are still there.
     pub dropped: Option<Text>,
     pub traps: Vec<Text>,
+    /// A directory or a value that may be the one had to be dropped.
+    pub forgot: bool,
 }
 
 impl Environment {
@@ -112,6 +114,7 @@ impl Environment {
         }
         if self.directories.len() == limits::SHELL_ALTERNATIVES_MAX {
             self.directories.remove(0);
+            self.forgot = true;
         }
         self.directories.push(directory);
     }
@@ -130,8 +133,13 @@ impl Environment {
             for value in earlier.elements.into_iter().take(1).chain(earlier.alternatives) {
                 let known =
                     now.elements.first() == Some(&value) || now.alternatives.contains(&value);
-                if !known && now.alternatives.len() < limits::SHELL_ALTERNATIVES_MAX {
+                if known {
+                    continue;
+                }
+                if now.alternatives.len() < limits::SHELL_ALTERNATIVES_MAX {
                     now.alternatives.push(value);
+                } else {
+                    self.forgot = true;
                 }
             }
         }

@@ -131,7 +131,12 @@ impl Interpreter<'_> {
 
     pub(super) fn run_for(&mut self, name: &str, words: Option<&[Word]>, body: &Script) -> Stream {
         let words: Vec<Text> = match words {
-            Some(words) => words.iter().flat_map(|word| expand::fields(word, self)).collect(),
+            Some(words) => {
+                let fields: Vec<Text> =
+                    words.iter().flat_map(|word| expand::fields(word, self)).collect();
+                // Nobody loops over nothing: the words come from the container.
+                if fields.is_empty() && !words.is_empty() { vec![Text::hole()] } else { fields }
+            }
             None => {
                 let positional = self.environment.positional.iter().skip(1).cloned();
                 positional.map(|word| word.with_step(Step::Positional)).collect()
@@ -231,7 +236,8 @@ impl Interpreter<'_> {
 
     pub(super) fn run_case(&mut self, subject: &Word, arms: &[CaseArm]) -> Stream {
         let subject = expand::single(subject, self);
-        let known = subject.as_literal();
+        // A variable that the command does not set may be one of the container's.
+        let known = subject.as_literal().filter(|_| !subject.steps.has(Step::UnsetVariable));
         let mut output = Stream::Empty;
         for (at, arm) in arms.iter().enumerate() {
             let matches = arm.patterns.iter().any(|pattern| {

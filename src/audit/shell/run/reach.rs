@@ -184,7 +184,7 @@ impl Interpreter<'_> {
         for directory in self.environment.directories.clone() {
             if directory != self.environment.directory {
                 let there = self.resolved_in(&directory, path);
-                self.push_access(there, reach, name);
+                self.push_access(there.with_step(Step::EarlierDirectory), reach, name);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::pattern::Pattern;
 use super::super::reading::Reach;
-use super::super::text::Text;
+use super::super::text::{Step, Text};
 use super::Interpreter;
 
 impl Interpreter<'_> {
@@ -38,6 +38,10 @@ fn is_file_operator(word: &str) -> bool {
 
 /// Expressions of up to three words, and their negations. Longer ones are left undecided.
 fn decide(words: &[Text], patterns: bool) -> Option<bool> {
+    // A variable that the command does not set may be one of the container's.
+    if words.iter().any(|word| word.steps.has(Step::UnsetVariable)) {
+        return None;
+    }
     match words {
         [] => Some(false),
         [not, rest @ ..] if not.as_str() == "!" && !rest.is_empty() => {
