@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod explain;
 mod full_disk;
+mod fuzz;
 mod kafka;
 mod mock;
 mod outage;
