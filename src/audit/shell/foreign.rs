@@ -1,14 +1,13 @@
 //! Code of other languages in a command: the strings it builds and the shell commands it runs.
 //!
 //! ```text
-//! lex, quote, escape   code ─> tokens, for all languages alike
-//! statement, fold      tokens ─> values: literals, operators, variables, loops over known lists
-//! primary, postfix      literals, names, brackets, and members, indices, calls behind them
-//! binary, index, call   what operators, indices and calls make of values
-//! functions, methods    what the standard libraries make of known values (php: PHP's)
-//! list                  lists, and what making them costs
-//! runner                functions that run another program
-//! codec, format        encodings, format strings
+//! lex, quote, escape, interpolate, document    code ─> tokens, for all languages alike
+//! statement, loops, define, awk                statements, and functions of the code's own
+//! operators, primary, elements, postfix        expressions ─> values
+//! fold, value, list                            variables, bounds, values and what they cost
+//! binary, index, replace, format, codec        what is done with values that are known
+//! call, functions, methods, python, perl, php  the standard libraries, by what they do to strings
+//! runner, tell                                 commands that run, and what is told in the end
 //! ```
 //!
 //! One tolerant evaluator serves all languages: nothing is an error, and what it does not know is
@@ -17,24 +16,34 @@
 //!
 //! Pure, and bounded in time, memory and depth for every input.
 
+mod awk;
 mod binary;
 mod call;
 mod codec;
 mod define;
+mod document;
+mod elements;
 mod escape;
 mod fold;
 mod format;
 mod functions;
 mod index;
+mod interpolate;
 mod lex;
 mod list;
+mod loops;
 mod methods;
+mod operators;
+mod perl;
 mod php;
 mod postfix;
 mod primary;
+mod python;
 mod quote;
+mod replace;
 mod runner;
 mod statement;
+mod tell;
 mod value;
 
 use crate::audit::shell::text::Text;

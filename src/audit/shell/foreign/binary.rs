@@ -300,7 +300,22 @@ impl Folder {
         let (changed, flags) = match unit.kind(self.pos) {
             Some(Kind::Substitute(from, to, flags)) => {
                 let to = super::quote::decoded(self.language, to);
-                let changed = match (&left, super::methods::literal_pattern(from)) {
+                let changed = match (&left, super::replace::literal_pattern(from)) {
+                    (Value::Text(text), None) if flags.contains('e') && flags.contains('g') => {
+                        // `s/(..)/chr hex $1/ge`
+                        self.chunks(text, from).map(|parts| {
+                            let code = Value::Text(Text::literal(to.clone()));
+                            let replaced: Vec<Value> = parts
+                                .into_iter()
+                                .map(|part| {
+                                    self.set_variable("$1", part.clone());
+                                    self.set_variable("$&", part);
+                                    self.code(code.as_str().unwrap_or_default())
+                                })
+                                .collect();
+                            self.joined(&replaced, "")
+                        })
+                    }
                     (Value::Text(text), Some(pattern)) if !flags.contains('e') => {
                         let all = flags.contains('g');
                         Some(mapped(text, |run| pattern.replaced(run, &to, all)))
@@ -320,7 +335,7 @@ impl Folder {
                 (changed, flags)
             }
             _ => {
-                let right = self.expression(super::fold::power::SHIFT);
+                let right = self.expression(super::operators::power::SHIFT);
                 return self.lost(&left, &right);
             }
         };

@@ -1,8 +1,8 @@
 //! Calls: which function is meant, and what is done with arguments that none takes up.
 
 use super::Language;
+use super::elements::Elements;
 use super::fold::Folder;
-use super::primary::Elements;
 use super::value::Value;
 use crate::audit::shell::text::{Step, Text};
 

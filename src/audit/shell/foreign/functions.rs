@@ -3,14 +3,12 @@
 //! Functions that several languages share under one name stand together; where names clash, the
 //! language decides. Sources: the languages' library references.
 
-use std::rc::Rc;
-
 use super::Language;
 use super::codec;
+use super::elements::Elements;
 use super::fold::Folder;
-use super::primary::{Elements, first_in_case};
-use super::value::{Value, bytes_of, from_bytes, mapped};
-use crate::audit::shell::text::{Step, Text};
+use super::value::{Value, bytes_of, from_bytes};
+use crate::audit::shell::text::Step;
 
 /// Constants that are part of paths.
 pub(super) fn constant(language: Language, name: &str) -> Option<&'static str> {
@@ -309,13 +307,6 @@ impl Folder {
         Some(result)
     }
 
-    /// The characters of all texts, last first.
-    pub fn reversed_whole(&mut self, values: &[Value]) -> Value {
-        // The list was reversed already: each of its texts still has to be.
-        let texts: Vec<Value> = values.iter().map(|value| self.reversed(value)).collect();
-        Value::Text(self.joined(&texts, ""))
-    }
-
     pub fn reversed(&mut self, value: &Value) -> Value {
         match value {
             Value::List(values) => {
@@ -331,255 +322,6 @@ impl Folder {
                 None => Value::UNKNOWN,
             },
             _ => Value::UNKNOWN,
-        }
-    }
-
-    fn python_function(&mut self, module: &str, name: &str, given: &Elements) -> Option<Value> {
-        let values = &given.values;
-        let first = values.first();
-        Some(match name {
-            "str" | "unicode" | "repr" | "String" | "fspath" | "expanduser" | "expandvars"
-            | "normpath" | "abspath" | "realpath" | "compile" | "memoryview" | "BytesIO"
-            | "StringIO" | "u" | "b" => match first? {
-                Value::Int(number) => Value::built(number.to_string(), Default::default()),
-                other => other.clone(),
-            },
-            "bytes" | "bytearray" => match first? {
-                Value::List(values) => Value::Text(self.bytes_of_list(values)),
-                Value::Int(_) => Value::UNKNOWN,
-                other => other.clone(),
-            },
-            "list" | "tuple" | "iter" => Value::list(self.items(first?)?),
-            "reversed" => {
-                let items = self.items(first?)?;
-                Value::list(items.into_iter().rev().collect())
-            }
-            "sorted" | "set" | "filter" | "next" => return None,
-            "int" => match values.get(1).and_then(Value::as_int) {
-                Some(radix) => based(first?, radix)?,
-                None => Value::Int(first?.as_int()?),
-            },
-            "len" => Value::Int(match first? {
-                Value::Text(text) if !text.is_literal() => return Some(Value::UNKNOWN),
-                Value::Text(_) | Value::List(_) => self.length(first?),
-                _ => return None,
-            }),
-            "hex" => Value::built(format!("{:#x}", first?.as_int()?), Default::default()),
-            "range" | "xrange" => {
-                let at = |which: usize| values.get(which).and_then(Value::as_int);
-
-                match (at(0), at(1)) {
-                    (Some(from), Some(to)) => self.range(from, to, at(2).unwrap_or(1), false),
-                    (Some(to), None) if values.len() == 1 => self.range(0, to, 1, false),
-                    _ => return Some(Value::UNKNOWN),
-                }
-            }
-            "map" => match values.get(2) {
-                Some(_) => return None,
-                None => self.each(&first?.clone(), values.get(1)?)?,
-            },
-            "zip" => {
-                let lists: Vec<Vec<Value>> =
-                    values.iter().map(|list| self.items(list)).collect::<Option<_>>()?;
-                let length = lists.iter().map(Vec::len).min().unwrap_or(0);
-                self.spend(length * lists.len());
-                let pair = |at: usize| {
-                    Value::list(lists.iter().filter_map(|list| list.get(at).cloned()).collect())
-                };
-                Value::list((0..length).map(pair).collect())
-            }
-            "enumerate" => {
-                let items = self.items(first?)?;
-                let pair = |(at, value)| Value::list(vec![Value::Int(at as i64), value]);
-                Value::list(items.into_iter().enumerate().map(pair).collect())
-            }
-            "reduce" => self.reduced(&first?.clone(), values.get(1)?, values.get(2))?,
-            "getattr" => {
-                let member = values.get(1)?.as_str()?;
-                match first? {
-                    Value::Name(path) if path.len() < 200 => {
-                        Value::name(format!("{path}.{member}"))
-                    }
-                    Value::Method(_) => return None,
-                    other => Value::Method(Rc::new((other.clone(), member.to_owned()))),
-                }
-            }
-            "globals" | "locals" | "vars" => match first {
-                Some(module @ Value::Name(_)) => module.clone(),
-                _ => Value::name("__dict__"),
-            },
-            "decode" | "encode" if module == "codecs" => {
-                let codec = values.get(1).map(Value::text).unwrap_or_default();
-                self.python_codec(first?, codec.as_str())
-            }
-            "join" => self.joined_path(values),
-            "Path" | "PurePath" | "PosixPath" | "PurePosixPath" => self.joined_path(values),
-            "maketrans" => {
-                let (from, to) = (first?.as_str(), values.get(1).and_then(Value::as_str));
-                match (from, to) {
-                    (Some(from), Some(to)) => {
-                        self.spend(from.len());
-                        let pairs = from.chars().zip(to.chars()).map(|(from, to)| {
-                            (from.to_string(), Value::Text(Text::literal(to.to_string())))
-                        });
-                        Value::Map(Rc::new(pairs.collect()))
-                    }
-                    _ => first?.clone(),
-                }
-            }
-            "dict" => Value::Map(Rc::new(given.named.clone())),
-            // `str.join(sep, list)`, `str.lower('X')`: the first argument is the object.
-            _ if matches!(module, "str" | "bytes" | "bytearray" | "unicode" | "string") => {
-                let rest = Elements {
-                    values: values.get(1..)?.to_vec(),
-                    named: given.named.clone(),
-                    ..Elements::default()
-                };
-                return self.method(first?, name, &rest);
-            }
-            _ => return None,
-        })
-    }
-
-    /// Python's codecs that turn text into text.
-    pub fn python_codec(&mut self, value: &Value, codec: &str) -> Value {
-        let codec = codec.to_ascii_lowercase().replace(['-', '_', ' '], "");
-        match &*codec {
-            "rot13" => self.decoded(value, Step::Filter, |text| Some(codec::rot13(text))),
-            "hex" | "hexcodec" => {
-                self.decoded(value, Step::Hex, |t| Some(from_bytes(&codec::hex(t)?)))
-            }
-            "base64" | "base64codec" => {
-                self.decoded(value, Step::Base64, |t| Some(from_bytes(&codec::base64(t))))
-            }
-            "zlib" | "zip" | "zlibcodec" => self.decoded(value, Step::Decompressed, |text| {
-                Some(from_bytes(&codec::inflate(&bytes_of(text))?))
-            }),
-            "unicodeescape" | "stringescape" | "rawunicodeescape" => {
-                self.decoded(value, Step::EscapesDecoded, |text| {
-                    Some(super::quote::decoded(Language::Python, text))
-                })
-            }
-            "bz2" | "uu" | "quopri" => self.hidden(value),
-            _ => match value {
-                Value::List(values) => Value::Text(self.bytes_of_list(values)),
-                other => other.clone(),
-            },
-        }
-    }
-
-    fn perl_function(&mut self, name: &str, given: &Elements) -> Option<Value> {
-        let values = &given.values;
-        let first = values.first();
-        Some(match name {
-            "lc" | "fc" => Value::Text(mapped(&first?.text(), str::to_lowercase)),
-            "uc" => Value::Text(mapped(&first?.text(), str::to_uppercase)),
-            "ucfirst" => Value::Text(mapped(&first?.text(), |t| first_in_case(t, true))),
-            "lcfirst" => Value::Text(mapped(&first?.text(), |t| first_in_case(t, false))),
-            "hex" => based(first?, 16)?,
-            "oct" => {
-                let text = first?.as_str()?;
-                let hexadecimal = text.starts_with("0x") || text.starts_with('x');
-                based(first?, if hexadecimal { 16 } else { 8 })?
-            }
-            "int" | "abs" => first?.clone(),
-            "length" => Value::Int(self.length(first?)),
-            "scalar" | "quotemeta" => match first? {
-                Value::List(values) => Value::Int(values.len() as i64),
-                _ if values.len() > 1 => Value::Text(self.joined(values, "")),
-                other => other.clone(),
-            },
-            "join" => {
-                let separator = first?.text();
-                Value::Text(self.joined(values.get(1..)?, separator.as_str()))
-            }
-            "reverse" => match values.as_slice() {
-                [one] => self.reversed(one),
-                several => {
-                    self.spend(several.len());
-                    Value::list(several.iter().rev().cloned().collect())
-                }
-            },
-            "map" => {
-                let list = Value::list(values.get(1..)?.to_vec());
-                match first? {
-                    function @ (Value::Function(_) | Value::Name(_)) => {
-                        self.each(&function.clone(), &list)?
-                    }
-                    _ => return None,
-                }
-            }
-            "grep" | "sort" | "first" => match first? {
-                function @ Value::Function(_) => {
-                    self.emit(&function.clone());
-                    Value::list(values.get(1..)?.to_vec())
-                }
-                _ => Value::list(values.clone()),
-            },
-            "split" => self.split(values.get(1)?, first),
-            "substr" => {
-                let at = values.get(1)?.as_int();
-                self.part(first?, at, values.get(2).and_then(Value::as_int))
-            }
-            "catfile" | "catdir" | "join_path" => self.joined_path(values),
-            "shift" | "pop" => {
-                let name = if self.frames > 0 { "@_" } else { "@ARGV" };
-                let list = match first {
-                    Some(Value::List(values)) => Some(Rc::clone(values)),
-                    _ => match self.variable(name) {
-                        Some(Value::List(values)) => Some(values),
-                        _ => None,
-                    },
-                };
-                let list = list?;
-                let (taken, rest) = list.split_first()?;
-                let taken = taken.clone();
-                if !matches!(first, Some(Value::List(_))) {
-                    self.set_variable(name, Value::list(rest.to_vec()));
-                    // Arguments are no strings of the code.
-                    self.variable(name);
-                }
-                taken
-            }
-            "open" | "sysopen" => {
-                self.perl_open(values);
-                Value::UNKNOWN
-            }
-            "unpack" => return None,
-            _ => return None,
-        })
-    }
-
-    /// `open(F, '<', path)`, `open(F, 'command |')`, `open(F, '-|', word…)`.
-    fn perl_open(&mut self, values: &[Value]) {
-        let Some(mode) = values.get(1) else { return };
-        let text = mode.text();
-        let written = text.as_str().trim();
-        if values.len() > 2 {
-            let rest = values.get(2..).unwrap_or_default();
-            if written == "-|" || written == "|-" {
-                let arguments = Elements::of(rest.to_vec());
-                self.run_command(None, "system", &arguments);
-            } else {
-                for value in rest {
-                    self.emit(value);
-                }
-            }
-            return;
-        }
-        let leading =
-            text.len() - text.as_str().trim_start_matches(['<', '>', '+', ' ', '|']).len();
-        let is_command = written.starts_with('|') || written.ends_with('|');
-        let trailing = if is_command {
-            text.as_str().trim_end_matches(['|', ' ']).len().max(leading)
-        } else {
-            text.len()
-        };
-        let rest = text.slice(leading, trailing);
-        if is_command {
-            self.tell_shell(rest);
-        } else {
-            self.emit(&Value::Text(rest));
         }
     }
 
@@ -705,31 +447,6 @@ impl Folder {
             },
             _ if matches!(module, "string" | "utf8") => {
                 return self.method(first?, name, &Elements::of(values.get(1..)?.to_vec()));
-            }
-            _ => return None,
-        })
-    }
-
-    fn awk_function(&mut self, name: &str, given: &Elements) -> Option<Value> {
-        let values = &given.values;
-        let first = values.first();
-        Some(match name {
-            "tolower" => Value::Text(mapped(&first?.text(), str::to_lowercase)),
-            "toupper" => Value::Text(mapped(&first?.text(), str::to_uppercase)),
-            "substr" => {
-                let at = values.get(1)?.as_int().map(|at| (at - 1).max(0));
-                let count = values.get(2).map(|count| count.as_int().unwrap_or(0));
-                self.part(first?, at, count)
-            }
-            "length" => Value::Int(self.length(first?)),
-            "strtonum" => match first?.as_str() {
-                Some(text) if text.starts_with("0x") => based(first?, 16)?,
-                _ => Value::Int(first?.as_int()?),
-            },
-            "gensub" => {
-                let how = values.get(2)?.text();
-                let all = how.as_str().starts_with(['g', 'G']);
-                self.replaced(values.get(3)?, first?, values.get(1)?, all)?
             }
             _ => return None,
         })

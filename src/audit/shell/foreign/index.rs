@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::Language;
-use super::fold::{Folder, power};
+use super::fold::Folder;
+use super::operators::power;
 use super::value::Value;
 use crate::audit::shell::text::{Step, Text};
 

@@ -312,8 +312,8 @@ impl<'s> Lexer<'s> {
             (Language::Ruby, open) => {
                 // A line that begins with a dot goes on with the last one.
                 let next = rest.get(indent..).unwrap_or("");
-                let continues = next.starts_with('.') && !next.starts_with("..");
-                !continues && !matches!(open, Some(b'(' | b'['))
+                !matches!(open, Some(b'(' | b'['))
+                    && (!next.starts_with('.') || next.starts_with(".."))
             }
             (Language::Awk, open) => !matches!(open, Some(b'(' | b'[')),
             _ => false,

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use super::Language;
 use super::codec;
+use super::elements::Elements;
 use super::fold::Folder;
 use super::format::braces;
 use super::functions::based;
-use super::primary::{Elements, first_in_case};
+use super::primary::first_in_case;
 use super::value::{LIST_MAX, Value, concatenated, from_bytes, mapped};
 use crate::audit::shell::text::{Step, Text};
 
@@ -203,6 +204,13 @@ impl Folder {
                 } else {
                     self.split(subject, separator.as_ref())
                 }
+            }
+            "scan" | "match" | "matchAll" | "gmatch" => {
+                let pattern = match first? {
+                    Value::Pattern(pattern) => pattern.0.clone(),
+                    other => other.as_str()?.to_owned(),
+                };
+                Value::list(self.chunks(text, &pattern)?)
             }
             "bytes" | "codepoints" | "each_byte" => Value::list(
                 text.as_literal()?
@@ -521,141 +529,6 @@ impl Folder {
         self.spend(1 + literal.len() / 4);
         Some(Value::Text(text.slice(start, end).with_step(Step::OtherLanguage)))
     }
-
-    /// One text, or what a simple pattern matches, replaced by another.
-    pub fn replaced(
-        &mut self,
-        subject: &Value,
-        from: &Value,
-        to: &Value,
-        all: bool,
-    ) -> Option<Value> {
-        let Value::Text(text) = subject else {
-            self.emit(to);
-            return Some(Value::Unknown(subject.steps()));
-        };
-        let (pattern, all) = match from {
-            Value::Pattern(pattern) => {
-                let all = all || pattern.1.contains('g');
-                (literal_pattern(&pattern.0), all)
-            }
-            other => (other.as_str().map(|text| Matcher::Text(text.to_owned())), all),
-        };
-        let (Some(pattern), Some(with)) = (pattern, to.as_str()) else {
-            self.emit(subject);
-            self.emit(to);
-            return Some(Value::Unknown(text.steps));
-        };
-        self.spend(1 + text.len() / 4);
-        let mut result = mapped(text, |run| pattern.replaced(run, with, all));
-        result.steps.extend(to.steps());
-        self.spend(result.len() / 16);
-        Some(Value::Text(result))
-    }
-
-    /// Parts between separators; characters where the separator is empty.
-    pub fn split(&mut self, subject: &Value, separator: Option<&Value>) -> Value {
-        let Value::Text(text) = subject else { return Value::UNKNOWN };
-        let Some(literal) = text.as_literal() else {
-            self.emit(subject);
-            return Value::UNKNOWN;
-        };
-        self.spend(1 + literal.len() / 2);
-        let built = |part: &str| Value::built(part, text.steps);
-        let separator = match separator {
-            None => {
-                return Value::list(literal.split_whitespace().take(LIST_MAX).map(built).collect());
-            }
-            Some(Value::Pattern(pattern)) => literal_pattern(&pattern.0),
-            // Perl and awk read a blank as any white space.
-            Some(value) if value.as_str() == Some(" ") && self.language != Language::Node => {
-                return Value::list(literal.split_whitespace().take(LIST_MAX).map(built).collect());
-            }
-            Some(value) => value.as_str().map(|text| Matcher::Text(text.to_owned())),
-        };
-        let parts: Vec<Value> = match separator {
-            Some(Matcher::Text(separator)) if separator.is_empty() => {
-                literal.chars().take(LIST_MAX).map(|c| built(&c.to_string())).collect()
-            }
-            Some(Matcher::Text(separator)) => {
-                literal.split(&*separator).take(LIST_MAX).map(built).collect()
-            }
-            Some(Matcher::Set(set)) => {
-                literal.split(|c| set.contains(&c)).take(LIST_MAX).map(built).collect()
-            }
-            None => return Value::UNKNOWN,
-        };
-        Value::list(parts)
-    }
-}
-
-/// What a simple regular expression matches.
-#[derive(Debug, PartialEq)]
-pub(super) enum Matcher {
-    Text(String),
-    /// One of these characters.
-    Set(Vec<char>),
-}
-
-impl Matcher {
-    pub fn replaced(&self, text: &str, with: &str, all: bool) -> String {
-        let room = super::value::TEXT_MAX_BYTES;
-        // What grows beyond the bound is cut by the caller; it must not grow without one first.
-        if all && with.len() > 64 && text.len().saturating_mul(with.len()) > 16 * room {
-            return text.to_owned();
-        }
-        match self {
-            Matcher::Text(from) if from.is_empty() => text.to_owned(),
-            Matcher::Text(from) if all => text.replace(&**from, with),
-            Matcher::Text(from) => text.replacen(&**from, with, 1),
-            Matcher::Set(set) if all => text.replace(|c| set.contains(&c), with),
-            Matcher::Set(set) => text.replacen(|c| set.contains(&c), with, 1),
-        }
-    }
-}
-
-/// A regular expression that is a plain text or one class of characters.
-pub(super) fn literal_pattern(pattern: &str) -> Option<Matcher> {
-    if let Some(set) = pattern.strip_prefix('[') {
-        let set = set.strip_suffix("]+").or_else(|| set.strip_suffix(']'))?;
-        if set.starts_with('^') || set.contains(['[', '\\']) || set.len() > 128 {
-            return None;
-        }
-        let characters: Vec<char> = set.chars().collect();
-        let mut out = Vec::new();
-        let mut at = 0;
-        while let Some(first) = characters.get(at) {
-            match (characters.get(at + 1), characters.get(at + 2)) {
-                (Some('-'), Some(last)) => {
-                    out.extend((*first..=*last).take(128));
-                    at += 3;
-                }
-                _ => {
-                    out.push(*first);
-                    at += 1;
-                }
-            }
-        }
-        return Some(Matcher::Set(out));
-    }
-    let mut out = String::with_capacity(pattern.len());
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next()? {
-                'n' => out.push('\n'),
-                't' => out.push('\t'),
-                's' => out.push(' '),
-                c if c.is_ascii_alphanumeric() => return None,
-                c => out.push(c),
-            },
-            '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '^' | '$' => {
-                return None;
-            }
-            c => out.push(c),
-        }
-    }
-    Some(Matcher::Text(out))
 }
 
 fn titled(text: &str) -> String {

@@ -1,11 +1,12 @@
-//! What PHP's string functions make of known values, and awk's that change their argument.
+//! What PHP's string functions make of known values.
 
 use std::rc::Rc;
 
 use super::codec;
-use super::fold::{Folder, power};
+use super::elements::Elements;
+use super::fold::Folder;
 use super::functions::based;
-use super::primary::{Elements, first_in_case};
+use super::primary::first_in_case;
 use super::value::{Value, mapped};
 use crate::audit::shell::text::{Step, Text};
 
@@ -97,7 +98,7 @@ impl Folder {
             "array_map" => self.each(&first?.clone(), values.get(1)?)?,
             "array_reverse" => self.reversed(first?),
             "array" if given.named.is_empty() => Value::list(values.clone()),
-            "array" => super::primary::map_of(given.clone()),
+            "array" => super::elements::map_of(given.clone()),
             "array_merge" => Value::list(self.flattened(values)),
             "array_values" => match first? {
                 Value::Map(pairs) => {
@@ -151,54 +152,5 @@ impl Folder {
             }
             _ => return None,
         })
-    }
-
-    /// Awk's `sub`, `gsub` and `split`, which change one of their arguments; at the parenthesis.
-    pub fn awk_changing(&mut self, name: &str) -> Value {
-        let open = self.pos;
-        let close = self.unit.close(open).min(self.end);
-        let unit = Rc::clone(&self.unit);
-        let outer = std::mem::replace(&mut self.end, close);
-        self.pos = open + 1;
-        let mut values = Vec::new();
-        let mut names = Vec::new();
-        while self.pos < close {
-            let from = self.pos;
-            values.push(self.expression(power::ASSIGN));
-            names.push(self.target(from, self.pos));
-            if self.pos == from || unit.is_symbol(self.pos, ",") {
-                self.pos += 1;
-            }
-        }
-        self.pos = close + 1;
-        self.end = outer;
-        if name == "split" {
-            let parts = values.first().map(|text| match values.get(2) {
-                Some(separator) => self.split(text, Some(separator)),
-                None => self.split(text, None),
-            });
-            if let (Some(Some(array)), Some(Value::List(parts))) = (names.get(1).cloned(), parts) {
-                for (at, part) in parts.iter().enumerate() {
-                    self.set_variable(&format!("{array}[{}]", at + 1), part.clone());
-                }
-                // A loop over the array goes over its elements.
-                self.set_variable(&array, Value::list(parts.to_vec()));
-                return Value::Int(parts.len() as i64);
-            }
-            return Value::UNKNOWN;
-        }
-        let (Some(pattern), Some(with)) = (values.first(), values.get(1)) else {
-            return Value::UNKNOWN;
-        };
-        let Some(target) = names.get(2).cloned().flatten() else {
-            for value in &values {
-                self.emit(value);
-            }
-            return Value::UNKNOWN;
-        };
-        let subject = values.get(2).cloned().unwrap_or(Value::UNKNOWN);
-        let result = self.replaced(&subject, &pattern.clone(), &with.clone(), name == "gsub");
-        self.set_variable(&target, result.unwrap_or(Value::UNKNOWN));
-        Value::UNKNOWN
     }
 }

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::Language;
+use super::elements::{Elements, map_of};
 use super::fold::Folder;
 use super::functions::constant;
 use super::lex::Kind;
-use super::primary::{Elements, map_of};
 use super::statement::is_keyword;
-use super::value::Value;
+use super::value::{LIST_MAX, Value};
 
 impl Folder {
     /// Members, indices and calls behind a value.
@@ -35,8 +35,14 @@ impl Folder {
             };
             let after = self.pos + 1;
             if is_member && let Some(member) = unit.name(after) {
+                let target = matches!(value, Value::List(_) | Value::Name(_))
+                    .then(|| self.target(start, self.pos))
+                    .flatten();
                 self.pos += 2;
-                value = self.member(value, member);
+                value = match target.filter(|target| adds_to_list(member) && self.is_set(target)) {
+                    Some(target) => self.added(&target, value, member),
+                    None => self.member(value, member),
+                };
             } else if is_member && matches!(unit.symbol(after), Some("[" | "{" | "(")) {
                 self.pos += 1;
                 continue;
@@ -91,6 +97,9 @@ impl Folder {
             } else {
                 break;
             }
+            if self.stored {
+                break;
+            }
             if self.has_compound_variables()
                 && matches!(value, Value::Unknown(_) | Value::Name(_))
                 && let Some(name) = self.target(start, self.pos)
@@ -100,6 +109,35 @@ impl Folder {
             }
         }
         value
+    }
+
+    /// `list.append(x)` and its kin, which change the list.
+    fn added(&mut self, target: &str, list: Value, how: &str) -> Value {
+        let arguments = if self.unit.is_symbol(self.pos, "(") {
+            self.call_arguments()
+        } else if self.language == Language::Ruby {
+            self.bare_arguments()
+        } else {
+            return Value::UNKNOWN;
+        };
+        let Value::List(old) = list else { return Value::UNKNOWN };
+        if !self.spend(2 * (old.len() + arguments.values.len())) {
+            return Value::UNKNOWN;
+        }
+        let more = match how {
+            "extend" => self.flattened(&arguments.values),
+            _ => arguments.values,
+        };
+        let (before, after) = match how {
+            "unshift" | "prepend" => (more, old.to_vec()),
+            _ => (old.to_vec(), more),
+        };
+        let mut all = before;
+        all.extend(after);
+        all.truncate(LIST_MAX);
+        self.set_variable(target, Value::list(all));
+        self.stored = true;
+        Value::UNKNOWN
     }
 
     /// Lua's `f"text"` and `f{…}`, JavaScript's tagged templates.
@@ -211,4 +249,9 @@ impl Folder {
         }
         self.call(Some(value), name, arguments)
     }
+}
+
+/// Methods that put their arguments into a list.
+fn adds_to_list(method: &str) -> bool {
+    matches!(method, "append" | "push" | "extend" | "unshift" | "prepend" | "add")
 }

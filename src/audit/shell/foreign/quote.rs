@@ -12,10 +12,10 @@ use super::lex::{Case, Kind, Lexer, Piece};
 use crate::audit::shell::text::{Step, Steps, Text};
 
 /// Longest flags of a regular expression, longest names in `\N{…}`.
-const WORD_MAX: usize = 64;
+pub(super) const WORD_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Escapes {
+pub(super) enum Escapes {
     /// A backslash is one; it still keeps a quote from ending the literal.
     Raw,
     /// Nothing at all is special.
@@ -26,7 +26,7 @@ enum Escapes {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Interpolation {
+pub(super) enum Interpolation {
     None,
     /// `$name`, `@name`, `${…}` (Perl, PHP)
     Sigils,
@@ -39,7 +39,7 @@ enum Interpolation {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Style<'e> {
+pub(super) struct Style<'e> {
     /// Empty: the end of the source.
     end: &'e str,
     /// A bracket that nests.
@@ -51,7 +51,7 @@ struct Style<'e> {
 }
 
 impl<'e> Style<'e> {
-    const fn new(end: &'e str, escapes: Escapes, interpolation: Interpolation) -> Style<'e> {
+    pub const fn new(end: &'e str, escapes: Escapes, interpolation: Interpolation) -> Style<'e> {
         Style { end, nested: None, escapes, interpolation, one_line: false }
     }
 }
@@ -140,7 +140,7 @@ impl<'s> Lexer<'s> {
         if quote == b'`' { Kind::Command(pieces) } else { template(pieces) }
     }
 
-    fn interpolation(&self) -> Interpolation {
+    pub fn interpolation(&self) -> Interpolation {
         match self.language {
             Language::Ruby => Interpolation::Hash,
             _ => Interpolation::Sigils,
@@ -377,87 +377,8 @@ impl<'s> Lexer<'s> {
         Some(Kind::Text(Text::literal(character)))
     }
 
-    /// `<<EOF`, `<<~'EOF'`, PHP's `<<<EOF`: the body stands behind the end of this line.
-    fn document(&mut self) -> Option<Kind> {
-        let rest = self.rest();
-        let intro = if self.language == Language::Php { "<<<" } else { "<<" };
-        let mut tail = rest.strip_prefix(intro)?;
-        if self.language == Language::Php {
-            tail = tail.trim_start_matches(' ');
-        }
-        let marked = tail.trim_start_matches(['~', '-']);
-        let (quote, name) = match marked.chars().next()? {
-            quote @ ('"' | '\'' | '`') => {
-                let name = marked.get(1..)?;
-                let end = name.bytes().take(WORD_MAX).position(|b| char::from(b) == quote)?;
-                (Some(quote), name.get(..end)?)
-            }
-            first if first.is_ascii_alphabetic() || first == '_' => {
-                let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-                (None, marked.get(..marked.bytes().take_while(is_word).count())?)
-            }
-            _ => return None,
-        };
-        // `a <<b` appends; a mark is written in capitals or between quotes.
-        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
-        if self.language == Language::Ruby && quote.is_none() && !capital
-            || self.after_value && self.language != Language::Php
-        {
-            return None;
-        }
-        let head = rest.len() - marked.len() + name.len() + if quote.is_some() { 2 } else { 0 };
-        let (line_end, from) = match self.documents {
-            Some((line_end, to)) => (line_end, to),
-            None => {
-                let line_end = self.at + memchr::memchr(b'\n', rest.as_bytes())?;
-                (line_end, line_end + 1)
-            }
-        };
-        let body = self.source.get(from..)?;
-        let mut length = 0;
-        let mut after = body.len();
-        for line in body.split_inclusive('\n') {
-            let mark = line.trim();
-            let ends = mark == name
-                || self.language == Language::Php
-                    && mark
-                        .strip_prefix(name)
-                        .is_some_and(|rest| rest.starts_with([';', ',', ')']));
-            if ends {
-                after = length + line.len();
-                if self.language == Language::Php {
-                    after = length + line.find(name).unwrap_or(0) + name.len();
-                }
-                break;
-            }
-            length += line.len();
-        }
-        self.documents = Some((line_end, from + after));
-        self.at += head;
-        let body = body.get(..length)?;
-        let dedented: String;
-        let body = if tail.starts_with('~') || self.language == Language::Php {
-            dedented = body
-                .split_inclusive('\n')
-                .map(|line| line.trim_start_matches([' ', '\t']))
-                .collect();
-            &dedented
-        } else {
-            body
-        };
-        let mut inner = Lexer::new(self.language, body);
-        let raw = quote == Some('\'');
-        let style = if raw {
-            Style::new("", Escapes::Verbatim, Interpolation::None)
-        } else {
-            Style::new("", Escapes::Full, self.interpolation())
-        };
-        let pieces = inner.body(style);
-        Some(if quote == Some('`') { Kind::Command(pieces) } else { template(pieces) })
-    }
-
     /// The pieces up to the literal's end, which is consumed.
-    fn body(&mut self, style: Style<'_>) -> Vec<Piece> {
+    pub fn body(&mut self, style: Style<'_>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut text = Text::new();
         let mut depth = 0_usize;
@@ -542,196 +463,6 @@ impl<'s> Lexer<'s> {
             }
         }
     }
-
-    /// `{expression!r:spec}` of an f-string.
-    fn python_field(&mut self, text: &mut Text, pieces: &mut Vec<Piece>) {
-        let Some(inner) = self.bracketed(1) else {
-            text.push_hole();
-            self.at += 1;
-            return;
-        };
-        flush(text, pieces);
-        let (expression, spec) = split_field(inner);
-        let expression = expression.strip_suffix('=').unwrap_or(expression);
-        let code =
-            if spec.ends_with('c') { format!("chr({expression})") } else { expression.to_owned() };
-        pieces.push(Piece::Code(code));
-        self.at += inner.len() + 2;
-    }
-
-    /// An expression within a string, consumed; `None` leaves the character to stand for itself.
-    fn expression(&mut self, style: Interpolation) -> Option<String> {
-        let (first, second) = (self.byte(0)?, self.byte(1)?);
-        match (style, first, second) {
-            (Interpolation::Dollar, b'$', b'{') | (Interpolation::Hash, b'#', b'{') => {
-                let inner = self.bracketed(2)?.to_owned();
-                self.at += inner.len() + 3;
-                Some(inner)
-            }
-            (Interpolation::Hash, b'#', b'$' | b'@') => {
-                self.at += 1;
-                let start = self.at;
-                self.at += 1 + usize::from(self.byte(1) == Some(b'@'));
-                self.at += self.identifier_length();
-                self.source.get(start..self.at).map(str::to_owned)
-            }
-            (Interpolation::Sigils, b'{', b'$') if self.language == Language::Php => {
-                let inner = self.bracketed(1)?.to_owned();
-                self.at += inner.len() + 2;
-                Some(inner)
-            }
-            (Interpolation::Sigils, b'$', _) => self.sigil_expression(),
-            (Interpolation::Sigils, b'@', _) if self.language == Language::Perl => {
-                self.sigil_expression()
-            }
-            _ => None,
-        }
-    }
-
-    /// `$name`, `${name}`, `@{[ … ]}`, with the subscripts that follow.
-    fn sigil_expression(&mut self) -> Option<String> {
-        let sigil = self.source.get(self.at..self.at + 1)?;
-        let mut code;
-        if self.byte(1) == Some(b'{') {
-            let inner = self.bracketed(2)?;
-            self.at += inner.len() + 3;
-            let name = inner.trim().trim_start_matches('^');
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                return Some(inner.to_owned());
-            }
-            code = format!("{sigil}{name}");
-        } else {
-            self.at += 1;
-            let mut length = self.identifier_length();
-            if let Some(at) = self.rest().get(..length).and_then(|name| name.find("::"))
-                && self.language == Language::Perl
-                && at + 2 == length
-            {
-                length = at;
-            }
-            let special = length == 0
-                && sigil == "$"
-                && self.language == Language::Perl
-                && self.byte(0).is_some_and(|b| b.is_ascii_digit() || b"&!$@,;/".contains(&b));
-            if special {
-                length = 1;
-            }
-            if length == 0 {
-                self.at -= 1;
-                return None;
-            }
-            code = format!("{sigil}{}", self.rest().get(..length)?);
-            self.at += length;
-        }
-        self.subscripts(&mut code);
-        Some(code)
-    }
-
-    fn subscripts(&mut self, code: &mut String) {
-        let perl = self.language == Language::Perl;
-        for _ in 0..8 {
-            let arrow = if self.rest().starts_with("->") { 2 } else { 0 };
-            match self.byte(arrow) {
-                // Whoever writes `$a[` in Perl or PHP means an element.
-                Some(b'[') => {}
-                Some(b'{') if perl => {}
-                Some(byte) if arrow > 0 && !perl && byte.is_ascii_alphabetic() => {
-                    self.at += 2;
-                    let length = self.identifier_length();
-                    code.push_str("->");
-                    code.push_str(self.rest().get(..length).unwrap_or(""));
-                    self.at += length;
-                    continue;
-                }
-                _ => return,
-            }
-            let Some(inner) = self.bracketed(arrow + 1) else { return };
-            let bare = inner.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-            if !perl && bare {
-                code.push_str(&format!("['{inner}']"));
-            } else {
-                let length = arrow + inner.len() + 2;
-                code.push_str(self.rest().get(..length).unwrap_or(""));
-            }
-            self.at += arrow + inner.len() + 2;
-        }
-    }
-
-    /// What stands between the bracket that ends before `offset` and the one that closes it.
-    fn bracketed(&mut self, offset: usize) -> Option<&'s str> {
-        if self.unclosed {
-            return None;
-        }
-        let rest = self.source.get(self.at + offset..)?;
-        let bytes = rest.as_bytes();
-        let (open, close) = match self.source.as_bytes().get(self.at + offset - 1) {
-            Some(b'[') => (b'[', b']'),
-            _ => (b'{', b'}'),
-        };
-        let mut depth = 0_usize;
-        let mut at = 0;
-        // Quotes that are never closed are looked for once each.
-        let mut unpaired = [false; 3];
-        while let Some(byte) = bytes.get(at).copied() {
-            match byte {
-                b'\\' => at += 1,
-                b'\'' | b'"' | b'`' => {
-                    let which = usize::from(byte == b'"') + 2 * usize::from(byte == b'`');
-                    if let Some(flag) = unpaired.get_mut(which).filter(|flag| !**flag) {
-                        match quote_end(bytes, at) {
-                            Some(end) => at = end,
-                            None => *flag = true,
-                        }
-                    }
-                }
-                _ if byte == open => depth += 1,
-                _ if byte == close && depth == 0 => return rest.get(..at),
-                _ if byte == close => depth -= 1,
-                _ => {}
-            }
-            at += 1;
-        }
-        self.unclosed = true;
-        None
-    }
-}
-
-/// The place of the quote that ends the string which begins at `from`.
-fn quote_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let quote = *bytes.get(from)?;
-    let mut at = from + 1;
-    loop {
-        match bytes.get(at)? {
-            b'\\' => at += 1,
-            byte if *byte == quote => return Some(at),
-            _ => {}
-        }
-        at += 1;
-    }
-}
-
-/// An f-string's field: the expression and its format.
-fn split_field(field: &str) -> (&str, &str) {
-    let mut depth = 0_i32;
-    let mut quote = None;
-    let bytes = field.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match (quote, byte) {
-            (Some(open), byte) if open == *byte => quote = None,
-            (Some(_), _) => {}
-            (None, b'\'' | b'"') => quote = Some(*byte),
-            (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')' | b']' | b'}') => depth -= 1,
-            (None, b'!') if depth == 0 && bytes.get(at + 1) != Some(&b'=') => {
-                return (field.get(..at).unwrap_or(""), "");
-            }
-            (None, b':') if depth == 0 => {
-                return (field.get(..at).unwrap_or(""), field.get(at + 1..).unwrap_or(""));
-            }
-            _ => {}
-        }
-    }
-    (field, "")
 }
 
 fn closing(open: char) -> char {
@@ -764,13 +495,13 @@ fn escape_steps() -> Steps {
     Steps::of(Step::EscapesDecoded).with(Step::OtherLanguage)
 }
 
-fn flush(text: &mut Text, pieces: &mut Vec<Piece>) {
+pub(super) fn flush(text: &mut Text, pieces: &mut Vec<Piece>) {
     if !text.is_empty() {
         pieces.push(Piece::Text(std::mem::take(text)));
     }
 }
 
-fn template(mut pieces: Vec<Piece>) -> Kind {
+pub(super) fn template(mut pieces: Vec<Piece>) -> Kind {
     match pieces.as_slice() {
         [] => Kind::Text(Text::new()),
         [Piece::Text(_)] => match pieces.pop() {

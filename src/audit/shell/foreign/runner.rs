@@ -1,8 +1,8 @@
 //! Functions that run another program, in every language: what a shell would be told to do.
 
 use super::Language;
+use super::elements::Elements;
 use super::fold::Folder;
-use super::primary::Elements;
 use super::value::{Value, concatenated};
 use crate::audit::shell::text::{MarkKind, Step, Text};
 
