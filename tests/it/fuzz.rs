@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kubetell::audit::event::{Event, ObjectRef};
@@ -29,6 +30,7 @@ mod mutate;
 mod shapes;
 
 use mutate::{JSON_TOKENS, SHELL_TOKENS, URI_TOKENS, mutated};
+use shapes::Shape;
 
 const SECONDS: u64 = 3;
 const DEFAULT_SEED: u64 = 1;
@@ -314,21 +316,47 @@ fn told_bytes(argv: &[String]) -> usize {
     lines + paths + reading.hidden.len()
 }
 
-/// Time is bounded by the budget, which work is paid from; what comes out is the part of the work
-/// that can be counted on any machine.
+/// CPU time of this thread, which does not depend on what else the machine does.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Twice the size tells at most a little more than twice as much, and takes at most three times as
+/// long: what is quadratic takes four times.
+fn check_shape(shape: &Shape) {
+    let mut before: Option<(usize, Duration)> = None;
+    for kilobytes in shapes::SIZES_KIB {
+        let argv = shape.argv(kilobytes * 1024);
+        let start = cpu_time();
+        let told = told_bytes(&argv);
+        let took = cpu_time() - start;
+        if let Some((told_before, took_before)) = before {
+            // The part of the work that every command has may come all at once.
+            let most = (told_before * 5 / 2).max(shapes::TOLD_FREE_BYTES);
+            assert!(told <= most, "{} at {kilobytes} KiB: {told_before} to {told}", shape.name);
+            let longest = (took_before * 3).max(shapes::FREE_TIME);
+            assert!(
+                took <= longest,
+                "{} at {kilobytes} KiB: {took_before:?} to {took:?}",
+                shape.name
+            );
+        }
+        before = Some((told, took));
+    }
+}
+
 #[test]
 fn the_worst_shapes_grow_no_faster_than_their_size() {
-    for shape in shapes::SHAPES {
-        let mut before: Option<usize> = None;
-        for kilobytes in shapes::SIZES_KIB {
-            let argv = shape.argv(kilobytes * 1024);
-            let told = told_bytes(&argv);
-            if let Some(before) = before {
-                // What is told of a few words may double from nothing.
-                let most = (before * 5 / 2).max(shapes::TOLD_FREE_BYTES);
-                assert!(told <= most, "{} at {kilobytes} KiB: {before} to {told}", shape.name);
-            }
-            before = Some(told);
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(8));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(shape) = shapes::SHAPES.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    check_shape(shape);
+                }
+            });
         }
-    }
+    });
 }

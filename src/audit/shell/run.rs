@@ -15,7 +15,7 @@ mod simple;
 mod test;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -123,6 +123,20 @@ struct Interpreter<'a> {
     keeps_descriptors: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
+    /// Found once it is asked for.
+    mentions: OnceCell<Mentions>,
+    /// The word of the last operand: the next one stands behind it.
+    operand: Cell<usize>,
+}
+
+/// What stands anywhere in the command as written; where it takes effect is not followed.
+#[derive(Debug)]
+struct Mentions {
+    globstar: bool,
+    dotglob: bool,
+    nocaseglob: bool,
+    /// `;&`
+    falling_through: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -152,7 +166,21 @@ impl<'a> Interpreter<'a> {
             places: Places { argv: places, current: Place::Offset(0) },
             keeps_descriptors: false,
             span: 0..size.saturating_sub(1),
+            mentions: OnceCell::new(),
+            operand: Cell::new(0),
         }
+    }
+
+    fn mentions(&self) -> &Mentions {
+        self.mentions.get_or_init(|| {
+            let has = |text: &str| self.argv.iter().any(|word| word.contains(text));
+            Mentions {
+                globstar: has("globstar"),
+                dotglob: has("dotglob"),
+                nocaseglob: has("nocaseglob"),
+                falling_through: has(";&"),
+            }
+        })
     }
 
     fn finish(mut self, whole: Range<usize>) -> Reading {

@@ -1,9 +1,13 @@
 //! Commands that cost most for their size.
 
+use std::time::Duration;
+
 /// Sizes of the scripts, each twice the one before.
-pub const SIZES_KIB: [usize; 3] = [8, 16, 32];
+pub const SIZES_KIB: [usize; 5] = [16, 32, 64, 128, 256];
 /// What a reading may tell whatever the size: the part of the work that every command has.
 pub const TOLD_FREE_BYTES: usize = 1024 * 1024;
+/// How long it may take whatever the size, in a debug build.
+pub const FREE_TIME: Duration = Duration::from_millis(700);
 
 /// A script: `before`, then `unit` over and over, `after`, and `closing` as often as `unit`.
 pub struct Shape {
@@ -84,6 +88,7 @@ pub const SHAPES: &[Shape] = &[
         "*a",
         "b) cat x;; esac",
     ),
+    repeated("many cases", "", "case a in a) b;; c) d;; esac;", ""),
     repeated("removal of a pattern", "a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; cat ${a##*", "a*", "b}"),
     repeated(
         "removals of a pattern",
@@ -122,6 +127,9 @@ pub const SHAPES: &[Shape] = &[
         "|while read a;do cat /$a;done",
     ),
     repeated("arguments of xargs", "echo ", "NUMBER ", "|xargs -n1 cat"),
+    repeated("short evals", "", "eval b;", ""),
+    repeated("shells beside each other", "", "sh -c b;", ""),
+    repeated("functions that are called", "f(){ cat $1;};", "f NUMBER;", ""),
     repeated("evals", "", "eval ", "cat a"),
     repeated("shells", "", "sh -c ", "a"),
     repeated("wrappers", "", "env ", "cat a"),

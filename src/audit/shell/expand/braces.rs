@@ -315,7 +315,8 @@ fn product<'w>(
     let mut words: Vec<Pieces<'w>> = vec![Pieces::new()];
     for node in nodes {
         let written = if let Node::Text(text) = node { text.len() } else { 0 };
-        if !shell.spend(words.len().saturating_mul(written + 1)) {
+        let affordable = shell.spend(words.len().saturating_mul(written + 1));
+        if !affordable {
             *incomplete = true;
             words.truncate(1);
         }
@@ -323,7 +324,7 @@ fn product<'w>(
             Node::Text(text) => words.iter_mut().for_each(|word| push_text(word, text)),
             Node::Part(part) => words.iter_mut().for_each(|word| word.push(Piece::Part(part))),
             Node::Sequence(sequence) => {
-                let shown = sequence.count.min(WORDS_MAX);
+                let shown = sequence.count.min(if affordable { WORDS_MAX } else { 1 });
                 *incomplete |= shown < sequence.count;
                 let ends = (0..shown)
                     .map(|at| vec![Piece::Literal(Cow::Owned(sequence.get(at)))])

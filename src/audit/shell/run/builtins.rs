@@ -5,6 +5,9 @@ use super::super::path;
 use super::super::text::{Step, Stream, Text};
 use super::{Flow, Interpreter};
 
+/// How many positional parameters are moved for the work that one byte takes.
+const PARAMETERS_MOVED_A_UNIT: usize = 16;
+
 /// Runs a builtin; `None` when the name is none of them.
 pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Option<Stream> {
     let arguments = words.get(1..).unwrap_or_default();
@@ -58,8 +61,10 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             let environment = shell.environment();
             let end = count.unwrap_or(1_usize).saturating_add(1).min(environment.positional.len());
             if end > 1 {
+                let moved = environment.positional.len() / PARAMETERS_MOVED_A_UNIT;
                 let dropped = environment.positional.drain(1..end).rfind(Text::has_active);
                 environment.dropped = dropped.or(environment.dropped.take());
+                shell.budget.spend(moved);
             }
             Stream::Empty
         }

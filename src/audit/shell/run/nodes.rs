@@ -253,7 +253,7 @@ impl Interpreter<'_> {
                 let out = self.run_script(&arm.body);
                 output = self.joined(output, out);
                 // `;&` goes on with the next arm; the tree does not tell where it stands.
-                if self.argv.iter().any(|word| word.contains(";&")) {
+                if self.mentions().falling_through {
                     for next in arms.iter().skip(at + 1) {
                         let out = self.maybe(|shell| shell.run_script(&next.body));
                         output = self.joined(output, out);

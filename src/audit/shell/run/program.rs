@@ -71,6 +71,7 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
+                self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);
                 }
@@ -173,6 +174,7 @@ impl Interpreter<'_> {
         spans: &[Span],
         span: Span,
     ) -> Stream {
+        self.operand.set(0);
         for operand in &wrapper.operands {
             self.note_access(operand, spans, words);
         }

@@ -7,7 +7,7 @@ use super::super::path;
 use super::super::programs::{Operand, Separator, WrapperInput};
 use super::super::reading::{Access, Line, Reach};
 use super::super::text::{MarkKind, Step, Steps, Stream, Text};
-use super::Interpreter;
+use super::{Interpreter, Mentions};
 
 /// Steps by which an encoded text becomes readable.
 const DECODERS: [Step; 6] = [
@@ -155,11 +155,26 @@ impl Interpreter<'_> {
     /// `spans` are those of `words`, as long as the words are those that were written.
     pub(super) fn note_access(&mut self, operand: &Operand, spans: &[Span], words: &[Text]) {
         let around = self.span.clone();
-        if let Some(span) = word_of(operand, spans, words) {
+        if let Some(span) = self.word_of(operand, spans, words) {
             self.span = self.place(span);
         }
         self.note_path(&operand.path, operand.reach, operand.name.as_ref());
         self.span = around;
+    }
+
+    /// The span of the word that an operand was written in.
+    fn word_of(&self, operand: &Operand, spans: &[Span], words: &[Text]) -> Option<Span> {
+        if spans.len() != words.len() {
+            return None;
+        }
+        let holds = |at: &usize| {
+            words.get(*at).is_some_and(|word| word.as_str().ends_with(operand.path.as_str()))
+        };
+        let after = self.operand.get();
+        let mut near = (after..after.saturating_add(WORDS_BETWEEN_MAX)).chain(0..WORDS_SOUGHT_MAX);
+        let at = near.find(holds)?;
+        self.operand.set(at + 1);
+        spans.get(at).copied()
     }
 
     pub(super) fn note_path(&mut self, path: &Text, reach: Reach, name: Option<&Text>) {
@@ -194,8 +209,7 @@ impl Interpreter<'_> {
         if !path.has_active() {
             return None;
         }
-        let on = |option: &str| self.argv.iter().any(|word| word.contains(option));
-        let (globstar, dotglob, nocase) = (on("globstar"), on("dotglob"), on("nocaseglob"));
+        let &Mentions { globstar, dotglob, nocaseglob: nocase, .. } = self.mentions();
         if !(globstar || dotglob || nocase) {
             return None;
         }
@@ -281,6 +295,11 @@ fn star(before: &Text) -> Text {
     text
 }
 
+/// The most words that may stand between two operands, and the most at the beginning that are
+/// looked at for one that stands elsewhere.
+const WORDS_BETWEEN_MAX: usize = 8;
+const WORDS_SOUGHT_MAX: usize = 64;
+
 /// The most roots of a search whose names are followed.
 const LISTED_ROOTS_MAX: usize = 8;
 
@@ -300,15 +319,6 @@ const WALKS: [&str; 9] = [
 /// How far the paths in other languages' code are reached.
 pub(super) fn of_code(code: &str) -> Reach {
     if WALKS.iter().any(|walk| code.contains(walk)) { Reach::Walked } else { Reach::Named }
-}
-
-/// The span of the word that an operand was written in.
-fn word_of(operand: &Operand, spans: &[Span], words: &[Text]) -> Option<Span> {
-    if spans.len() != words.len() {
-        return None;
-    }
-    let at = words.iter().position(|word| word.as_str().ends_with(operand.path.as_str()))?;
-    spans.get(at).copied()
 }
 
 /// A word in single quotes, as `alias` and `xargs` hand words on; its patterns stay as they are.
