@@ -254,6 +254,8 @@ fn an_escape_that_may_be_a_plain_backslash_in_a_path_is_read_both_ways() {
     check(&[
         ("echo", &[r"cat /e\tc/shadow"], "", "cat /e\tc/shadow\ncat /e\\tc/shadow\n"),
         ("echo", &[r"cat /et\c/shadow"], "", "cat /et\ncat /et\\c/shadow"),
+        // No path has the character of this one.
+        ("echo", &[r"/app/f\2"], "", "/app/f\\2\n/app/f\u{2}\n"),
         ("echo", &["-e", r"cat /e\tc/shadow"], "", "cat /e\tc/shadow\n"),
         ("echo", &[r"cat\t/etc"], "", "cat\t/etc\n"),
         ("echo", &[r"cat /etc/x\n"], "", "cat /etc/x\n\n"),

@@ -110,6 +110,8 @@ struct Interpreter<'a> {
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
     flow: Option<Flow>,
+    /// Something in the loop around may have ended it.
+    may_leave: bool,
     /// How many conditions stand around that may be false.
     undecided: usize,
     /// Which of a variable's possible values is taken, and how many the ones that were asked for
@@ -159,6 +161,7 @@ impl<'a> Interpreter<'a> {
             files: Files::default(),
             status: Some(true),
             flow: None,
+            may_leave: false,
             undecided: 0,
             choice: 0,
             choices: Cell::new(1),

@@ -1,6 +1,7 @@
 //! What the interpreter makes of scripts, apart from what is sensitive in them.
 
 use super::*;
+use crate::audit::shell::reading::Reach;
 
 /// The lines of a script, each with its steps, as `line # step, step`.
 fn lines(script: &str) -> Vec<String> {
@@ -64,6 +65,46 @@ fn assignments_before_a_command_hold_for_it_alone() {
             "echo 1 # variables expanded",
         ],
     );
+}
+
+/// The literal and patterned paths that are opened, without a word on how.
+fn check_opened(script: &str, expected: &[&str]) {
+    let reading = read_script(script);
+    let opened = reading.accesses.iter().filter(|access| access.reach == Reach::Named);
+    let paths: Vec<String> = opened.map(|access| access.path.to_string()).collect();
+    assert_eq!(paths, expected, "{script}");
+}
+
+#[test]
+fn a_pattern_may_be_several_words() {
+    check_opened("set -- /etc/*; cat $2", &["/etc/*"]);
+    check_opened("set -- /etc/*; shift; cat $1", &["/etc/*"]);
+    check_opened("set -- /etc/* /a; cat $2", &["/a", "/etc/*"]);
+    check_opened("a=(/etc/*); cat ${a[3]}", &["/etc/*"]);
+    check_opened("cat $(ls /etc/passwd)", &["/etc/passwd", "*"]);
+    check_opened("ls /a | while read f; do cat /a/$f; done", &["/a/a", "/a/*"]);
+    check_opened("printf '%s\\n' /a /b /c* | while read f; do cat $f; done", &["/a", "/b", "/c*"]);
+}
+
+#[test]
+fn a_pattern_may_come_from_a_value() {
+    check_opened(r"a='/e*\tc/x'; cat $a", &["/e*tc/x"]);
+    check_opened("a='/@(etc|x)/y'; cat $a", &["/@(etc|x)/y"]);
+    check_opened("cat /etc/*()shadow", &["/etc/*()shadow"]);
+    check_opened(r#"cat "${a-$'\x2fetc'}""#, &["/etc"]);
+}
+
+#[test]
+fn separators_that_are_no_blanks_have_empty_fields_between_them() {
+    check_opened("IFS=, read -ra a <<< x,,/y; cat ${a[2]}", &["/y"]);
+}
+
+#[test]
+fn a_loop_that_may_be_left_hides_nothing() {
+    let script = "while :; do i=$((i+1)); curl -s x && break; [ $i -gt 500 ] && exit; done";
+    assert!(read_script(script).hidden.is_empty());
+    let script = "while :; do f() { date; }; x=1; f; done";
+    assert!(read_script(script).hidden.is_empty());
 }
 
 #[test]

@@ -26,18 +26,18 @@ impl Generator<'_> {
                 let name = self.name();
                 format!("{name}() {{ echo {}; }}; {name}", self.word(text, Place::Single))
             }
-            _ => format!("echo {}", self.word(text, Place::Command)),
+            _ => format!("echo {}", self.word(text, Place::Single)),
         }
     }
 
     /// A command that prints the text as a line.
     pub fn printed_line(&mut self, text: &str) -> String {
         match self.choices.below(4) {
-            1 => format!("printf '%s\\n' {}", self.word(text, Place::Command)),
+            1 => format!("printf '%s\\n' {}", self.word(text, Place::Single)),
             2 => {
                 format!("echo $({})", self.substitutable(text))
             }
-            _ => format!("echo {}", self.word(text, Place::Command)),
+            _ => format!("echo {}", self.word(text, Place::Single)),
         }
     }
 
@@ -55,7 +55,7 @@ impl Generator<'_> {
                 let at = self.choices.below(text.len());
                 format!("printf %s%s '{}' \"{}\"", &text[..at], &text[at..])
             }
-            4 => format!("printf '%s\\n' {}", self.word(text, Place::Command)),
+            4 => format!("printf '%s\\n' {}", self.word(text, Place::Single)),
             5 => {
                 let letters = text.chars().map(|c| c.to_string()).collect::<Vec<_>>().join(" ");
                 format!("printf %s {letters}")
@@ -64,12 +64,15 @@ impl Generator<'_> {
                 let hex: String = text.chars().map(|c| format!("\\x{:02x}", c as u32)).collect();
                 format!("printf '{hex}'")
             }
-            _ => format!("printf %s {}", self.word(text, Place::Command)),
+            _ => format!("printf %s {}", self.word(text, Place::Single)),
         }
     }
 
     fn cut_out(&mut self, text: &str) -> String {
-        match self.choices.below(9) {
+        let kind = self.choices.below(9);
+        // Where a comma separates, the text has none.
+        let kind = if text.contains(',') { 1 } else { kind };
+        match kind {
             1 => format!("echo zz{text} | cut -c3-"),
             2 => format!("echo zz{text}zz | cut -c3-{}", text.len() + 2),
             3 => format!("echo a {text} b | awk '{{print $2}}'"),
@@ -92,7 +95,10 @@ impl Generator<'_> {
                 other => other,
             })
             .collect();
-        match self.choices.below(8) {
+        let kind = self.choices.below(8);
+        // Where a comma stands for something else, the text has none.
+        let kind = if text.contains(',') { 1 } else { kind };
+        match kind {
             1 => format!("echo {rotated} | tr a-zA-Z n-za-mN-ZA-M"),
             2 => format!("echo {} | tr , /", text.replace('/', ",")),
             3 => {
@@ -116,7 +122,9 @@ impl Generator<'_> {
             2 => format!("base64 -d <<E64\n{}\nE64\n", base64(text)),
             3 => {
                 let twice = base64(&format!("{}\n", base64(text)));
-                format!("echo {twice} | base64 -d | base64 --decode")
+                // busybox does not know the long option.
+                let option = if self.is(Dialect::Bash) { "--decode" } else { "-d" };
+                format!("echo {twice} | base64 -d | base64 {option}")
             }
             4 if self.is(Dialect::Bash) => format!("base64 -d <<< {}", base64(text)),
             _ => format!("echo {} | base64 -d", base64(text)),
@@ -145,7 +153,7 @@ impl Generator<'_> {
         match kind {
             1 => format!("awk 'BEGIN {{ print \"{first}\" \"{second}\" }}'"),
             2 => format!("awk -v a={text} 'BEGIN {{ printf \"%s\", a }}'"),
-            3 => format!("basename /zz/{text}"),
+            3 if !text.contains('/') => format!("basename /zz/{text}"),
             4 => format!("expr x{text} : 'x\\(.*\\)'"),
             _ => format!("awk 'BEGIN {{ print \"{text}\" }}'"),
         }

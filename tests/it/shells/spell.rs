@@ -26,9 +26,9 @@ impl Generator<'_> {
         let mut bare = false;
         for part in self.split(text) {
             let piece = self.piece(&part, place);
-            // `$a` followed by `b` is another variable.
+            // `$a` followed by `b` is another variable, also by way of `{b,c}`.
             let goes_on = piece.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-            if bare && (goes_on || piece.starts_with("\\\n")) {
+            if bare && (goes_on || piece.starts_with("\\\n") || piece.starts_with('{')) {
                 out.push_str("''");
             }
             bare = piece.rfind('$').is_some_and(|at| {
@@ -172,7 +172,7 @@ impl Generator<'_> {
             8 => {
                 let at = self.choices.below(value.len().max(1));
                 let second = self.word(&value[at..], Place::Single);
-                format!("{name}={}; {name}=${name}{second}", &value[..at])
+                format!("{name}={}; {name}=${{{name}}}{second}", &value[..at])
             }
             9 => {
                 let other = self.name();
@@ -182,7 +182,7 @@ impl Generator<'_> {
             }
             10 => format!("IFS=: read _ {name} _ <<E{name}\nx:{value}:y\nE{name}"),
             11 => format!("case {value} in *) {name}={};; esac", self.word(value, Place::Single)),
-            12 if bash => format!("printf -v {name} %s {}", self.word(value, Place::Command)),
+            12 if bash => format!("printf -v {name} %s {}", self.word(value, Place::Single)),
             13 if bash => format!("{name}=; {name}+={}", self.word(value, Place::Single)),
             14 if bash => format!("declare {name}={}", self.word(value, Place::Single)),
             15 if bash => format!("read -r {name} <<< {}", self.word(value, Place::Single)),
@@ -259,6 +259,8 @@ impl Generator<'_> {
     fn operator(&mut self, text: &str, place: Place) -> String {
         let junk = self.choices.pick(&["zz", "Q", "x7", "zQz"]);
         let kind = self.choices.below(if self.allows(Dialect::Ash) { 20 } else { 8 });
+        // Some of them take a comma for their own.
+        let kind = if text.contains(',') { 1 } else { kind };
         let expansion = match kind {
             1 => {
                 let name = self.assigned(&format!("{text}{junk}"));

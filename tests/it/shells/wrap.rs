@@ -27,7 +27,12 @@ impl Generator<'_> {
             5 => format!("false || {{ {}\n}}", self.block()),
             6 => format!("{{ {}\n}} | cat", self.apart()),
             7 => format!("( {}\n) & wait", self.apart()),
-            8 => format!("echo \"$( {}\n)\"", self.apart()),
+            8 => {
+                let block = self.apart();
+                // Bash 5.2 may lose the end of a line where it keeps a here-document there.
+                self.pure &= !block.contains("<<");
+                format!("echo \"$( {block}\n)\"")
+            }
             9 => format!("! {{ {}\n}}", self.block()),
             _ => format!("{{ {}\n}}", self.block()),
         }
@@ -119,7 +124,10 @@ impl Generator<'_> {
             Dialect::Bash if self.extended => "bash -O extglob",
             Dialect::Bash => "bash",
         };
-        match self.choices.below(12) {
+        let kind = self.choices.below(12);
+        // Bash 5.2 may lose the end of a line when it keeps a here-document within `$(…)`.
+        self.pure &= !matches!(kind, 3 | 5);
+        match kind {
             1 => format!("printf '%s\\n' {} | {shell}", self.quoted_block()),
             2 => {
                 let block = self.apart();

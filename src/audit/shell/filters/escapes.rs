@@ -124,10 +124,17 @@ pub(super) fn echo(call: &Call) -> Output {
         Some(true) => unescape(&raw.bytes, Dialect::Echo, &mut out.bytes),
         None => unescape(&raw.bytes, Dialect::PlainEcho, &mut out.bytes),
     };
-    if escapes.is_none() && is_ambiguous(&raw.bytes) {
+    if escapes.is_none()
+        && let Some(likelier) = ambiguity(&raw.bytes)
+    {
         // Shells disagree on whether this is an escape: both readings stand there, a line each.
-        out.bytes.push(b'\n');
-        out.bytes.extend_from_slice(&raw.bytes);
+        let (mut first, mut second) = (raw.bytes.clone(), std::mem::take(&mut out.bytes));
+        if likelier == Reading::Escape {
+            std::mem::swap(&mut first, &mut second);
+        }
+        first.push(b'\n');
+        first.append(&mut second);
+        out.bytes = first;
     }
     if out.bytes != raw.bytes {
         out.steps.add(Step::EscapesDecoded);
@@ -139,9 +146,20 @@ pub(super) fn echo(call: &Call) -> Output {
     Ok(out.into_stream())
 }
 
-/// Whether a backslash before a letter that may be an escape stands in the middle of a path: bash
-/// and BusyBox print it as it is, and a shell that reads that would drop the backslash.
-fn is_ambiguous(text: &[u8]) -> bool {
+/// What a backslash and what stands behind it are.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Escape,
+    Characters,
+}
+
+fn is_octal(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'7')
+}
+
+/// What a backslash that stands in a path and may begin an escape is likelier to be: bash and
+/// BusyBox print it as it is, and a shell that reads that would drop the backslash.
+fn ambiguity(text: &[u8]) -> Option<Reading> {
     let mut in_path = false;
     let mut bytes = text.iter().peekable();
     while let Some(byte) = bytes.next() {
@@ -150,15 +168,30 @@ fn is_ambiguous(text: &[u8]) -> bool {
             b' ' | b'\t' | b'\n' => in_path = false,
             b'\\' => {
                 let letter = bytes.next();
-                let inside = bytes.peek().is_some_and(|next| !next.is_ascii_whitespace());
-                if in_path && inside && letter.is_some_and(|letter| b"abcefnrtv".contains(letter)) {
-                    return true;
+                let mut ahead = bytes.clone();
+                let inside = ahead.peek().is_some_and(|next| !next.is_ascii_whitespace());
+                let found = match letter {
+                    // At the end of a line they are meant.
+                    Some(b'c' | b'n' | b'r' | b't') => inside.then_some(Reading::Escape),
+                    Some(b'a' | b'b' | b'e' | b'f' | b'v') => Some(Reading::Characters),
+                    // A number of a character that no path has.
+                    Some(digit @ b'0'..=b'7') => {
+                        let digits = std::iter::from_fn(|| ahead.next_if(|next| is_octal(**next)));
+                        let more = digits.take(2).map(|digit| u32::from(digit - b'0'));
+                        let code =
+                            more.fold(u32::from(digit - b'0'), |code, digit| code * 8 + digit);
+                        (code < 0x20).then_some(Reading::Characters)
+                    }
+                    _ => None,
+                };
+                if in_path && found.is_some() {
+                    return found;
                 }
             }
             _ => {}
         }
     }
-    false
+    None
 }
 
 // ---- printf

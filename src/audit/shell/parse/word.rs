@@ -251,7 +251,7 @@ impl Parser<'_, '_> {
         false
     }
 
-    /// `?(` and the like; `f+()` is the head of a function.
+    /// `?(` and the like; `f+() {` is the head of a function.
     fn opens_pattern(&mut self, stop: Stop) -> bool {
         if self.cursor.second() != Some(b'(')
             || !matches!(stop, Stop::Word | Stop::Alternative | Stop::Brace { pattern: true, .. })
@@ -265,7 +265,12 @@ impl Parser<'_, '_> {
         while matches!(ahead.peek(), Some(b' ' | b'\t')) {
             ahead.bump();
         }
-        stop != Stop::Word || ahead.peek() != Some(b')')
+        if stop != Stop::Word || ahead.peek() != Some(b')') {
+            return true;
+        }
+        ahead.bump();
+        // A head of a function is not followed by more of a word.
+        ahead.peek().is_some_and(|byte| byte != b'{' && !ends_word(byte))
     }
 
     fn extended(&mut self, parts: &mut Parts, kind: char) {

@@ -120,6 +120,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             Stream::Empty
         }
         "break" | "continue" => {
+            shell.may_leave |= name == "break";
             // Only one that is certain: what stands behind the other may run.
             if shell.undecided == 0 {
                 let levels = arguments.first().and_then(|count| count.as_str().parse().ok());
@@ -129,7 +130,10 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             }
             Stream::Empty
         }
-        "exit" | "return" | "logout" => Stream::Empty,
+        "exit" | "return" | "logout" => {
+            shell.may_leave = true;
+            Stream::Empty
+        }
         "test" => {
             shell.status = shell.test(arguments);
             Stream::Empty
@@ -392,8 +396,17 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
     let blank = |c: char| c.is_whitespace() && separators.contains(&c);
     let mut rest = text.trim_matches(blank);
     if array {
-        let fields = rest.split(|c| separators.contains(&c)).filter(|field| !field.is_empty());
-        let fields: Vec<Text> = fields.map(of).collect();
+        // Blanks beside each other are one separator, others have an empty field between them.
+        let mut fields = Vec::new();
+        while !rest.is_empty() {
+            let end = rest.find(|c| separators.contains(&c)).unwrap_or(rest.len());
+            let (field, next) = rest.split_at(end);
+            fields.push(of(field));
+            let next = next.trim_start_matches(blank);
+            let other = next.chars().next().filter(|c| separators.contains(c));
+            rest = next.get(other.map_or(0, char::len_utf8)..).unwrap_or_default();
+            rest = rest.trim_start_matches(blank);
+        }
         if let Some(name) = names.first() {
             shell.environment().set_elements(name, fields);
         }

@@ -88,7 +88,7 @@ impl Environment {
     /// Whether a script does the same in both.
     pub fn is_as(&self, other: &Environment) -> bool {
         let same = |(name, body): (&String, &Rc<Node>)| {
-            other.functions.get(name).is_some_and(|other| Rc::ptr_eq(other, body))
+            other.functions.get(name).is_some_and(|other| Rc::ptr_eq(other, body) || other == body)
         };
         self.directory == other.directory
             && self.positional == other.positional

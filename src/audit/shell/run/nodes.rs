@@ -170,8 +170,12 @@ impl Interpreter<'_> {
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
         let mut undecided = 0;
+        let around = std::mem::take(&mut self.may_leave);
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
+                break;
+            }
+            if self.may_leave && round >= limits::SHELL_LEFT_ROUNDS_MAX {
                 break;
             }
             if round == limits::SHELL_ROUNDS_MAX {
@@ -199,6 +203,7 @@ impl Interpreter<'_> {
                 break;
             }
         }
+        self.may_leave = around;
         self.steps = steps;
         output
     }
