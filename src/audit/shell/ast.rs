@@ -5,6 +5,9 @@
 
 use std::rc::Rc;
 
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
 use super::text::Step;
 
 /// A range of bytes in the source that was parsed.
@@ -168,21 +171,24 @@ pub enum RedirectKind {
     HereString,
 }
 
+/// Most words have one part.
+pub type WordParts = SmallVec<[Part; 1]>;
+
 /// Parts that stand together. `""` is one `Part::Double` without parts: an empty word is a word.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Word {
-    pub parts: Vec<Part>,
+    pub parts: WordParts,
     pub span: Span,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
     /// Unquoted characters: `*`, `?`, `[`, `~`, `{`, `,`, `}` in them are what they look like.
-    Literal(String),
+    Literal(CompactString),
     /// Characters that stand for themselves. The step is how they were quoted: `Quotes` for
     /// `'…'` and for text within `"…"`, `Backslash`, `AnsiQuotes` (decoded already).
     Quoted {
-        text: String,
+        text: CompactString,
         step: Step,
     },
     /// `"…"` or `$"…"`: holds `Quoted`, `Parameter`, `Command`, `Arithmetic`.
@@ -191,7 +197,7 @@ pub enum Part {
     /// `$(…)`, `` `…` ``, `${ …; }`
     Command(Script),
     /// `$((…))`, `$[…]`: its text with its expansions, as within double quotes.
-    Arithmetic(Word),
+    Arithmetic(Box<Word>),
     /// `<(…)`
     ProcessInput(Script),
     /// `>(…)`

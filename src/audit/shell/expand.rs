@@ -22,12 +22,14 @@ mod split;
 mod walk;
 
 use super::ast::{Part, Script, Word};
-use super::text::{Step, Text};
+use super::text::{Step, Steps, Text};
 use walk::{Context, Walk};
 
 /// Most bytes that expansions may add to one text. What is written counts only where it is read,
 /// as it is bounded by the command itself.
 const EXPANDED_MAX_BYTES: usize = 64 * 1024;
+/// What a field costs beside its characters.
+const FIELD_WORK: usize = 4;
 
 /// What words are expanded in.
 ///
@@ -64,27 +66,57 @@ pub trait Shell {
     fn spend(&mut self, work: usize) -> bool;
 }
 
-/// Full expansion with braces, tilde, parameters and splitting: none, one or many texts.
-pub fn fields(word: &Word, shell: &mut dyn Shell) -> Vec<Text> {
+/// Full expansion with braces, tilde, parameters and splitting: none, one or many texts, which
+/// are put behind those in `out`.
+pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
+    if let Some(text) = plainly(word) {
+        shell.spend(text.len() + FIELD_WORK);
+        out.push(text);
+        return;
+    }
     let expanded = braces::expand(word, shell);
-    let mut out = Vec::with_capacity(expanded.words.len());
     for pieces in &expanded.words {
         let mut walk = Walk::new(shell, true, true);
         if expanded.changed {
             walk.add_step(Step::Braces);
         }
         walk.pieces(pieces, Context::Word);
-        out.extend(walk.finish());
+        out.append(&mut walk.finish());
     }
     if expanded.incomplete {
         exhaust(shell);
     }
-    out
+}
+
+/// What most words are: characters that stand for themselves, and nothing else.
+fn plainly(word: &Word) -> Option<Text> {
+    let [part] = word.parts.as_slice() else { return None };
+    let (text, step) = match part {
+        Part::Literal(text) if text.bytes().all(is_inert) => (text, None),
+        Part::Quoted { text, step } => (text, Some(*step)),
+        Part::Double(parts) => match parts.as_slice() {
+            [Part::Quoted { text, step: Step::Quotes }] => (text, Some(Step::Quotes)),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let mut plain = Text::literal(text.clone());
+    plain.steps = step.map_or(Steps::NONE, Steps::of);
+    Some(plain)
+}
+
+/// Whether no expansion begins with the character, which stands outside quotes.
+fn is_inert(byte: u8) -> bool {
+    !matches!(byte, b'~' | b'{' | b'*' | b'?' | b'[')
 }
 
 /// Without splitting and braces: assignments, redirection targets, here-documents, `case` subjects
 /// and patterns. Unquoted pattern characters are active in the result.
 pub fn single(word: &Word, shell: &mut dyn Shell) -> Text {
+    if let Some(text) = plainly(word) {
+        shell.spend(text.len() + FIELD_WORK);
+        return text;
+    }
     let mut walk = Walk::new(shell, false, true);
     walk.parts(&word.parts, Context::Word);
     walk.finish_one()

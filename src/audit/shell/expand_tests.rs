@@ -142,7 +142,9 @@ fn show_all(texts: &[Text]) -> String {
 }
 
 fn expand_in(shell: &mut Fixture, written: &str) -> Vec<Text> {
-    words(written).iter().flat_map(|word| fields(word, shell)).collect()
+    let mut out = Vec::new();
+    words(written).iter().for_each(|word| fields(word, shell, &mut out));
+    out
 }
 
 fn check(cases: &[(&str, &str)]) {
@@ -673,7 +675,7 @@ fn arithmetic_is_that_of_the_shell() {
     ] {
         let mut shell = Fixture::new();
         let parts = parse_document(expression);
-        let word = Word { parts, ..Word::default() };
+        let word = Word { parts: parts.into(), ..Word::default() };
         assert_eq!(arithmetic(&word, &mut shell), expected, "{expression}");
     }
     check(&[
@@ -790,7 +792,7 @@ fn a_long_text_that_was_written_is_kept_whole() {
 #[test]
 fn hostile_words_end() {
     let many = 100_000;
-    let literal = |text: String| Word { parts: vec![Part::Literal(text)], ..Word::default() };
+    let literal = |text: String| Word { parts: smallvec::smallvec![Part::Literal(text.into())], ..Word::default() };
     for text in [
         "{".repeat(many),
         "{,".repeat(many),
@@ -807,7 +809,8 @@ fn hostile_words_end() {
         "*-".repeat(many),
     ] {
         let mut shell = Fixture::new();
-        let texts = fields(&literal(text.clone()), &mut shell);
+        let mut texts = Vec::new();
+        fields(&literal(text.clone()), &mut shell, &mut texts);
         assert!(texts.iter().map(Text::len).sum::<usize>() <= 4_000_000, "{:.10}", text);
         single(&literal(text), &mut shell);
     }

@@ -21,6 +21,8 @@ mod scan;
 mod simple;
 mod word;
 
+use smallvec::smallvec;
+
 use self::cursor::Cursor;
 use self::document::{Pending, fill_parts, fill_script};
 use self::word::Close;
@@ -502,7 +504,7 @@ impl<'a, 's> Parser<'a, 's> {
 
 /// `|&` is `2>&1 |`.
 fn with_errors_piped(node: Node) -> Node {
-    let one = Word { parts: vec![Part::Literal("1".to_owned())], span: Span::default() };
+    let one = Word { parts: smallvec![Part::Literal("1".into())], span: Span::default() };
     let redirect =
         Redirect { descriptor: Some(2), kind: RedirectKind::DuplicateOutput, target: one };
     match node {

@@ -57,8 +57,13 @@ fn starts_unknown(path: &Text) -> bool {
 /// A component that holds a hole may be several, or none: together with a `..` after it, it becomes
 /// a hole to which the next component is joined, so `a/…/../b` is `a/…b`.
 pub fn clean(path: &Text) -> Text {
+    cleaned(path).into_owned()
+}
+
+/// [`clean`], without copying what is clean.
+pub fn cleaned(path: &Text) -> Cow<'_, Text> {
     if path.as_literal().is_some_and(is_clean) {
-        return path.clone();
+        return Cow::Borrowed(path);
     }
     let absolute = is_absolute(path);
     let mut kept: Vec<Text> = Vec::new();
@@ -121,7 +126,7 @@ pub fn clean(path: &Text) -> Text {
     if changed && out != *path {
         out.steps.add(Step::PathCleaned);
     }
-    out
+    Cow::Owned(out)
 }
 
 /// What a `..` does to the components before it.
@@ -138,11 +143,21 @@ fn leave(kept: &mut Vec<Text>, absolute: bool) {
 
 /// Whether there is nothing to clean, looked at in one pass.
 fn is_clean(path: &str) -> bool {
-    if path.len() > 1 && path.ends_with('/') {
-        return false;
+    let path = path.as_bytes();
+    // How many characters the part has, and whether all of them are dots.
+    let (mut length, mut dots) = (0_usize, true);
+    for (at, byte) in path.iter().enumerate() {
+        if *byte == b'/' {
+            if at > 0 && dots && length <= 2 {
+                return false;
+            }
+            (length, dots) = (0, true);
+        } else {
+            length += 1;
+            dots &= *byte == b'.';
+        }
     }
-    let path = path.strip_prefix('/').unwrap_or(path);
-    path.is_empty() || path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    path.len() <= 1 && length == 0 || !dots || length > 2
 }
 
 /// The parts of the path between its slashes, those that are empty left out. A hole belongs to the
@@ -154,7 +169,8 @@ pub fn components(path: &Text) -> Vec<Text> {
 }
 
 fn raw_components(path: &Text) -> Vec<Text> {
-    let mut parts = Vec::new();
+    let slashes = path.as_str().bytes().filter(|byte| *byte == b'/').count();
+    let mut parts = Vec::with_capacity(slashes + 1);
     let mut marks = path.marks().iter().peekable();
     let (mut start, mut depth) = (0, 0_usize);
     for (at, byte) in path.as_str().bytes().enumerate() {
@@ -234,7 +250,16 @@ fn ends_unknown(path: &Text) -> bool {
 /// The path from `directory` on, cleaned, links to the working directory and other names of the
 /// root followed: all that can be said of where it leads.
 pub fn resolve(directory: &Text, path: &Text) -> Text {
+    if path.as_literal().is_some_and(|path| path.starts_with('/') && is_final(path)) {
+        return path.clone();
+    }
     strip_roots(&clean(&join(directory, path)), directory)
+}
+
+/// Whether a clean path has none of the beginnings that stand for something else.
+fn is_final(path: &str) -> bool {
+    let mounts = || MOUNTS.iter().chain(&MOUNTS_WITH_MORE);
+    is_clean(path) && !path.starts_with("/proc/") && !mounts().any(|mount| path.starts_with(mount))
 }
 
 /// [`without_roots`], and links to the working directory (`/proc/self/cwd`) replaced by it.

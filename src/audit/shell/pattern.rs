@@ -19,6 +19,8 @@ mod search;
 
 use std::ops::Range;
 
+use compact_str::CompactString;
+
 use self::automaton::Automaton;
 use self::class::Class;
 use self::search::Search;
@@ -41,7 +43,7 @@ pub struct Pattern {
 
 #[derive(Debug, Clone)]
 enum Body {
-    Literal(String),
+    Literal(CompactString),
     Nodes(Vec<Node>),
     TooLarge,
 }
@@ -81,14 +83,14 @@ impl Pattern {
     /// A pattern as a shell takes it: wildcards do not match a dot that begins a file name.
     pub fn new(text: &Text) -> Pattern {
         let body = match text.as_literal() {
-            Some(literal) => Body::Literal(literal.to_owned()),
+            Some(literal) => Body::Literal(literal.into()),
             None => parse::nodes(text).map_or(Body::TooLarge, Body::Nodes),
         };
         Pattern { body, dots: false }
     }
 
     pub fn literal(text: &str) -> Pattern {
-        Pattern { body: Body::Literal(text.to_owned()), dots: false }
+        Pattern { body: Body::Literal(text.into()), dots: false }
     }
 
     /// The same, but wildcards match a leading dot too, as in `find -name`.
@@ -124,9 +126,13 @@ impl Pattern {
         match &self.body {
             Body::Literal(text) => text == value,
             Body::TooLarge => true,
-            Body::Nodes(nodes) => Search::new(value, names, self.dots)
-                .ends(nodes, 0)
-                .is_none_or(|ends| ends.last() == Some(&value.len())),
+            Body::Nodes(nodes) if !edges_fit(nodes, value) => false,
+            Body::Nodes(nodes) => {
+                let mut search = Search::new(value, names, self.dots);
+                search.greedily(nodes).unwrap_or_else(|| {
+                    search.ends(nodes, 0).is_none_or(|ends| ends.last() == Some(&value.len()))
+                })
+            }
         }
     }
 
@@ -211,10 +217,21 @@ impl Pattern {
             (Body::Literal(mine), Body::Literal(other)) => mine == other,
             (Body::Literal(text), Body::Nodes(_)) => other.matches(text),
             (Body::Nodes(_), Body::Literal(text)) => self.matches(text),
+            (Body::Nodes(mine), Body::Nodes(others)) if !edges_meet(mine, others) => false,
             (Body::Nodes(mine), Body::Nodes(others)) => {
                 let mine = Automaton::new(mine, self.dots);
                 mine.intersects(&Automaton::new(others, other.dots))
             }
+        }
+    }
+
+    /// It says nothing of what it matches, but for how long that may be.
+    pub fn is_wild(&self) -> bool {
+        match &self.body {
+            Body::Nodes(nodes) => {
+                nodes.iter().all(|node| matches!(node, Node::Any | Node::Star | Node::Hole))
+            }
+            Body::Literal(_) | Body::TooLarge => false,
         }
     }
 
@@ -239,6 +256,27 @@ impl Pattern {
             Body::TooLarge => 0,
         }
     }
+}
+
+/// Whether a value begins and ends with the characters that the pattern spells there.
+fn edges_fit(nodes: &[Node], value: &str) -> bool {
+    let spelled = |node: &Node| match node {
+        Node::Char(wanted) => Some(*wanted),
+        _ => None,
+    };
+    let (mut ahead, mut back) = (value.chars(), value.chars());
+    nodes.iter().map_while(spelled).all(|wanted| ahead.next() == Some(wanted))
+        && nodes.iter().rev().map_while(spelled).all(|wanted| back.next_back() == Some(wanted))
+}
+
+/// Whether the characters that two patterns spell at their beginnings and at their ends agree.
+fn edges_meet(mine: &[Node], others: &[Node]) -> bool {
+    let differ = |(mine, other): (&Node, &Node)| match (mine, other) {
+        (Node::Char(mine), Node::Char(other)) => Some(mine != other),
+        _ => None,
+    };
+    let begins = mine.iter().zip(others).map_while(differ).any(|differs| differs);
+    !begins && !mine.iter().rev().zip(others.iter().rev()).map_while(differ).any(|differs| differs)
 }
 
 fn fewest_literals(nodes: &[Node]) -> usize {

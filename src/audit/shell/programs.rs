@@ -203,7 +203,8 @@ pub fn classify(words: &[Text]) -> Program {
 
 /// A program's name without its directories, e.g. `cat` of `/bin/cat`.
 pub fn base_name(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+    let start = memchr::memrchr(b'/', program.as_bytes()).map_or(0, |at| at + 1);
+    program.get(start..).unwrap_or(program)
 }
 
 /// The same for a program that may be written as a pattern; `None` when it cannot be known.

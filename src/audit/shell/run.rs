@@ -16,9 +16,11 @@ mod test;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
+
+use smallvec::SmallVec;
 
 use crate::limits;
 
@@ -52,7 +54,7 @@ pub fn read(argv: &[String]) -> Reading {
         interpreter.budget.exceed(HiddenWhy::Size);
     } else {
         let spans = interpreter.places.argv.iter().map(|range| Span::new(range.start, range.end));
-        let spans = spans.collect::<Vec<_>>();
+        let spans: SmallVec<[Span; 8]> = spans.collect();
         let whole = Span::new(0, size.saturating_sub(1));
         interpreter.command(words, &spans, whole);
         interpreter.run_traps();
@@ -96,16 +98,23 @@ enum Flow {
     Continue(usize),
 }
 
+/// Lines and paths that were told.
+#[derive(Debug, Default)]
+struct Seen {
+    lines: HashSet<String>,
+    accesses: HashSet<String>,
+}
+
 struct Interpreter<'a> {
     argv: &'a [String],
     reading: Reading,
-    seen: HashSet<String>,
-    seen_accesses: HashSet<String>,
+    /// What was told, once looking at all of it would cost more than remembering it.
+    seen: Option<Box<Seen>>,
     budget: Budget,
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
     input: Stream,
-    descriptors: HashMap<u32, Stream>,
+    descriptors: BTreeMap<u32, Stream>,
     files: Files,
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
@@ -152,12 +161,11 @@ impl<'a> Interpreter<'a> {
         Interpreter {
             argv,
             reading: Reading::default(),
-            seen: HashSet::new(),
-            seen_accesses: HashSet::new(),
+            seen: None,
             budget: Budget::new(size),
             environment: Rc::default(),
             input: Stream::UNKNOWN,
-            descriptors: HashMap::new(),
+            descriptors: BTreeMap::new(),
             files: Files::default(),
             status: Some(true),
             flow: None,

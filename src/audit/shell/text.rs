@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
+
 /// What was done to a command to get from what was written to what is run.
 ///
 /// A bit each, so that keeping them costs nothing; the words for them are made once an alert needs
@@ -186,7 +188,7 @@ pub struct Mark {
 /// Equality compares characters and marks, not steps.
 #[derive(Debug, Clone, Default)]
 pub struct Text {
-    text: String,
+    text: CompactString,
     marks: Vec<Mark>,
     pub steps: Steps,
 }
@@ -196,8 +198,12 @@ impl Text {
         Text::default()
     }
 
-    pub fn literal(text: impl Into<String>) -> Text {
+    pub fn literal(text: impl Into<CompactString>) -> Text {
         Text { text: text.into(), marks: Vec::new(), steps: Steps::NONE }
+    }
+
+    pub fn of_char(character: char) -> Text {
+        Text::literal(&*character.encode_utf8(&mut [0; 4]))
     }
 
     /// Anything at all.
@@ -389,7 +395,7 @@ impl Stream {
         if text.is_empty() {
             Stream::Empty
         } else if text.is_literal() {
-            Stream::Bytes { bytes: text.text.into_bytes(), steps: text.steps }
+            Stream::Bytes { bytes: text.text.into_string().into_bytes(), steps: text.steps }
         } else {
             Stream::Partial(text)
         }

@@ -43,7 +43,7 @@ impl Ending {
             };
             OTHER_LETTERS.iter().map(other).collect()
         });
-        let mut unheard = Text::literal(UNHEARD);
+        let mut unheard = Text::of_char(UNHEARD);
         unheard.append(&dotless());
         Some(Ending {
             entry,
@@ -76,6 +76,9 @@ impl<'n> Asking<'n> {
     /// Whether it asks for this ending rather than for any: the dot and at least one letter are
     /// spelled. Where the name before it is, the dot may be a wildcard.
     pub(super) fn asks_for(&mut self, ending: &Ending) -> bool {
+        if self.name.is_wild() {
+            return false;
+        }
         let last = self.name.last_character();
         if last.is_some_and(|last| !ending.letters.ends_with(last)) {
             return false;

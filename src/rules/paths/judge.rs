@@ -50,6 +50,10 @@ impl Piece {
     }
 }
 
+fn pieces_of(path: &Text) -> Vec<Piece> {
+    path::components(path).into_iter().map(Piece::new).collect()
+}
+
 /// How the components of an alternative lie along those of a path.
 #[derive(Default)]
 struct Alignment {
@@ -65,7 +69,7 @@ impl<'s> Judge<'s> {
     }
 
     pub(super) fn judge(mut self, access: &Access) -> Vec<PathMatch> {
-        let path = path::clean(&access.path);
+        let path = path::cleaned(&access.path);
         match path.as_literal() {
             Some(literal) => self.literal(literal),
             None => self.pattern(&path, access.reach),
@@ -138,13 +142,13 @@ impl<'s> Judge<'s> {
 
     /// A path with patterns or holes in it.
     fn pattern(&mut self, path: &Text, reach: Reach) {
-        let pieces: Vec<Piece> = path::components(path).into_iter().map(Piece::new).collect();
+        let pieces = pieces_of(path);
         self.literal_runs(path, &pieces);
         self.asked_for(&pieces, reach);
 
         let rooted = anchored(path);
         let Some(rooted) = rooted else { return };
-        let pieces: Vec<Piece> = path::components(&rooted).into_iter().map(Piece::new).collect();
+        let pieces = if rooted == *path { pieces } else { pieces_of(&rooted) };
         match pieces.iter().position(|piece| piece.text.has_hole()) {
             None => self.anchored_pattern(&pieces, reach),
             Some(hole) => self.anchored_hole(&rooted, &pieces, hole, reach),
@@ -199,7 +203,7 @@ impl<'s> Judge<'s> {
     fn anchored_pattern(&mut self, pieces: &[Piece], reach: Reach) {
         let set = self.set;
         let listed = matches!(reach, Reach::Listed | Reach::Searched);
-        for alternative in set.alternatives.iter().filter(|it| it.anchored) {
+        for alternative in anchored_alternatives(set, pieces) {
             let told = align(alternative, pieces).ends.iter().any(|end| {
                 let literals = end.checked_sub(1).and_then(|at| pieces.get(at));
                 let literals = literals.map_or(0, |piece| piece.literals);
@@ -226,7 +230,8 @@ impl<'s> Judge<'s> {
         let after_hole: usize = unknown.iter().map(|piece| piece.literals).sum();
         let last_literals = pieces.last().map_or(0, |piece| piece.literals);
         let whole = Pattern::new(path);
-        for alternative in set.alternatives.iter().filter(|it| it.anchored && !it.deep) {
+        let named = pieces.get(..hole).unwrap_or_default();
+        for alternative in anchored_alternatives(set, named).filter(|it| !it.deep) {
             let components = &alternative.components;
             if !known.iter().zip(components).all(|(piece, component)| piece.fits(component)) {
                 continue;
@@ -276,12 +281,10 @@ impl<'s> Judge<'s> {
             None if name.is_some() => anchored(path),
             None => None,
         };
-        let pieces = rooted.filter(|rooted| !rooted.has_hole()).map(|rooted| {
-            path::components(&rooted).into_iter().map(Piece::new).collect::<Vec<Piece>>()
-        });
+        let pieces = rooted.filter(|rooted| !rooted.has_hole()).map(|rooted| pieces_of(&rooted));
         let Some(name) = name else {
             let Some(pieces) = pieces.filter(|_| access.reach == Reach::Walked) else { return };
-            for alternative in set.alternatives.iter().filter(|it| it.anchored && it.walks) {
+            for alternative in anchored_alternatives(set, &pieces).filter(|it| it.walks) {
                 if align(alternative, &pieces).above {
                     self.add(alternative.entry, How::ParentCovers, || {
                         example(alternative, &pieces)
@@ -352,6 +355,20 @@ fn up_to_hole(text: &Text) -> Text {
         }
     }
     out
+}
+
+/// The alternatives that begin at the root, with the first name that the path has there.
+fn anchored_alternatives<'s>(
+    set: &'s PathSet,
+    pieces: &'s [Piece],
+) -> impl Iterator<Item = &'s Alternative> {
+    let first = pieces.first().and_then(Piece::literal);
+    set.alternatives.iter().filter(move |alternative| {
+        alternative.anchored
+            && first.is_none_or(|first| {
+                alternative.components.first().is_none_or(|component| component.matches(first))
+            })
+    })
 }
 
 fn align(alternative: &Alternative, pieces: &[Piece]) -> Alignment {

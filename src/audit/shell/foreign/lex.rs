@@ -535,7 +535,8 @@ impl<'s> Lexer<'s> {
 
     fn symbol(&mut self) -> Kind {
         let rest = self.rest();
-        let long = SYMBOLS.iter().find(|symbol| {
+        let second = rest.as_bytes().get(1).filter(|byte| byte.is_ascii_punctuation());
+        let long = SYMBOLS.iter().filter(|_| second.is_some()).find(|symbol| {
             rest.starts_with(**symbol)
                 && match self.language {
                     // `[::-1]` has two colons.

@@ -355,7 +355,7 @@ impl<'s> Lexer<'s> {
             // `:+` and the like name an operator.
             if let Some(operator) = self.character().filter(|c| "+-*/<[^".contains(*c)) {
                 self.at += operator.len_utf8();
-                return Some(Kind::Text(Text::literal(operator)));
+                return Some(Kind::Text(Text::of_char(operator)));
             }
             self.at -= 1;
             return None;
@@ -374,7 +374,7 @@ impl<'s> Lexer<'s> {
             return None;
         }
         self.at += 1 + character.len_utf8();
-        Some(Kind::Text(Text::literal(character)))
+        Some(Kind::Text(Text::of_char(character)))
     }
 
     /// The pieces up to the literal's end, which is consumed.

@@ -4,6 +4,7 @@
 //! (U+0000 to U+00FF), as Perl and Latin-1 have it: one kind of string serves all languages, and
 //! bytes become UTF-8 only when they leave ([`settled`]).
 
+use compact_str::CompactString;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -54,7 +55,7 @@ impl Value {
     }
 
     /// A text that was put together.
-    pub fn built(text: impl Into<String>, steps: Steps) -> Value {
+    pub fn built(text: impl Into<CompactString>, steps: Steps) -> Value {
         let mut text = capped(Text::literal(text));
         text.steps = steps.with(Step::OtherLanguage);
         Value::Text(text)

@@ -299,7 +299,7 @@ impl Parser<'_, '_> {
                 Some(operator) if !regex => {
                     self.cursor.eat(operator);
                     self.count_node();
-                    let parts = vec![Part::Literal(operator.to_owned())];
+                    let parts = smallvec::smallvec![Part::Literal(operator.into())];
                     Word { parts, span: self.span_from(at) }
                 }
                 _ => self.word_up_to(if regex { Stop::Regex } else { Stop::Word }),

@@ -5,10 +5,13 @@
 
 use std::rc::Rc;
 
+use smallvec::smallvec;
+
 use super::word::{Close, Parts};
 use super::{Dialect, Parser};
 use crate::audit::shell::ast::{
     AssignedValue, Node, Operator, Part, Redirect, RedirectKind, Script, Simple, Span, Word,
+    WordParts,
 };
 use crate::audit::shell::text::Step;
 
@@ -45,12 +48,12 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// A body that is parsed to know where it ends; and where that is.
-    fn streamed(&mut self, pending: &Pending) -> (Vec<Part>, usize) {
+    fn streamed(&mut self, pending: &Pending) -> (WordParts, usize) {
         self.count_node();
         let mut parts = Parts::default();
         if !self.enter() {
             let end = self.document_end(pending);
-            return (Vec::new(), end);
+            return (WordParts::new(), end);
         }
         let end = loop {
             let line_start = self.cursor.at();
@@ -69,14 +72,14 @@ impl<'a> Parser<'a, '_> {
             parts.extend(self.quoted(Close::Line));
         };
         self.leave();
-        (vec![Part::Double(parts.finish())], end)
+        (smallvec![Part::Double(parts.finish().into_vec())], end)
     }
 
-    fn body(&mut self, pending: &Pending, start: usize, end: usize, span: Span) -> Vec<Part> {
+    fn body(&mut self, pending: &Pending, start: usize, end: usize, span: Span) -> WordParts {
         let body = self.cursor.slice(start, end);
         // A body within a body is looked through once more for each that it stands in.
         if !self.spend(body.len()) {
-            return Vec::new();
+            return WordParts::new();
         }
         if !pending.strip {
             return self.body_parts(body, pending.quoted, span);
@@ -87,17 +90,17 @@ impl<'a> Parser<'a, '_> {
         self.body_parts(&stripped, pending.quoted, span)
     }
 
-    fn body_parts(&mut self, body: &str, quoted: bool, span: Span) -> Vec<Part> {
+    fn body_parts(&mut self, body: &str, quoted: bool, span: Span) -> WordParts {
         self.count_node();
         if quoted || !self.enter() {
-            return vec![Part::Quoted { text: body.to_owned(), step: Step::HereDocument }];
+            return smallvec![Part::Quoted { text: body.into(), step: Step::HereDocument }];
         }
         let around = std::mem::take(&mut self.state.unclosed);
         let parts = Parser::new(body, self.state, Some(span)).document();
         self.state.differs |= self.state.unclosed;
         self.state.unclosed = around;
         self.leave();
-        vec![Part::Double(parts)]
+        smallvec![Part::Double(parts)]
     }
 
     /// Goes behind the line that ends the document; returns where the body ends.

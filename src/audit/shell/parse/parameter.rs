@@ -2,7 +2,7 @@
 
 use super::word::{Close, Parts, Quoting, Stop, is_constant};
 use super::{Closers, Parser};
-use crate::audit::shell::ast::{Operator, Parameter, Part, Replace, Word};
+use crate::audit::shell::ast::{Operator, Parameter, Part, Replace, Word, WordParts};
 
 /// `$a`
 pub(super) fn plain(name: String) -> Part {
@@ -223,7 +223,7 @@ impl Parser<'_, '_> {
         let with = if self.cursor.eat("/") {
             self.word_up_to(Stop::Brace { slash: false, pattern: false })
         } else {
-            Word { parts: Vec::new(), span: self.span_from(self.cursor.at()) }
+            Word { parts: WordParts::new(), span: self.span_from(self.cursor.at()) }
         };
         Operator::Replace { which, pattern, with }
     }

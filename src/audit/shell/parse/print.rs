@@ -124,7 +124,7 @@ pub(super) fn parts(list: &[Part]) -> String {
 
 fn part(it: &Part) -> String {
     match it {
-        Part::Literal(text) => text.clone(),
+        Part::Literal(text) => text.to_string(),
         Part::Quoted { text, step } => match step {
             Step::Quotes => format!("'{text}'"),
             Step::Backslash => format!("\\{text}\\"),

@@ -3,7 +3,7 @@
 use super::Parser;
 use super::document::Pending;
 use super::word::as_literal;
-use crate::audit::shell::ast::{Part, Redirect, RedirectKind, Span, Word};
+use crate::audit::shell::ast::{Part, Redirect, RedirectKind, Span, Word, WordParts};
 
 impl Parser<'_, '_> {
     /// The redirection that is next. `Some(None)`: its target is missing, so it is left out.
@@ -98,7 +98,7 @@ impl Parser<'_, '_> {
         self.bodies.push(Word::default());
         self.pending.push(Pending { number, delimiter, quoted, strip });
         // The body is put in once it is known; until then its number stands here.
-        let target = Word { parts: Vec::new(), span: Span::new(number, usize::MAX) };
+        let target = Word { parts: WordParts::new(), span: Span::new(number, usize::MAX) };
         Some(Redirect { descriptor, kind: RedirectKind::HereDocument, target })
     }
 

@@ -1,8 +1,10 @@
 //! Simple commands: assignments, words and redirections, and the head of a function.
 
+use smallvec::smallvec;
+
 use super::{Parser, word};
 use crate::audit::shell::ast::{
-    AssignedValue, Assignment, Connector, Item, Node, Part, Script, Simple, Span, Word,
+    AssignedValue, Assignment, Connector, Item, Node, Part, Script, Simple, Span, Word, WordParts,
 };
 
 /// Programs behind whose names `a=(…)` is an assignment still.
@@ -97,7 +99,7 @@ impl Parser<'_, '_> {
         } else {
             let start = self.cursor.at();
             AssignedValue::Word(
-                self.word().unwrap_or(Word { parts: Vec::new(), span: self.span_from(start) }),
+                self.word().unwrap_or(Word { parts: WordParts::new(), span: self.span_from(start) }),
             )
         };
         self.count_node();
@@ -155,7 +157,7 @@ impl Parser<'_, '_> {
         };
         let value = AssignedValue::Array(self.array());
         let array = Assignment { name: name.to_owned(), index: None, append, value };
-        let left = Word { parts: vec![Part::Literal(name.to_owned())], span: word.span };
+        let left = Word { parts: smallvec![Part::Literal(name.into())], span: word.span };
         Some((array, left))
     }
 }

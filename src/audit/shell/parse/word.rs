@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::scan::is_plainly_arithmetic;
 use super::{Closers, Dialect, Parser, ansi, ends_word};
-use crate::audit::shell::ast::{Part, Script, Span, Word};
+use crate::audit::shell::ast::{Part, Script, Span, Word, WordParts};
 use crate::audit::shell::text::Step;
 
 /// Where unquoted parts end.
@@ -77,7 +77,7 @@ pub(super) enum Quoting {
 
 /// Parts that grow; neighbours of one kind become one.
 #[derive(Default)]
-pub(super) struct Parts(Vec<Part>);
+pub(super) struct Parts(WordParts);
 
 impl Parts {
     pub(super) fn push(&mut self, part: Part) {
@@ -88,7 +88,7 @@ impl Parts {
         match self.0.last_mut() {
             _ if text.is_empty() => {}
             Some(Part::Literal(last)) => last.push_str(text),
-            _ => self.0.push(Part::Literal(text.to_owned())),
+            _ => self.push(Part::Literal(text.into())),
         }
     }
 
@@ -101,7 +101,7 @@ impl Parts {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<Part> {
+    pub(super) fn finish(self) -> WordParts {
         self.0
     }
 
@@ -109,7 +109,7 @@ impl Parts {
     fn quoted(&mut self, text: &str, step: Step) {
         match self.0.last_mut() {
             Some(Part::Quoted { text: last, step: how }) if *how == step => last.push_str(text),
-            _ => self.0.push(Part::Quoted { text: text.to_owned(), step }),
+            _ => self.push(Part::Quoted { text: text.into(), step }),
         }
     }
 }
@@ -150,7 +150,7 @@ impl Parser<'_, '_> {
 
     pub(super) fn quoted_word(&mut self, close: Close) -> Word {
         let start = self.cursor.at();
-        let parts = self.quoted(close);
+        let parts = self.quoted(close).into();
         self.count_node();
         Word { parts, span: self.span_from(start) }
     }
@@ -160,7 +160,7 @@ impl Parser<'_, '_> {
         self.word_up_to(Stop::Bracket)
     }
 
-    fn unquoted(&mut self, stop: Stop) -> Vec<Part> {
+    fn unquoted(&mut self, stop: Stop) -> WordParts {
         let mut parts = Parts::default();
         let mut nested = 0_usize;
         let mut joined = false;
@@ -447,7 +447,7 @@ impl Parser<'_, '_> {
                 }
             }
         }
-        parts.0
+        parts.0.into_vec()
     }
 
     /// At a `'` within `"${…}"`: whether there is another one, so that `}` between them is none for
@@ -504,7 +504,7 @@ impl Parser<'_, '_> {
                     if let Some(end) = self.arithmetic_end() {
                         let word = self.expression(end);
                         self.cursor.eat("))");
-                        parts.push(Part::Arithmetic(word));
+                        parts.push(Part::Arithmetic(Box::new(word)));
                         return;
                     }
                     self.cursor = outside;
@@ -537,7 +537,7 @@ impl Parser<'_, '_> {
         self.state.differs |= quoting == Quoting::None && text.bytes().any(separates);
         let word = self.expression(end);
         self.cursor.eat("]");
-        parts.push(Part::Arithmetic(word));
+        parts.push(Part::Arithmetic(Box::new(word)));
     }
 
     /// Arithmetic up to `end`.
@@ -546,9 +546,9 @@ impl Parser<'_, '_> {
         let span = self.place.unwrap_or(Span::new(start, end));
         if !self.enter() {
             self.cursor.go_to(end);
-            return Word { parts: Vec::new(), span };
+            return Word { parts: WordParts::new(), span };
         }
-        let parts = self.up_to(end, |parser| parser.quoted(Close::Expression));
+        let parts = self.up_to(end, |parser| parser.quoted(Close::Expression)).into();
         self.leave();
         self.count_node();
         Word { parts, span }

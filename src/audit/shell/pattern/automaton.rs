@@ -17,7 +17,9 @@ pub(super) struct Automaton<'n> {
 enum State<'n> {
     Accept,
     Take { label: Label<'n>, next: usize },
+    /// All of these without taking anything.
     Fork(Vec<usize>),
+    Either([usize; 2]),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,9 @@ enum Label<'n> {
 
 impl<'n> Automaton<'n> {
     pub(super) fn new(nodes: &'n [Node], dots: bool) -> Automaton<'n> {
-        let mut automaton = Automaton { states: vec![State::Accept], start: 0, dots };
+        let mut states = Vec::with_capacity(2 * nodes.len() + 1);
+        states.push(State::Accept);
+        let mut automaton = Automaton { states, start: 0, dots };
         automaton.start = automaton.sequence(nodes, 0);
         automaton
     }
@@ -91,7 +95,7 @@ impl<'n> Automaton<'n> {
     fn any_number(&mut self, label: Label<'n>, next: usize) -> usize {
         let fork = self.add(State::Fork(Vec::new()));
         let take = self.add(State::Take { label, next: fork });
-        self.set(fork, State::Fork(vec![take, next]));
+        self.set(fork, State::Either([take, next]));
         fork
     }
 
@@ -118,9 +122,11 @@ impl<'n> Automaton<'n> {
                 (State::Fork(nexts), _) => {
                     waiting.extend(nexts.iter().map(|next| (*next, others, leads)));
                 }
+                (State::Either(nexts), _) => waiting.extend(nexts.map(|next| (next, others, leads))),
                 (_, State::Fork(nexts)) => {
                     waiting.extend(nexts.iter().map(|next| (mine, *next, leads)));
                 }
+                (_, State::Either(nexts)) => waiting.extend(nexts.map(|next| (mine, next, leads))),
                 (State::Take { label: a, next: mine }, State::Take { label: b, next: others }) => {
                     if a.takes_slash() && b.takes_slash() {
                         waiting.push((*mine, *others, true));

@@ -40,6 +40,49 @@ impl<'v> Search<'v> {
         self.sequence(nodes, vec![start])
     }
 
+    /// Whether the pattern matches all of the value. `None` for one with holes or groups, and where
+    /// that takes more work than is done.
+    ///
+    /// A star takes as little as it can, and more of it only when what follows fails: without
+    /// holes, every slash is one that the pattern spells, and what lies between two of them is
+    /// matched on its own, so that the star before never has to be asked again.
+    pub(super) fn greedily(&mut self, nodes: &[Node]) -> Option<bool> {
+        let (mut node, mut place) = (0, 0);
+        // Behind the last star, and how far that star reaches.
+        let mut star: Option<(usize, usize)> = None;
+        loop {
+            self.spend(1)?;
+            let found = self.step(place);
+            let next = match nodes.get(node) {
+                Some(Node::Star) => {
+                    node += 1;
+                    star = Some((node, place));
+                    continue;
+                }
+                Some(Node::Hole | Node::Group { .. }) => return None,
+                Some(Node::Char(wanted)) => found.filter(|(found, _)| found == wanted),
+                Some(Node::Any) => found.filter(|(found, _)| !self.shut(place, *found)),
+                Some(Node::Class(class)) => {
+                    found.filter(|(found, _)| class.has(*found) && !self.shut(place, *found))
+                }
+                None if found.is_none() => return Some(true),
+                None => None,
+            };
+            if let Some((_, next)) = next {
+                node += 1;
+                place = next;
+                continue;
+            }
+            let Some((behind, reached)) = star else { return Some(false) };
+            let Some((passed, next)) = self.step(reached) else { return Some(false) };
+            if self.shut(reached, passed) {
+                return Some(false);
+            }
+            star = Some((behind, next));
+            (node, place) = (behind, next);
+        }
+    }
+
     /// The longest match at the leftmost place.
     pub(super) fn find(&mut self, nodes: &[Node], from: usize) -> Option<Range<usize>> {
         // Where a pattern that begins with a star fails, it fails further on too.

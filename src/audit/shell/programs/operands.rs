@@ -93,6 +93,7 @@ impl<'a> Found<'a> {
 
     pub fn read(&mut self, options: &'static str, words: &'a [Text]) {
         let mut scan = Scan::new(words);
+        self.paths.reserve_exact(words.len().min(OPERANDS_MAX));
         while let Some(arg) = scan.next() {
             match arg {
                 Arg::Operand(word) => self.path(word),
@@ -224,7 +225,11 @@ impl<'a> Found<'a> {
         if !self.names.is_empty() {
             reached = with_names(&reached, &self.names);
         }
-        self.operands.append(&mut reached);
+        if self.operands.is_empty() {
+            self.operands = reached;
+        } else {
+            self.operands.append(&mut reached);
+        }
         self.operands.truncate(OPERANDS_MAX);
         match self.shell {
             Some(script) => Program::shell_with(script, self.operands),

@@ -163,19 +163,26 @@ pub(super) fn is(arg: Arg<'_>, named: &str) -> bool {
 /// What the option does, by a list such as `f< lines-`: names with one character each behind
 /// them that says what it means.
 pub(super) fn effect(arg: Arg<'_>, options: &'static str) -> Option<char> {
+    let long = match arg {
+        Arg::Short(short) => {
+            let (short, bytes) = (u8::try_from(short).ok()?, options.as_bytes());
+            let ends = |at: usize| bytes.get(at).is_none_or(u8::is_ascii_whitespace);
+            let alone = |at: &usize| (*at == 0 || ends(at - 1)) && ends(at + 2);
+            let mut found = memchr::memchr_iter(short, bytes).filter(alone);
+            return found.find_map(|at| bytes.get(at + 1).map(|byte| char::from(*byte)));
+        }
+        Arg::Long(long) => long,
+        Arg::Operand(_) => return None,
+    };
     let mut shortened = None;
     for option in options.split_ascii_whitespace() {
-        let meaning = option.chars().next_back()?;
-        let name = option.get(..option.len() - meaning.len_utf8())?;
-        match arg {
-            Arg::Short(short) if name.len() == 1 && name.starts_with(short) => {
-                return Some(meaning);
-            }
-            Arg::Long(long) if name.len() > 1 && name == long => return Some(meaning),
-            Arg::Long(long) if long.len() >= 3 && name.starts_with(long) => {
-                shortened.get_or_insert(meaning);
-            }
-            _ => {}
+        let Some((name, meaning)) = option.split_at_checked(option.len() - 1) else { continue };
+        let meaning = meaning.chars().next();
+        if name.len() > 1 && name == long {
+            return meaning;
+        }
+        if long.len() >= 3 && name.starts_with(long) {
+            shortened = shortened.or(meaning);
         }
     }
     shortened

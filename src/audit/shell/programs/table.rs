@@ -396,9 +396,23 @@ static NAMES: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
 });
 
 pub(super) fn class(name: &str) -> Option<Class> {
-    let at = NAMES.binary_search_by_key(&name, |(known, _)| known).ok()?;
-    NAMES.get(at).map(|(_, class)| *class)
+    let beginning = beginning(name);
+    let from = BEGINNINGS.partition_point(|known| *known < beginning);
+    let same = BEGINNINGS.iter().zip(NAMES.iter()).skip(from);
+    let mut same = same.take_while(|(known, _)| **known == beginning);
+    same.find(|(_, (known, _))| *known == name).map(|(_, (_, class))| *class)
 }
+
+/// The first eight bytes of a name as a number, which is in order as the names are.
+fn beginning(name: &str) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(name.bytes()).for_each(|(byte, found)| *byte = found);
+    u64::from_be_bytes(bytes)
+}
+
+/// The beginnings of the names in their order.
+static BEGINNINGS: LazyLock<Vec<u64>> =
+    LazyLock::new(|| NAMES.iter().map(|(name, _)| beginning(name)).collect());
 
 /// Every name that is known.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

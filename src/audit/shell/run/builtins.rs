@@ -474,7 +474,7 @@ fn evaluate(shell: &mut Interpreter<'_>, script: &super::Script) {
     for item in &script.items {
         if let Node::Simple(simple) = &item.node {
             for word in &simple.words {
-                super::expand::fields(word, shell);
+                super::expand::fields(word, shell, &mut Vec::new());
             }
         }
     }

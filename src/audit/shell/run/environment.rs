@@ -3,7 +3,7 @@
 //! Owns the state that a subshell copies. Where a branch may or may not have been taken, a
 //! variable has several possible values, the likeliest first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::limits;
@@ -22,9 +22,9 @@ pub struct Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `None` is a variable that was unset.
-    variables: HashMap<String, Option<Variable>>,
-    pub functions: HashMap<String, Rc<Node>>,
-    pub aliases: HashMap<String, Text>,
+    variables: BTreeMap<String, Option<Variable>>,
+    pub functions: BTreeMap<String, Rc<Node>>,
+    pub aliases: BTreeMap<String, Text>,
     /// `$0` first.
     pub positional: Vec<Text>,
     /// Empty when unknown, as at the start.

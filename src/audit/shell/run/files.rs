@@ -1,6 +1,6 @@
 //! The files and links that a script makes itself, and the redirections that open them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::super::ast::{Redirect, RedirectKind};
 use super::super::expand;
@@ -14,7 +14,7 @@ use super::Interpreter;
 /// What is known of the file system: only what the script put there.
 #[derive(Debug, Default)]
 pub struct Files {
-    contents: HashMap<String, Stream>,
+    contents: BTreeMap<String, Stream>,
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
@@ -84,7 +84,7 @@ impl Files {
         path: &Text,
         directory: &Text,
         input: &Stream,
-        descriptors: &HashMap<u32, Stream>,
+        descriptors: &BTreeMap<u32, Stream>,
     ) -> Stream {
         if let Some(descriptor) = descriptor(path.as_str()) {
             return match descriptor {

@@ -132,8 +132,8 @@ impl Interpreter<'_> {
     pub(super) fn run_for(&mut self, name: &str, words: Option<&[Word]>, body: &Script) -> Stream {
         let words: Vec<Text> = match words {
             Some(words) => {
-                let fields: Vec<Text> =
-                    words.iter().flat_map(|word| expand::fields(word, self)).collect();
+                let mut fields = Vec::with_capacity(words.len());
+                words.iter().for_each(|word| expand::fields(word, self, &mut fields));
                 // Nobody loops over nothing: the words come from the container.
                 if fields.is_empty() && !words.is_empty() { vec![Text::hole()] } else { fields }
             }

@@ -50,11 +50,11 @@ impl Interpreter<'_> {
         let known = if lines.len() < SEEN_FROM {
             lines.iter().any(|line| line.text == text)
         } else {
-            // From here on looking at all of them would cost more than remembering them.
-            if self.seen.is_empty() {
-                self.seen.extend(lines.iter().map(|line| line.text.clone()));
+            let seen = &mut self.seen.get_or_insert_default().lines;
+            if seen.is_empty() {
+                seen.extend(lines.iter().map(|line| line.text.clone()));
             }
-            !self.seen.insert(text.clone())
+            !seen.insert(text.clone())
         };
         if known {
             return;
@@ -270,11 +270,11 @@ impl Interpreter<'_> {
             let key = |path: &Text, reach: Reach, name: Option<&Text>| {
                 format!("{reach:?}{path}\0{}", name.map(Text::to_string).unwrap_or_default())
             };
-            if self.seen_accesses.is_empty() {
-                let seen = accesses.iter().map(|a| key(&a.path, a.reach, a.name.as_ref()));
-                self.seen_accesses.extend(seen);
+            let seen = &mut self.seen.get_or_insert_default().accesses;
+            if seen.is_empty() {
+                seen.extend(accesses.iter().map(|a| key(&a.path, a.reach, a.name.as_ref())));
             }
-            !self.seen_accesses.insert(key(&path, reach, name))
+            !seen.insert(key(&path, reach, name))
         };
         if known {
             return;

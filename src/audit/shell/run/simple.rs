@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use crate::limits;
 
 use super::super::ast::{AssignedValue, Assignment, Node, Part, Simple, Span, Word};
@@ -39,13 +41,12 @@ impl Interpreter<'_> {
         if !self.budget.spend(COMMAND_WORK) {
             return Stream::UNKNOWN;
         }
-        let (mut words, mut spans) = (Vec::new(), Vec::new());
+        let mut words = Vec::with_capacity(simple.words.len());
+        let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
         for word in &simple.words {
-            for field in expand::fields(word, self) {
-                self.budget.spend(field.len());
-                words.push(field);
-                spans.push(word.span);
-            }
+            expand::fields(word, self, &mut words);
+            self.budget.spend(words.iter().skip(spans.len()).map(Text::len).sum());
+            spans.resize(words.len(), word.span);
         }
         if let Some(alias) = self.alias(&simple.words, &words) {
             return self.run_alias(&alias, words, simple);
@@ -98,7 +99,7 @@ impl Interpreter<'_> {
             AssignedValue::Array(words) => {
                 let mut elements = Vec::new();
                 for word in words {
-                    elements.extend(expand::fields(word, self));
+                    expand::fields(word, self, &mut elements);
                 }
                 elements
             }
