@@ -792,7 +792,10 @@ fn a_long_text_that_was_written_is_kept_whole() {
 #[test]
 fn hostile_words_end() {
     let many = 100_000;
-    let literal = |text: String| Word { parts: smallvec::smallvec![Part::Literal(text.into())], ..Word::default() };
+    let literal = |text: String| Word {
+        parts: smallvec::smallvec![Part::Literal(text.into())],
+        ..Word::default()
+    };
     for text in [
         "{".repeat(many),
         "{,".repeat(many),

@@ -292,6 +292,20 @@ proptest! {
     }
 
     #[test]
+    fn one_star_at_a_time_finds_what_sets_of_places_find(
+        pattern in PATTERNS, value in "[ab/.]{0,8}", names: bool, dots: bool,
+    ) {
+        let pattern = Pattern::new(&glob(&pattern));
+        if let Body::Nodes(nodes) = &pattern.body {
+            let ends = Search::new(&value, names, dots).ends(nodes, 0);
+            let found = ends.is_some_and(|ends| ends.last() == Some(&value.len()));
+            let greedily = Search::new(&value, names, dots).greedily(nodes);
+            prop_assert!(greedily.is_none_or(|greedily| greedily == found));
+            prop_assert!(!found || edges_fit(nodes, &value));
+        }
+    }
+
+    #[test]
     fn two_automata_agree_with_a_match(one in PATTERNS, path in "[ab/.]{0,6}") {
         // An active character that is no wildcard keeps the path from being compared as a string.
         let a = Pattern::new(&glob(&one));

@@ -99,7 +99,8 @@ impl Parser<'_, '_> {
         } else {
             let start = self.cursor.at();
             AssignedValue::Word(
-                self.word().unwrap_or(Word { parts: WordParts::new(), span: self.span_from(start) }),
+                self.word()
+                    .unwrap_or(Word { parts: WordParts::new(), span: self.span_from(start) }),
             )
         };
         self.count_node();

@@ -16,7 +16,10 @@ pub(super) struct Automaton<'n> {
 #[derive(Debug)]
 enum State<'n> {
     Accept,
-    Take { label: Label<'n>, next: usize },
+    Take {
+        label: Label<'n>,
+        next: usize,
+    },
     /// All of these without taking anything.
     Fork(Vec<usize>),
     Either([usize; 2]),
@@ -122,7 +125,9 @@ impl<'n> Automaton<'n> {
                 (State::Fork(nexts), _) => {
                     waiting.extend(nexts.iter().map(|next| (*next, others, leads)));
                 }
-                (State::Either(nexts), _) => waiting.extend(nexts.map(|next| (next, others, leads))),
+                (State::Either(nexts), _) => {
+                    waiting.extend(nexts.map(|next| (next, others, leads)))
+                }
                 (_, State::Fork(nexts)) => {
                     waiting.extend(nexts.iter().map(|next| (mine, *next, leads)));
                 }
