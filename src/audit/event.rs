@@ -1,8 +1,8 @@
 //! The audit event, borrowed from the record where its JSON escapes allow.
 //!
 //! Source of the format: Kubernetes `audit.k8s.io/v1`, type `Event` (and `v1beta1`, which adds
-//! `timestamp`). Request and response bodies have no field here: they are skipped while parsing
-//! and so can never leave. Every field is optional, because real clients, policies and wrappers
+//! `timestamp`). Request and response bodies are only pointed at, and only where a rule asks about
+//! them: they are neither written nor copied, and so can never leave. Every field is optional, because real clients, policies and wrappers
 //! leave each of them out.
 
 use std::borrow::Cow;
@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// A string that borrows from the input when it holds no escapes.
 ///
@@ -125,6 +126,36 @@ pub struct Event<'a> {
     /// Some wrappers replace the dots of the keys by underscores: ask through [`Event::annotation`].
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    /// `requestObject`, where it was asked for.
+    #[serde(skip)]
+    pub request_object: Option<Body<'a>>,
+    /// `responseObject`, where it was asked for.
+    #[serde(skip)]
+    pub response_object: Option<Body<'a>>,
+}
+
+/// The body of a request or a response, as it stands in the record. It has no owned form and no
+/// `Serialize`, and does not show itself.
+#[derive(Clone, Copy)]
+pub struct Body<'a>(pub &'a RawValue);
+
+impl Body<'_> {
+    /// JSON.
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Body<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.json().len())
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -250,6 +281,7 @@ impl Event<'_> {
             .find(|time| *time >= jiff::Timestamp::UNIX_EPOCH)
     }
 
+    /// The event without its bodies, in a form that outlives the record.
     pub fn into_owned(self) -> Event<'static> {
         fn own(text: Option<Text<'_>>) -> Option<Text<'static>> {
             text.map(Text::into_owned)
@@ -299,6 +331,8 @@ impl Event<'_> {
             annotations: self.annotations.map(|map| {
                 map.into_iter().map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
             }),
+            request_object: None,
+            response_object: None,
         }
     }
 }

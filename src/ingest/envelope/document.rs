@@ -11,7 +11,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 
 use super::gke::{Operation, Payload};
 use super::lenient::{Labels, Present, Scalar, Slot, keys, optional, value};
-use crate::audit::event::{Event, Text};
+use crate::audit::event::{Body, Event, Text};
 use crate::limits;
 
 /// Deepest nesting of lists and documents that can lead to an event within one text. OTLP needs
@@ -259,12 +259,14 @@ impl<'a> Document<'a> {
 pub(super) struct NodeSeed<'b, 'a> {
     budget: &'b Budget,
     salvage: &'b Salvage<'a>,
+    /// Bodies are pointed at.
+    bodies: bool,
     depth: usize,
 }
 
 impl<'b, 'a> NodeSeed<'b, 'a> {
-    pub(super) fn new(budget: &'b Budget, salvage: &'b Salvage<'a>) -> Self {
-        NodeSeed { budget, salvage, depth: 0 }
+    pub(super) fn new(budget: &'b Budget, salvage: &'b Salvage<'a>, bodies: bool) -> Self {
+        NodeSeed { budget, salvage, bodies, depth: 0 }
     }
 
     fn below(self) -> Option<Self> {
@@ -360,6 +362,8 @@ keys!(Key {
     StageTimestamp: "stageTimestamp",
     Timestamp: "timestamp",
     Annotations: "annotations",
+    RequestObject: "requestObject",
+    ResponseObject: "responseObject",
     Log: "log",
     Message: "message",
     AtTimestamp: "@timestamp",
@@ -475,6 +479,12 @@ fn read_field<'de, A: MapAccess<'de>>(
             strict!(RequestReceivedTimestamp, request_received_timestamp);
         }
         Key::Annotations => strict!(Annotations, annotations),
+        Key::RequestObject if seed.bodies => {
+            document.event.request_object = Some(Body(map.next_value()?));
+        }
+        Key::ResponseObject if seed.bodies => {
+            document.event.response_object = Some(Body(map.next_value()?));
+        }
         Key::Kind => document.foreign_type |= value(map)?.store(&mut document.event.kind),
         Key::ApiVersion => {
             document.foreign_type |= value(map)?.store(&mut document.event.api_version);

@@ -138,7 +138,19 @@ pub enum Outcome<'a> {
 /// `forced` is the wrapper that every document of the record must have, whatever it looks like.
 /// Compression, arrays and several documents in one record need no forcing.
 pub fn read(record: &[u8], forced: Option<Wrapper>, each: &mut dyn FnMut(u32, Outcome<'_>)) {
-    let mut reader = Reader { each, next_index: 0, stopped: false, expansion: Expansion::new() };
+    read_asking(record, forced, Bodies::Skipped, each);
+}
+
+/// [`read`], with the bodies of requests and responses where rules ask about them.
+pub fn read_asking(
+    record: &[u8],
+    forced: Option<Wrapper>,
+    bodies: Bodies,
+    each: &mut dyn FnMut(u32, Outcome<'_>),
+) {
+    let bodies = bodies == Bodies::PointedAt;
+    let expansion = Expansion::new();
+    let mut reader = Reader { each, bodies, next_index: 0, stopped: false, expansion };
     if record.len() > limits::RECORD_MAX_BYTES {
         return reader.unreadable(ReadError::TooLarge { bytes: record.len() });
     }
@@ -151,6 +163,15 @@ pub fn read(record: &[u8], forced: Option<Wrapper>, each: &mut dyn FnMut(u32, Ou
     } else {
         reader.stream(record, context);
     }
+}
+
+/// What is done about `requestObject` and `responseObject`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// They are read over.
+    Skipped,
+    /// The event says where they stand in the record.
+    PointedAt,
 }
 
 /// What is known of a document from the wrappers around it.
@@ -180,6 +201,7 @@ impl<'c> Context<'c> {
 /// One record being read.
 struct Reader<'f> {
     each: &'f mut dyn FnMut(u32, Outcome<'_>),
+    bodies: bool,
     next_index: u32,
     /// No further outcome: the limit of items is reached.
     stopped: bool,
@@ -227,7 +249,8 @@ impl Reader<'_> {
             let budget = Budget::new();
             let mut deserializer = serde_json::Deserializer::from_slice(rest);
             let salvage = Salvage::default();
-            let result = NodeSeed::new(&budget, &salvage).deserialize(&mut deserializer);
+            let result =
+                NodeSeed::new(&budget, &salvage, self.bodies).deserialize(&mut deserializer);
             let used = deserializer.into_iter::<IgnoredAny>().byte_offset();
             let mut skip = 0;
             match result {

@@ -935,3 +935,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bodies_are_pointed_at_only_where_they_are_asked_for_and_never_leave() {
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"create",
+        "requestObject":{"data":{"password":"aHVudGVyMg=="}},"responseObject":null}"#;
+    let text = serde_json::to_string(event).unwrap();
+    for record in [event.to_owned(), format!(r#"{{"log":{text}}}"#), format!("[{event}]")] {
+        let mut asked = 0;
+        read_asking(record.as_bytes(), None, Bodies::PointedAt, &mut |_, outcome| {
+            let Outcome::Event(item) = outcome else { panic!("no event in {record}") };
+            let body = item.event.request_object.expect("a body");
+            assert_eq!(body.json(), r#"{"data":{"password":"aHVudGVyMg=="}}"#);
+            assert_eq!(item.event.response_object.expect("a body").json(), "null");
+            assert!(!serde_json::to_string(&item.event).unwrap().contains("aHVudGVyMg"));
+            assert!(!format!("{:?}", item.event).contains("aHVudGVyMg"));
+            assert_eq!(item.event.into_owned().request_object, None);
+            asked += 1;
+        });
+        assert_eq!(asked, 1);
+        read(record.as_bytes(), None, &mut |_, outcome| {
+            let Outcome::Event(item) = outcome else { panic!("no event in {record}") };
+            assert_eq!(item.event.request_object, None);
+        });
+    }
+}
