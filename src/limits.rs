@@ -67,6 +67,26 @@ pub const PATTERN_NESTING_MAX: u32 = 64;
 /// Most patterns in one list of a rule.
 pub const RULE_PATTERNS_MAX: usize = 1_000;
 
+/// Longest text of a query: a list of a few thousand addresses or names.
+pub const QUERY_MAX_BYTES: usize = 64 * 1024;
+/// Deepest nesting of brackets in a query. What reads and compiles one recurses as deep.
+pub const QUERY_DEPTH_MAX: usize = 64;
+/// Most conditions and operators of one query: its text has room for more of them only if they say
+/// nothing.
+pub const QUERY_NODES_MAX: usize = 8_192;
+/// Most queries that are compiled together, and most conditions of all of them.
+pub const PROGRAM_QUERIES_MAX: usize = 10_000;
+pub const PROGRAM_NODES_MAX: usize = 262_144;
+/// Most names with wildcards of all queries together: each is compared with the path of every
+/// value below the prefixes that are open to any name.
+pub const PROGRAM_WILDCARD_NAMES_MAX: usize = 64;
+/// Most values of one event that queries may ask to be kept, 24 bytes each. An event of three
+/// megabytes (the most that an API server takes) has room for 1.5 million.
+pub const EVENT_VALUES_MAX: usize = 4 * 1024 * 1024;
+/// Most byte strings of which an event has to hold one before a query is asked. With more of them
+/// hardly an event is spared.
+pub const NEEDLES_MAX: usize = 64;
+
 /// Longest outage of the first-seen half that loses nothing (L in the protocol).
 pub const OUTAGE_MAX_MS: i64 = 8 * HOUR_MS;
 /// How long a later stage may revise an alert (R in the protocol).
@@ -138,6 +158,7 @@ const _: () = {
     assert!(RECORD_MAX_BYTES as u64 <= IN_FLIGHT_DEFAULT_BYTES);
     assert!(CACHE_DEFAULT_BYTES <= CACHE_MAX_BYTES);
     assert!(CACHE_SHARE_OF_WINDOW > 1);
+    assert!(QUERY_NODES_MAX < QUERY_MAX_BYTES && QUERY_NODES_MAX <= PROGRAM_NODES_MAX);
 };
 
 /// What sled may keep of the state in memory, by its own count, which is about half of what that

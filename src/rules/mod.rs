@@ -4,3 +4,4 @@ pub mod compile;
 pub mod format;
 pub mod paths;
 pub mod patterns;
+pub mod query;
