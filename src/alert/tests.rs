@@ -441,6 +441,8 @@ fn full(event: &mut Event<'static>, text: &str) {
         stage_timestamp: some(),
         timestamp: some(),
         annotations: Some([(text.to_owned().into(), text.to_owned().into())].into()),
+        request_object: None,
+        response_object: None,
     };
 }
 
