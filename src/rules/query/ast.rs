@@ -217,6 +217,10 @@ fn write_unquoted(f: &mut fmt::Formatter<'_>, pattern: &Pattern, first: bool) ->
         return f.write_str("\"\"");
     }
     let keyword = pattern.as_literal().is_some_and(is_keyword);
+    // With a blank after it, `not` is a keyword even at the end of a word.
+    let ends = |piece: &str| piece.get(piece.len().wrapping_sub(3)..).map(str::to_ascii_lowercase);
+    let last = pattern.pieces.last().filter(|last| ends(last).as_deref() == Some("not"));
+    let not_at = last.map(|last| (pattern.pieces.len() - 1, last.len() - 3));
     for (nth, piece) in pattern.pieces.iter().enumerate() {
         if nth > 0 {
             f.write_char('*')?;
@@ -230,6 +234,7 @@ fn write_unquoted(f: &mut fmt::Formatter<'_>, pattern: &Pattern, first: bool) ->
                     write_unicode(f, c)?;
                 }
                 _ if keyword && at_start => write_unicode(f, c)?,
+                _ if not_at == Some((nth, at)) => write_unicode(f, c)?,
                 _ => f.write_char(c)?,
             }
         }

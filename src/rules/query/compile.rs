@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Query;
 use super::ast::{Name, Node, Pattern, Span, Value};
+use super::dispatch::Dispatch;
 use super::error::QueryError;
 use super::extract::{Plan, Slot};
 use super::fields::{
@@ -135,7 +136,9 @@ impl<'q> Compiler<'q> {
             return Err(self.problems);
         }
         self.plan.finish();
+        let dispatch = Dispatch::new(&self.exprs, &self.sources, &self.tests, &roots);
         let mut program = Program {
+            dispatch,
             plan: self.plan,
             paths: self.slots,
             hits: self.hits,
@@ -467,19 +470,19 @@ impl<'q> Compiler<'q> {
                 self.field(scope, field)?
             }
             SourceKey::At(path) => {
-                Source::Slot { slot: self.slot_at(scope, path), kind: Kind::Any }
+                Source::Slot { slot: self.slot_at(scope, path), kind: Kind::Any, scope }
             }
             SourceKey::Tree(path) => {
                 let slot = self.slot(scope, Some(path));
                 self.plan.add_at(path, slot);
                 self.plan.add_below(path, slot);
-                Source::Slot { slot, kind: Kind::Any }
+                Source::Slot { slot, kind: Kind::Any, scope }
             }
             SourceKey::Like(pattern) => {
                 let slot = self.slot(scope, None);
                 self.wildcard_names += 1;
                 self.add_like(pattern, slot);
-                Source::Slot { slot, kind: Kind::Any }
+                Source::Slot { slot, kind: Kind::Any, scope }
             }
         };
         let id = self.sources.len();
@@ -507,7 +510,7 @@ impl<'q> Compiler<'q> {
 
     fn field(&mut self, scope: usize, field: &Field) -> Option<Source> {
         if let Origin::Path(path) = field.origin {
-            return Some(Source::Slot { slot: self.slot_at(scope, path), kind: field.kind });
+            return Some(Source::Slot { slot: self.slot_at(scope, path), kind: field.kind, scope });
         }
         if scope != ROOT {
             return None;

@@ -3,18 +3,23 @@
 use serde_json::{Map, Value as Json, json};
 
 /// A small generator of numbers, the same on every machine.
-pub(super) struct Random(u64);
+pub(super) struct Random {
+    state: u64,
+    /// A name that comes up often, so that queries have something in common.
+    focus: &'static str,
+}
 
 impl Random {
     pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Random { state, focus: NAMES[seed as usize % NAMES.len()] }
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
     }
 
     pub fn one_in(&mut self, n: usize) -> bool {
@@ -242,7 +247,11 @@ fn list_in_brackets(random: &mut Random, name: &str, depth: usize) -> String {
 }
 
 fn condition(random: &mut Random, nested: bool) -> String {
-    let name = if nested { random.pick(&NESTED) } else { random.pick(&NAMES) };
+    let name = match nested {
+        true => random.pick(&NESTED),
+        false if random.one_in(4) => random.focus,
+        false => random.pick(&NAMES),
+    };
     let colon = random.pick(&[":", ": ", " : ", ":\n"]);
     match random.below(12) {
         0 => value(random, "labels"),

@@ -25,6 +25,7 @@
 
 mod ast;
 mod compile;
+mod dispatch;
 mod error;
 mod extract;
 mod fields;

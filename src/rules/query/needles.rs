@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::extract::Slot;
-use super::fields::Kind;
+use super::fields::{self, Kind, Open};
 use super::predicate::Scalar;
 use super::program::{Expr, ExprId, Program, Source, SourceId, TestId};
 use crate::limits;
@@ -22,42 +22,10 @@ pub enum Needles {
 }
 
 /// Words that stand in nearly every event: they spare nothing.
-const COMMON: [&str; 34] = [
-    "Event",
-    "Metadata",
-    "Request",
-    "RequestResponse",
-    "allow",
-    "annotations",
-    "apiGroup",
-    "apiVersion",
-    "audit",
-    "auditID",
-    "authenticated",
-    "authorization",
-    "code",
-    "decision",
-    "io",
-    "k8s",
-    "kind",
-    "kubernetes",
-    "level",
-    "metadata",
-    "name",
-    "namespace",
-    "objectRef",
-    "reason",
-    "resource",
-    "responseStatus",
-    "sourceIPs",
-    "stage",
-    "system",
-    "uid",
-    "user",
-    "userAgent",
-    "username",
-    "verb",
-];
+const COMMON: &str = "Event Metadata Request RequestResponse allow annotations apiGroup apiVersion \
+    audit auditID authenticated authorization code decision false io k8s kind kubernetes level \
+    metadata name namespace objectRef reason resource responseStatus sourceIPs stage system true \
+    uid user userAgent username verb";
 
 pub(super) fn of(program: &Program) -> Vec<Needles> {
     let mut hits = HashMap::new();
@@ -82,6 +50,9 @@ struct NeedleFinder<'p> {
 /// Sorted and distinct, none within another.
 #[derive(Debug, Clone)]
 struct Set(Vec<String>);
+
+/// From here on a value is better than a name.
+const VALUE_WORTH_MIN: usize = 3;
 
 /// What a needle of a common word is worth; others are worth their length.
 const COMMON_WORTH: usize = 1;
@@ -115,7 +86,7 @@ impl Set {
 }
 
 fn worth(needle: &str) -> usize {
-    if COMMON.contains(&needle) { COMMON_WORTH } else { needle.len() }
+    if COMMON.split(' ').any(|common| common == needle) { COMMON_WORTH } else { needle.len() }
 }
 
 impl NeedleFinder<'_> {
@@ -174,7 +145,7 @@ impl NeedleFinder<'_> {
     fn source(&self, source: SourceId, test: TestId) -> Option<Set> {
         let asked = &self.program.tests[test];
         let (slot, textual) = match self.program.sources[source] {
-            Source::Slot { slot, kind } => (slot, matches!(kind, Kind::Keyword | Kind::Any)),
+            Source::Slot { slot, kind, .. } => (slot, matches!(kind, Kind::Keyword | Kind::Any)),
             Source::Nonempty(slot) => (slot, true),
             Source::Outcome(_) => {
                 let words = [("success", "allow"), ("failure", "forbid")].into_iter();
@@ -188,16 +159,20 @@ impl NeedleFinder<'_> {
         let pieces = asked.pieces();
         let runs = pieces.iter().flat_map(|piece| piece.split(|c| !is_plain(c)));
         let value = if textual { longest(runs.filter(|run| is_no_number(run))) } else { None };
+        // A name says less than a value: every event of its kind has it.
         match (value, self.key(slot)) {
-            (Some(value), Some(key)) => Some(value.better(key)),
+            (Some(value), Some(key)) if value.worth() < VALUE_WORTH_MIN => Some(value.better(key)),
             (value, key) => value.or(key),
         }
     }
 
-    /// The name under which a value of the slot stands.
+    /// The name under which a value of the slot stands, if only some events have it.
     fn key(&self, slot: Slot) -> Option<Set> {
         let path = self.program.paths.get(slot)?.as_deref()?;
-        longest(path.split(|c| !is_plain(c) || c == '.' || c == '_'))
+        let prefix = fields::OPEN.iter().map(Open::path).find(|open| path.starts_with(open))?;
+        let mut names = path[prefix.len()..].rsplit(|c| !is_plain(c) || c == '.' || c == '_');
+        let last = names.find(|name| worth(name) > COMMON_WORTH);
+        last.and_then(Set::one).or_else(|| longest(prefix.split('.')))
     }
 }
 

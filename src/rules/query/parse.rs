@@ -232,13 +232,9 @@ impl<'q> Parser<'q> {
         if blanks == self.at {
             return false;
         }
-        let end = blanks + word.len();
-        let is_word =
-            self.text.get(blanks..end).is_some_and(|found| found.eq_ignore_ascii_case(word));
-        let after = self.blanks_from(end.min(self.text.len()));
-        let is_operator = is_word && after > end;
+        let is_operator = self.keyword_at(blanks, word);
         if is_operator {
-            self.at = after;
+            self.at = self.blanks_from(blanks + word.len());
         }
         is_operator
     }
@@ -248,6 +244,7 @@ impl<'q> Parser<'q> {
         self.keyword_at(self.at, "not")
     }
 
+    /// Whether the word and a blank stand there.
     fn keyword_at(&self, at: usize, word: &str) -> bool {
         let end = at + word.len();
         self.text.get(at..end).is_some_and(|found| found.eq_ignore_ascii_case(word))
@@ -431,6 +428,10 @@ impl<'q> Parser<'q> {
             return Ok(());
         }
         let span = Span { start: text.span.end - last.len(), end: text.span.end };
+        if self.text[text.span.end..].starts_with('(') {
+            let hint = "a blank stands between a keyword and `(`".to_owned();
+            return Err(self.error(span, format!("a blank is missing after `{last}`"), Some(hint)));
+        }
         let message = format!("a condition is missing after `{last}`");
         Err(self.error(span, message, Some(format!("to search for the word, write `\"{last}\"`"))))
     }

@@ -179,6 +179,27 @@ impl Test {
         }
     }
 
+    /// The text that a text has to be, if nothing else is equal to it.
+    pub fn whole_text(&self) -> Option<&str> {
+        match &self.shape {
+            Shape::Equal(text) if self.number.is_none() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text that a text has to hold, if nothing else is asked.
+    pub fn part(&self) -> Option<&str> {
+        match &self.shape {
+            Shape::Glob(glob) if glob.first.is_empty() && glob.last.is_empty() => {
+                match glob.middle.as_slice() {
+                    [part] => str::from_utf8(part.needle()).ok(),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     pub fn is_exists(&self) -> bool {
         matches!(self.shape, Shape::Exists)
     }

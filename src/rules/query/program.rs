@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use super::dispatch::{Dispatch, GroupId, Step};
 use super::error::QueryError;
 use super::extract::{Plan, Scopes, Slot, Values, extract};
 use super::fields::{DerivedField, Kind};
@@ -104,12 +105,24 @@ pub(super) enum Expr {
 /// The values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
-    Slot { slot: Slot, kind: Kind },
+    /// Of the event itself (scope 0), or of an object of a scope.
+    Slot {
+        slot: Slot,
+        kind: Kind,
+        scope: usize,
+    },
     Nonempty(Slot),
     Outcome(Slot),
-    Time { received: Slot, stage: Slot },
+    Time {
+        received: Slot,
+        stage: Slot,
+    },
     Addresses(Slot),
-    Derived { field: DerivedField, slot: Slot, kind: Kind },
+    Derived {
+        field: DerivedField,
+        slot: Slot,
+        kind: Kind,
+    },
     Constant(&'static str),
 }
 
@@ -137,6 +150,7 @@ pub struct Program {
     pub(super) exprs: Vec<Expr>,
     pub(super) scopes: Vec<Scope>,
     pub(super) roots: Vec<ExprId>,
+    pub(super) dispatch: Dispatch,
     pub(super) reads: Vec<SourceId>,
     pub(super) needles: Vec<Needles>,
     pub(super) warnings: Vec<Problem>,
@@ -158,6 +172,9 @@ pub struct Scratch {
 struct State {
     /// What is known of each expression.
     known: Vec<u8>,
+    /// Which groups were looked at.
+    looked_at: Vec<bool>,
+    candidates: Vec<usize>,
     hits: Vec<bool>,
     /// A bit for each derived field that was asked for.
     derived: u8,
@@ -181,6 +198,15 @@ impl Program {
     /// What an event's JSON has to hold for a query to match, query by query.
     pub fn needles(&self) -> &[Needles] {
         &self.needles
+    }
+
+    /// The fields that [`Derived`] may be asked for, for any of the queries.
+    pub fn derives(&self) -> Vec<DerivedField> {
+        let derived = |source: &Source| match source {
+            Source::Derived { field, .. } => Some(*field),
+            _ => None,
+        };
+        self.sources.iter().filter_map(derived).collect()
     }
 
     /// Whether a query matches every event or none, if that is known beforehand.
@@ -211,6 +237,9 @@ impl Program {
         matched.clear();
         state.known.clear();
         state.known.resize(self.exprs.len(), UNKNOWN);
+        state.candidates.clear();
+        state.looked_at.clear();
+        state.looked_at.resize(self.dispatch.groups.len(), false);
         state.hits.clear();
         state.hits.resize(self.hits, false);
         state.derived = 0;
@@ -221,7 +250,14 @@ impl Program {
         }
         extracted?;
         let mut asked = Asking { program: self, event, values, state, derived: Some(derived) };
-        matched.extend((0..self.roots.len()).filter(|query| asked.holds(self.roots[*query])));
+        self.dispatch.gates.iter().for_each(|gate| asked.look_at(*gate));
+        let mut candidates = std::mem::take(&mut asked.state.candidates);
+        candidates.extend(&self.dispatch.always);
+        // A query may be worth looking at for several values of a field.
+        candidates.sort_unstable();
+        candidates.dedup();
+        matched.extend(candidates.drain(..).filter(|query| asked.holds(self.roots[*query])));
+        state.candidates = candidates;
         if values.too_many() {
             return Err(RunError::TooManyValues);
         }
@@ -283,19 +319,46 @@ impl Asking<'_> {
             known => return known == YES,
         }
         let program = self.program;
-        let holds = match &program.exprs[id] {
-            Expr::True => true,
-            Expr::False => false,
-            Expr::Test { sources, test } => {
+        let holds = match &program.dispatch.steps[id] {
+            Step::Fixed(holds) => *holds,
+            Step::Test { sources, test } => {
                 sources.iter().any(|source| self.tests(*source, &program.tests[*test]))
             }
-            Expr::Hit(hit) => self.state.hits[*hit],
-            Expr::Not(inner) => !self.holds(*inner),
-            Expr::And(inner) => inner.iter().all(|id| self.holds(*id)),
-            Expr::Or(inner) => inner.iter().any(|id| self.holds(*id)),
+            Step::Group(group) => {
+                self.look_at(*group);
+                self.state.known[id] == YES
+            }
+            Step::Hit(hit) => self.state.hits[*hit],
+            Step::Not(inner) => !self.holds(*inner),
+            Step::And(inner) => inner.iter().all(|id| self.holds(*id)),
+            Step::Or { groups, others } => {
+                groups.iter().for_each(|group| self.look_at(*group));
+                self.state.known[id] == YES || others.iter().any(|id| self.holds(*id))
+            }
         };
         self.state.known[id] = if holds { YES } else { NO };
         holds
+    }
+
+    /// Marks every expression that the values of the group's field make true, and notes the
+    /// queries that are worth looking at then.
+    fn look_at(&mut self, id: GroupId) {
+        if std::mem::replace(&mut self.state.looked_at[id], true) {
+            return;
+        }
+        let group = &self.program.dispatch.groups[id];
+        self.fetch(group.source);
+        let State { known, candidates, .. } = self.state;
+        self.program.sources[group.source].any(self.values, self.event, &mut |_, value| {
+            group.told(&value.text(), |told| {
+                // The same value again says nothing new.
+                if told.exprs.first().is_some_and(|id| known[*id] != YES) {
+                    told.exprs.iter().for_each(|id| known[*id] = YES);
+                    candidates.extend(&told.queries);
+                }
+            });
+            false
+        });
     }
 
     fn tests(&mut self, source: SourceId, test: &Test) -> bool {
@@ -350,7 +413,7 @@ impl Source {
         accept: &mut dyn FnMut(Kind, Scalar<'v>) -> bool,
     ) -> bool {
         match self {
-            Source::Slot { slot, kind } | Source::Derived { slot, kind, .. } => {
+            Source::Slot { slot, kind, .. } | Source::Derived { slot, kind, .. } => {
                 values.of(event, slot).any(|value| accept(kind, value))
             }
             Source::Nonempty(slot) => values
@@ -381,3 +444,7 @@ impl Source {
 #[cfg(test)]
 #[path = "program_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod document_tests;
