@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -16,6 +17,8 @@ use crate::rules::format::{
 };
 use crate::rules::paths::{PathError, PathSet};
 use crate::rules::patterns::{Mask, PatternError, PatternList};
+use crate::rules::published::{PublishedError, PublishedFile, PublishedKind};
+use crate::rules::query::{Mode, Needles, Program, Query, QueryError};
 
 /// The rules that stand in the binary: file name and text.
 const BUILTIN: [(&str, &str); 3] = [
@@ -42,6 +45,14 @@ pub enum RuleError {
     Pattern { file: String, key: &'static str, source: PatternError },
     #[error("`{file}`: in `paths`, {source}")]
     Paths { file: String, source: PathError },
+    #[error("`{file}`: in `query`, {source}")]
+    Query { file: String, source: Box<QueryError> },
+    #[error("the queries of the rules are too much together: {0}")]
+    Queries(Box<QueryError>),
+    #[error("the queries of the rules are too much together")]
+    TooManyQueries,
+    #[error("`{file}`: {source}")]
+    Published { file: String, source: PublishedError },
     #[error("`{file}`: there is another rule with the id `{id}`")]
     DuplicateId { file: String, id: String },
 }
@@ -59,6 +70,35 @@ pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     /// Not in force unless asked for by id.
     off: Vec<Arc<Rule>>,
+    /// Where any rule has a query.
+    queries: Option<RuleQueries>,
+}
+
+/// The queries of a set's rules as one program, those of rules that are not in force included.
+#[derive(Debug, Clone)]
+pub struct RuleQueries {
+    program: Arc<Program>,
+    /// For each query its rule, and whether that is in force.
+    rules: Vec<(Arc<Rule>, bool)>,
+}
+
+impl RuleQueries {
+    /// Its queries are numbered as [`RuleQueries::rule`] counts.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The rule of a query; `None` where it is not in force.
+    pub fn rule(&self, query: usize) -> Option<&Arc<Rule>> {
+        self.rules.get(query).filter(|(_, in_force)| *in_force).map(|(rule, _)| rule)
+    }
+
+    /// What an event has to hold so that a rule in force can match, rule by rule.
+    pub fn needles(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
+        let needles = self.program.needles();
+        let rules = self.rules.iter().zip(needles).filter(|((_, in_force), _)| *in_force);
+        rules.map(|((rule, _), needles)| (&**rule, needles))
+    }
 }
 
 /// A rule, ready to be asked.
@@ -81,6 +121,13 @@ pub struct RuleNotes {
 pub enum RuleKind {
     Exec(Box<ExecRule>),
     NewTerms(NewTermsRule),
+    Query(QueryRule),
+}
+
+/// Raises every event that its query matches.
+#[derive(Debug, Clone)]
+pub struct QueryRule {
+    pub query: Query,
 }
 
 /// Looks for patterns in the command of an exec.
@@ -127,18 +174,61 @@ impl RuleSet {
     pub fn from_sources<'s>(
         sources: impl IntoIterator<Item = (&'s str, &'s str)>,
     ) -> Result<RuleSet, RuleError> {
+        let rules = sources.into_iter().map(|(file, text)| {
+            Rule::read(file, text).map(|(rule, _)| (file.to_owned(), rule))
+        });
+        RuleSet::of(rules.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// The rules with the files they come from, for messages.
+    pub fn of(all: impl IntoIterator<Item = (String, Rule)>) -> Result<RuleSet, RuleError> {
         let (mut rules, mut off) = (Vec::new(), Vec::new());
         let mut ids = HashSet::new();
-        for (file, text) in sources {
-            let rule = Rule::from_toml(file, text)?;
+        for (file, rule) in all {
             if !ids.insert(rule.info.id.clone()) {
-                let id = rule.info.id.clone();
-                return Err(RuleError::DuplicateId { file: file.to_owned(), id });
+                return Err(RuleError::DuplicateId { file, id: rule.info.id.clone() });
             }
             let in_force = if rule.enabled { &mut rules } else { &mut off };
             in_force.push(Arc::new(rule));
         }
-        Ok(RuleSet { rules, off })
+        RuleSet { rules, off, queries: None }.with_queries()
+    }
+
+    /// Compiles the queries of all rules into one program.
+    fn with_queries(mut self) -> Result<RuleSet, RuleError> {
+        let (mut queries, mut rules) = (Vec::new(), Vec::new());
+        for rule in self.rules.iter().chain(&self.off) {
+            if let RuleKind::Query(query_rule) = rule.kind() {
+                queries.push(query_rule.query.clone());
+                rules.push((Arc::clone(rule), false));
+            }
+        }
+        self.queries = None;
+        if !queries.is_empty() {
+            // Each was compiled before, strictly where it is the project's own: what is wrong is
+            // wrong with all of them together.
+            let program = Program::compile(&queries, &[], Mode::Lenient).map_err(|problems| {
+                let first = problems.into_iter().next().map(|problem| problem.error);
+                first.map_or(RuleError::TooManyQueries, |error| RuleError::Queries(Box::new(error)))
+            })?;
+            self.queries = Some(RuleQueries { program: Arc::new(program), rules });
+        }
+        Ok(self.with_queries_in_force())
+    }
+
+    /// Which queries count, after rules were taken in or out.
+    fn with_queries_in_force(mut self) -> RuleSet {
+        if let Some(queries) = &mut self.queries {
+            for (rule, in_force) in &mut queries.rules {
+                *in_force = self.rules.iter().any(|it| it.id() == rule.id());
+            }
+        }
+        self
+    }
+
+    /// The queries of the rules in force; `None` where no rule has one.
+    pub fn queries(&self) -> Option<&RuleQueries> {
+        self.queries.as_ref().filter(|queries| queries.rules.iter().any(|(_, in_force)| *in_force))
     }
 
     /// Both sets together, e.g. the built-in rules and those of the configuration.
@@ -151,7 +241,7 @@ impl RuleSet {
             self.rules.push(rule);
         }
         self.off.extend(other.off);
-        Ok(self)
+        self.with_queries()
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -171,7 +261,7 @@ impl RuleSet {
     fn new_terms(&self) -> impl Iterator<Item = (&str, &NewTermsRule)> {
         self.rules().iter().filter_map(|rule| match rule.kind() {
             RuleKind::NewTerms(new_terms) => Some((rule.id(), new_terms)),
-            RuleKind::Exec(_) => None,
+            RuleKind::Exec(_) | RuleKind::Query(_) => None,
         })
     }
 
@@ -193,7 +283,7 @@ impl RuleSet {
                 self.rules.push(rule);
             }
         }
-        Ok(self)
+        Ok(self.with_queries_in_force())
     }
 
     /// The rules of these ids, in the order of the set. No ids at all mean every rule.
@@ -206,7 +296,9 @@ impl RuleSet {
         }
         let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
         let all = self.rules.iter().chain(&self.off);
-        Ok(RuleSet { rules: all.filter(wanted).cloned().collect(), off: Vec::new() })
+        let rules = all.filter(wanted).cloned().collect();
+        let set = RuleSet { rules, off: Vec::new(), queries: self.queries.clone() };
+        Ok(set.with_queries_in_force())
     }
 
     /// The error for an id that is not in the set, with the nearest that is.
@@ -225,11 +317,18 @@ impl RuleSet {
 
 impl Rule {
     pub fn from_toml(file: &str, text: &str) -> Result<Rule, RuleError> {
-        let raw: RuleFile = toml::from_str(text).map_err(|source| RuleError::Syntax {
-            file: file.to_owned(),
-            source: Box::new(source),
-        })?;
-        Compiler { file }.rule(raw)
+        Rule::read(file, text).map(|(rule, _)| rule)
+    }
+
+    /// A rule in either layout, and notes on what of its file has no meaning here.
+    pub fn read(file: &str, text: &str) -> Result<(Rule, Vec<String>), RuleError> {
+        let wrong = |source| RuleError::Syntax { file: file.to_owned(), source: Box::new(source) };
+        let compiler = Compiler { file, text };
+        let table: Layout = toml::from_str(text).map_err(wrong)?;
+        match table.rule {
+            Some(_) => compiler.published(toml::from_str(text).map_err(wrong)?),
+            None => compiler.rule(toml::from_str(text).map_err(wrong)?).map(|it| (it, Vec::new())),
+        }
     }
 
     pub fn id(&self) -> &str {
@@ -260,13 +359,22 @@ impl Rule {
             // Subresources of pods/exec and nodes/proxy.
             RuleKind::Exec(_) => vec!["exec", "proxy"],
             RuleKind::NewTerms(rule) => vec![&rule.resource],
+            // Its needles are asked of all queries together.
+            RuleKind::Query(_) => Vec::new(),
         }
     }
 }
 
-/// Checks and compiles one file; holds its name for the messages.
+/// What tells the layouts of rule files apart.
+#[derive(Deserialize)]
+struct Layout {
+    rule: Option<serde::de::IgnoredAny>,
+}
+
+/// Checks and compiles one file; holds its name and text for the messages.
 struct Compiler<'f> {
     file: &'f str,
+    text: &'f str,
 }
 
 impl Compiler<'_> {
@@ -282,23 +390,16 @@ impl Compiler<'_> {
 
         let kind = match raw.kind {
             RuleType::Exec => {
-                self.refuse("exec", "match", raw.matches.is_some())?;
-                self.refuse("exec", "fields", raw.fields.is_some())?;
-                self.refuse("exec", "window", raw.window.is_some())?;
-                self.refuse("exec", "shard_by", raw.shard_by.is_some())?;
+                self.refuse_others(&raw)?;
                 RuleKind::Exec(Box::new(self.exec_rule(&raw)?))
             }
             RuleType::NewTerms => {
-                self.refuse("new_terms", "sensitive_paths", raw.sensitive_paths.is_some())?;
-                self.refuse("new_terms", "labels", raw.labels.is_some())?;
-                self.refuse("new_terms", "default_label", raw.default_label.is_some())?;
-                self.refuse("new_terms", "mask", raw.mask.is_some())?;
-                self.refuse("new_terms", "unseen_command", raw.unseen_command.is_some())?;
-                self.refuse("new_terms", "paths", raw.paths.is_some())?;
-                self.refuse("new_terms", "likely", raw.likely.is_some())?;
-                self.refuse("new_terms", "hidden_command", raw.hidden_command.is_some())?;
-                self.refuse("new_terms", "interactive_shell", raw.interactive_shell)?;
+                self.refuse_others(&raw)?;
                 RuleKind::NewTerms(self.new_terms_rule(&raw)?)
+            }
+            RuleType::Query => {
+                self.refuse_others(&raw)?;
+                RuleKind::Query(self.query_rule(&raw)?)
             }
         };
         Ok(Rule {
@@ -318,6 +419,100 @@ impl Compiler<'_> {
             notes: RuleNotes { blind_spots: raw.blind_spots, known_noise: raw.known_noise },
             kind,
         })
+    }
+
+    /// Refuses the keys that belong to rules of another type.
+    fn refuse_others(&self, raw: &RuleFile) -> Result<(), RuleError> {
+        use RuleType::{Exec, NewTerms, Query};
+        let keys = [
+            (Query, "query", raw.query.is_some()),
+            (NewTerms, "match", raw.matches.is_some()),
+            (NewTerms, "fields", raw.fields.is_some()),
+            (NewTerms, "window", raw.window.is_some()),
+            (NewTerms, "shard_by", raw.shard_by.is_some()),
+            (Exec, "sensitive_paths", raw.sensitive_paths.is_some()),
+            (Exec, "labels", raw.labels.is_some()),
+            (Exec, "default_label", raw.default_label.is_some()),
+            (Exec, "mask", raw.mask.is_some()),
+            (Exec, "unseen_command", raw.unseen_command.is_some()),
+            (Exec, "paths", raw.paths.is_some()),
+            (Exec, "likely", raw.likely.is_some()),
+            (Exec, "hidden_command", raw.hidden_command.is_some()),
+            (Exec, "interactive_shell", raw.interactive_shell),
+        ];
+        let misplaced = keys.iter().find(|(kind, _, given)| *given && *kind != raw.kind);
+        match misplaced {
+            Some(&(_, key, _)) => {
+                let kind = raw.kind.as_str();
+                Err(RuleError::Misplaced { file: self.file.to_owned(), key, kind })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn query_rule(&self, raw: &RuleFile) -> Result<QueryRule, RuleError> {
+        let query = raw.query.as_ref().ok_or_else(|| RuleError::Missing {
+            file: self.file.to_owned(),
+            key: "query",
+            kind: "query",
+        })?;
+        self.parsed(query, Mode::Strict).map(|(query, _)| QueryRule { query })
+    }
+
+    /// A query and, if it is not to be strict, what it asks that no event can have.
+    fn parsed(
+        &self,
+        query: &toml::Spanned<String>,
+        mode: Mode,
+    ) -> Result<(Query, Vec<String>), RuleError> {
+        let wrong = |source: QueryError| self.query_error(query, source);
+        let parsed = Query::parse(query.get_ref()).map_err(wrong)?;
+        let alone = Program::compile(std::slice::from_ref(&parsed), &[], mode);
+        let alone = alone.map_err(|problems| {
+            let first = problems.into_iter().next().map(|problem| problem.error);
+            first.map_or_else(|| self.invalid("query", "cannot be compiled"), wrong)
+        })?;
+        let warnings = alone.warnings().iter();
+        let warnings = warnings.map(|problem| {
+            let at = self.placed(query, problem.error.clone());
+            format!("{} at line {}, column {}", at.message, at.line, at.column)
+        });
+        Ok((parsed, warnings.collect()))
+    }
+
+    /// A rule in the layout of published ones, and notes on what of it has no meaning here.
+    fn published(&self, raw: PublishedFile) -> Result<(Rule, Vec<String>), RuleError> {
+        let published = raw
+            .translate()
+            .map_err(|source| RuleError::Published { file: self.file.to_owned(), source })?;
+        let (query, warnings) = self.parsed(&published.query, Mode::Lenient)?;
+        let mut notes = published.notes;
+        notes.extend(warnings);
+        let kind = match published.kind {
+            PublishedKind::Query => RuleKind::Query(QueryRule { query }),
+            PublishedKind::NewTerms { .. } => {
+                let text = "rules of the type `new_terms` of this layout are not supported yet";
+                let source = PublishedError::Unsupported(text.to_owned());
+                return Err(RuleError::Published { file: self.file.to_owned(), source });
+            }
+        };
+        let info = Arc::new(published.info);
+        Ok((Rule { info, notes: RuleNotes::default(), enabled: true, kind }, notes))
+    }
+
+    /// An error in a query, at its place in the file.
+    fn query_error(&self, query: &toml::Spanned<String>, source: QueryError) -> RuleError {
+        let source = Box::new(self.placed(query, source));
+        RuleError::Query { file: self.file.to_owned(), source }
+    }
+
+    fn placed(&self, query: &toml::Spanned<String>, error: QueryError) -> QueryError {
+        let written = self.text.get(query.span()).unwrap_or_default();
+        // A text with escapes stands there otherwise than it is: its own lines are told then.
+        match written.find(query.get_ref().as_str()) {
+            Some(at) => error.within(self.text, query.span().start + at),
+            None => error,
+        }
     }
 
     fn exec_rule(&self, raw: &RuleFile) -> Result<ExecRule, RuleError> {
@@ -425,18 +620,6 @@ impl Compiler<'_> {
     fn check_risk(&self, key: &'static str, risk_score: u8) -> Result<(), RuleError> {
         if risk_score > 100 {
             return Err(self.invalid(key, "must be at most 100"));
-        }
-        Ok(())
-    }
-
-    fn refuse(
-        &self,
-        kind: &'static str,
-        key: &'static str,
-        present: bool,
-    ) -> Result<(), RuleError> {
-        if present {
-            return Err(RuleError::Misplaced { file: self.file.to_owned(), key, kind });
         }
         Ok(())
     }

@@ -91,6 +91,9 @@ pub struct RuleFile {
     #[serde(default = "yes")]
     pub enabled: bool,
 
+    /// `query`: which events raise the rule, in KQL; see `rules::query`.
+    pub query: Option<toml::Spanned<String>>,
+
     /// `exec`: what a command must hold, as written or in a line of its normal form.
     pub sensitive_paths: Option<Vec<NamedPattern>>,
     /// `exec`: the same as paths, against which globs, directories and cleaned paths of the normal
@@ -133,6 +136,18 @@ pub struct RuleFile {
 pub enum RuleType {
     Exec,
     NewTerms,
+    Query,
+}
+
+impl RuleType {
+    /// As rule files write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuleType::Exec => "exec",
+            RuleType::NewTerms => "new_terms",
+            RuleType::Query => "query",
+        }
+    }
 }
 
 /// A regular expression in the syntax of the `regex` crate: case-sensitive, and `.` matches

@@ -4,4 +4,5 @@ pub mod compile;
 pub mod format;
 pub mod paths;
 pub mod patterns;
+pub mod published;
 pub mod query;

@@ -259,7 +259,7 @@ fn ending_marker(state: &PartitionState, partitions: u32, ended: &[&str]) -> Opt
 fn versions_in_force(rules: &RuleSet) -> impl Iterator<Item = &str> {
     rules.rules().iter().filter_map(|rule| match rule.kind() {
         RuleKind::NewTerms(terms) => Some(terms.terms_version.as_str()),
-        RuleKind::Exec(_) => None,
+        RuleKind::Exec(_) | RuleKind::Query(_) => None,
     })
 }
 

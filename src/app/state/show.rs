@@ -465,7 +465,7 @@ fn rule_views(
     versions.extend(starts.keys().map(String::as_str));
     versions.extend(rules.rules().iter().filter_map(|rule| match rule.kind() {
         RuleKind::NewTerms(terms) => Some(terms.terms_version.as_str()),
-        RuleKind::Exec(_) => None,
+        RuleKind::Exec(_) | RuleKind::Query(_) => None,
     }));
     versions
         .into_iter()
