@@ -37,6 +37,8 @@ use crate::rules::patterns::{PatternError, PatternList};
 pub const REDACTED: &str = "[redacted]";
 /// The group of a pattern that is the secret; without it the whole match is.
 const GROUP: &str = "secret";
+/// Secrets, and parts of secrets, that are looked for elsewhere in an alert.
+const REPEATED_MAX: usize = 1024;
 /// How often a text is gone over. What hides a secret can show that of another kind.
 const PASSES_MAX: usize = 16;
 
@@ -212,10 +214,15 @@ struct Repeated {
 
 impl Repeated {
     fn new(values: &[String]) -> Repeated {
-        let mut rare: Vec<&String> =
-            values.iter().filter(|value| !names::is_common(value)).collect();
+        // Another shell may take a secret with quotes or signs in it apart.
+        let parts = values.iter().flat_map(|value| {
+            let parts = value.split(|c: char| c.is_whitespace() || "'\"`;|&<>()".contains(c));
+            std::iter::once(value.as_str()).chain(parts)
+        });
+        let mut rare: Vec<&str> = parts.filter(|part| !names::is_common(part)).collect();
         rare.sort_unstable();
         rare.dedup();
+        rare.truncate(REPEATED_MAX);
         if rare.is_empty() {
             return Repeated { automaton: None };
         }

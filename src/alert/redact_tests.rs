@@ -302,6 +302,25 @@ fn names_of_many_programs_are_known() {
         "ssh host \"PASSWORD=X9 tool\"",
         "ls; PASSWORD=X9; echo $PASSWORD",
         "ls && export TOKEN=X9 && tool",
+        "redis-cli -h h -p 6379 AUTH u X9",
+        "if true; then echo X9 | passwd --stdin u; fi",
+        "(echo X9) | passwd --stdin u",
+        "FOO=1 sudo -u a chpasswd <<< a:X9",
+        "cat <<EOF | kubectl apply -f -\nstringData:\n  password: X9\n  token: 'X9 X9'\nEOF",
+        "curl -H 'Content-Type: x' -H \"X-Auth-Token: X9\" -d '{\"token\": \"X9\", \"a\": 1}' h",
+        "python3 -c 'import x; x.login(user=\"u\", password=\"X9 X9\")'",
+        "node -e \"c({apiKey: 'X9', secret: 'X9'})\"",
+        "perl -e '%h = (password => \"X9\")'",
+        "kubectl set env deploy/x DB_PASSWORD=X9",
+        "docker run -e POSTGRES_PASSWORD=X9 -e A=b i",
+        "env A=b TOKEN=X9 tool",
+        "TOKEN='X9 $HOME' tool",
+        "TOKEN=\"X9$HOME\" tool",
+        "mysql --password='X9' --user=u",
+        "mount -t cifs //h/s /mnt -o username=u,password=X9,uid=0",
+        "sqlcmd -S h -U sa -P 'X9 X9' -Q 'select 1'",
+        "echo 'spring.datasource.password=X9' >> /app/x.properties",
+        "sed -i 's/password=.*/password=X9/' f",
     ] {
         let after = left(text);
         if after.contains("X9") || !after.contains(REDACTED) || left(&after) != after {
@@ -370,6 +389,15 @@ fn paths_and_what_only_looks_like_a_secret_stay() {
         "printf 'password=%s' \"$X\"",
         "jq .token f",
         "basic information about tokens",
+        "grep -i password: config.yaml",
+        "echo 'root:x' | grep passwd",
+        "redis-cli hget auth user",
+        "docker build --secret id=npm,src=/run/npmrc .",
+        "helm repo add r h --pass-credentials",
+        "kubectl get pods -o custom-columns=TOKEN:.data.token",
+        "GIT_ASKPASS=askpass.sh git clone h",
+        "vault kv get secret/app",
+        "vault status -format=json",
     ] {
         let after = left(text);
         if after != text {

@@ -179,7 +179,9 @@ fn ansi(value: &str) -> String {
     let mut out = String::new();
     for (at, c) in value.chars().enumerate() {
         match c {
-            '\'' | '\\' => out.extend(['\\', c]),
+            // A quote as `\'` ends the word for shells without this form, in another way.
+            '\'' => out.push_str("\\x27"),
+            '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             c if !c.is_ascii_alphanumeric() && at % 2 == 0 => {
                 for byte in c.to_string().bytes() {
@@ -351,8 +353,47 @@ fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// Each would take for ever if it were gone over once for each of its parts.
+#[test]
+fn long_commands_are_gone_over_in_linear_time() {
+    for (piece, end) in [
+        ("${a:-", "}"),
+        ("\"$(", ""),
+        ("'", ""),
+        ("`", ""),
+        ("$(", ")"),
+        ("a=\"token: ", ""),
+        ("password='", ""),
+        ("redis://a:", "@"),
+        ("-----BEGIN PRIVATE KEY-----", ""),
+        ("vault ", "login"),
+        ("sudo ", "-S"),
+        ("docker ", "login -p x"),
+        ("cat <<E ", "\n"),
+        ("cat <<E\n", ""),
+        ("mysql -p ", ""),
+        ("--password x ", ""),
+        ("PASSWORD=hunter2 ", ""),
+        ("token = ", ""),
+        ("echo x | passwd;", ""),
+        ("echo a | ", "passwd"),
+        ("eyJhbGciOiJS.", ""),
+        ("a'b'\"c\"", ""),
+        ("# ", "\n"),
+        ("\\\n", ""),
+    ] {
+        let script = format!("{}{end}", piece.repeat(60_000 / piece.len()));
+        for argv in [vec!["sh".to_owned(), "-c".to_owned(), script.clone()], vec![script]] {
+            let mut finding = fixtures::shell_exec();
+            finding.matches.clear();
+            finding.exec = exec(ExecVia::PodsExec, &argv);
+            check_whole(&redaction().apply(finding));
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn a_generated_secret_is_in_no_part_of_an_alert(
@@ -369,7 +410,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn any_command_is_redacted_once_and_for_all(

@@ -390,7 +390,13 @@ impl Lexer<'_> {
 
     fn word(&mut self, closer: Option<u8>) -> Word {
         let mut word = Word::default();
-        while !self.is_over() && !self.ends_word(closer) {
+        while !self.is_over() {
+            // `name => value` of other languages.
+            let arrow = self.peek(0) == Some(b'>')
+                && word.units.last().is_some_and(|unit| unit.byte == b'=');
+            if self.ends_word(closer) && !arrow {
+                break;
+            }
             self.piece(&mut word);
         }
         word.sealed()

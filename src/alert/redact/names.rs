@@ -73,8 +73,8 @@ const ENDINGS: [&str; 33] = [
 ];
 
 /// Words that end in `pass` and mean none.
-const PASSES: [&str; 7] =
-    ["bypass", "compass", "trespass", "encompass", "surpass", "multipass", "overpass"];
+const PASSES: [&str; 8] =
+    ["bypass", "compass", "trespass", "encompass", "surpass", "multipass", "overpass", "askpass"];
 
 /// A name that ends so tells something about a secret.
 const ABOUT: [&str; 78] = [
@@ -159,9 +159,9 @@ const ABOUT: [&str; 78] = [
 ];
 
 /// A name that begins so is a switch.
-const SWITCHES: [&str; 19] = [
-    "no", "skip", "without", "with", "ask", "prompt", "force", "require", "use", "show", "hide",
-    "generate", "has", "is", "enable", "disable", "allow", "print", "validate",
+const SWITCHES: [&str; 20] = [
+    "no", "pass", "skip", "without", "with", "ask", "prompt", "force", "require", "use", "show",
+    "hide", "generate", "has", "is", "enable", "disable", "allow", "print", "validate",
 ];
 
 /// Values that say whether there is one.
@@ -288,9 +288,11 @@ pub fn is_open(value: &str) -> bool {
     }
     WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
         || is_path(value)
+        // `docker build --secret id=x,src=/y`
+        || value.starts_with("id=")
         || matches!(value.as_bytes(), [b'%', b's' | b'd' | b'q' | b'v'])
         // Of a pattern that looks for one.
-        || [".*", ".+", "[^", "[[", "(.", "\\S", "\\w"].iter().any(|sign| value.starts_with(sign))
+        || [".*", ".+", "[^", "[[", "(.", "([", "\\S", "\\w", "\\s", "\\d", "\\K"].iter().any(|sign| value.starts_with(sign))
 }
 
 /// Whether a value is the path of a file: an absolute one of known beginning or of several plain

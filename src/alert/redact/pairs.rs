@@ -65,24 +65,11 @@ fn value_of(text: &str, at: usize) -> Option<Range<usize>> {
         }
     }
     let name = &text[start..end];
-    if colon
-        && !matches!(
-            before(start),
-            None | Some(
-                b' ' | b'\t'
-                    | b'\n'
-                    | b'\r'
-                    | b'{'
-                    | b','
-                    | b'"'
-                    | b'\''
-                    | b'['
-                    | b'('
-                    | b'\\'
-                    | b'='
-            )
-        )
-    {
+    let left = before(start);
+    let apart = left.is_none_or(|byte| byte.is_ascii_whitespace() || b"{,\"'[(\\".contains(&byte));
+    // `http.extraheader=X-Token: x`
+    let header_apart = left == Some(b'=') && byte(at + 1) == Some(b' ');
+    if colon && !apart && !header_apart {
         return None;
     }
     let header = names::is_secret_header(name);
@@ -106,10 +93,10 @@ fn value_of(text: &str, at: usize) -> Option<Range<usize>> {
         // `PASSWORD= command`
         return None;
     }
-    let whole_line = colon && !quoted && matches!(before(start), None | Some(b'\n'));
+    let whole_line = colon && !quoted && matches!(left, None | Some(b'\n'));
     let value = match whole_line {
         true => line(text, from),
-        false => value(text, from, colon, quoted, before(start)),
+        false => value(text, from, colon, quoted, left),
     };
     if header { Some(without_scheme(text, value)) } else { Some(value) }
 }
@@ -135,6 +122,9 @@ fn value(text: &str, from: usize, colon: bool, quoted: bool, left: Option<u8>) -
         return open + 1..closing(bytes, open + 1, quote, escaped);
     }
     let mut end = from;
+    if rest.starts_with(b".*") {
+        return from..from + 2;
+    }
     while let Some(&byte) = bytes.get(end) {
         if byte == b'[' && text[end..].starts_with(REDACTED) {
             end += REDACTED.len();

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+/// How many programs of one command are looked at for what follows them.
+const PROGRAMS_MAX: usize = 16;
+
 /// What of an option's value is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -28,7 +31,7 @@ enum At {
     Both,
 }
 
-struct Option_ {
+struct Rule {
     /// A name that ends in `*` is one's beginning.
     programs: &'static [&'static str],
     /// Words of which one must come before the option.
@@ -43,8 +46,8 @@ const fn option(
     option: &'static str,
     at: At,
     part: Part,
-) -> Option_ {
-    Option_ { programs, commands: &[], option, at, part }
+) -> Rule {
+    Rule { programs, commands: &[], option, at, part }
 }
 
 const REGISTRIES: &[&str] = &[
@@ -56,7 +59,7 @@ const HTTP: &[&str] = &["curl", "http", "https", "xh", "xhs", "httpie"];
 const SAMBA: &[&str] = &["smbclient", "smbget", "rpcclient", "net", "mount.cifs", "smbmap"];
 const COPY: &[&str] = &["skopeo", "podman", "buildah", "ctr", "crictl"];
 
-const OPTIONS: [Option_; 57] = [
+const RULES: &[Rule] = &[
     option(
         &["mysql*", "mariadb*", "percona*", "xtrabackup", "mytop"],
         "-p",
@@ -86,13 +89,7 @@ const OPTIONS: [Option_; 57] = [
     option(&["curl"], "--cookie", At::Next, Part::Cookie),
     option(HTTP, "-a", At::Both, Part::After(b':')),
     option(HTTP, "--auth", At::Next, Part::After(b':')),
-    Option_ {
-        programs: REGISTRIES,
-        commands: LOGIN,
-        option: "-p",
-        at: At::Both,
-        part: Part::Whole,
-    },
+    Rule { programs: REGISTRIES, commands: LOGIN, option: "-p", at: At::Both, part: Part::Whole },
     option(COPY, "--creds", At::Next, Part::After(b':')),
     option(COPY, "--src-creds", At::Next, Part::After(b':')),
     option(COPY, "--dest-creds", At::Next, Part::After(b':')),
@@ -135,16 +132,10 @@ const OPTIONS: [Option_; 57] = [
     option(&["snmp*"], "-c", At::Both, Part::Whole),
     option(&["etcdctl"], "-u", At::Both, Part::After(b':')),
     option(&["kubectl", "oc", "k3s", "microk8s"], "--from-literal", At::Next, Part::After(b'=')),
-    option(&["gpg*"], "--passphrase", At::Next, Part::Whole),
-    option(&["clickhouse*"], "--password", At::Next, Part::Whole),
     option(&["elasticsearch*", "opensearch*"], "-p", At::Next, Part::Whole),
     option(&["npm", "yarn", "pnpm"], "--otp", At::Next, Part::Whole),
-    option(&["rclone"], "--sftp-pass", At::Next, Part::Whole),
-    option(&["mc"], "--secret", At::Next, Part::Whole),
     option(&["wpa_cli", "nmcli"], "password", At::Next, Part::Whole),
     option(&["nmcli"], "wifi-sec.psk", At::Next, Part::Whole),
-    option(&["gcloud", "argocd"], "--password", At::Next, Part::Whole),
-    option(&["keytool", "jarsigner"], "-storepass", At::Next, Part::Whole),
 ];
 
 /// A secret at a word: its index, the bytes of the word, and what of them.
@@ -153,26 +144,28 @@ pub type Place = (usize, Range<usize>, Part);
 /// The secrets that the words hold because of the program which they are for.
 pub fn places(words: &[&str]) -> Vec<Place> {
     let mut out = Vec::new();
-    let mut options: Vec<&Option_> = Vec::new();
+    let mut rules: Vec<(&Rule, bool)> = Vec::new();
+    let mut with_operands = 0;
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).map(|next| (at + 1, 0..next.len()));
-        for option in &options {
-            if !option.commands.is_empty()
-                && !words[..at].iter().any(|word| option.commands.contains(word))
-            {
-                continue;
-            }
-            if let Some((index, range)) = value_of(option, word, at, next.clone()) {
-                out.push((index, range, option.part));
+        for (rule, holds) in &mut rules {
+            *holds |= rule.commands.contains(word);
+            if *holds && let Some((index, range)) = value_of(rule, word, at, next.clone()) {
+                out.push((index, range, rule.part));
             }
         }
+        if word.len() > 256 || word.starts_with('-') || word.contains(['=', ' ']) {
+            continue;
+        }
         let name = base_name(word);
-        let of_name = || OPTIONS.iter().filter(|option| is_of(option.programs, name));
-        if is_program_word(word) && options.len() < 4 * OPTIONS.len() {
-            let new = of_name().filter(|new| !options.iter().any(|old| std::ptr::eq(*old, *new)));
-            let new: Vec<&Option_> = new.collect();
-            options.extend(new);
-            operands(name, words, at, &mut out);
+        for rule in RULES.iter().filter(|rule| is_of(rule.programs, name)) {
+            if !rules.iter().any(|(known, _)| std::ptr::eq(*known, rule)) {
+                rules.push((rule, rule.commands.is_empty()));
+            }
+        }
+        // A program's name that is all there is costs no more than so many looks at what follows.
+        if with_operands < PROGRAMS_MAX && operands(name, words, at, &mut out) {
+            with_operands += 1;
         }
     }
     out
@@ -190,24 +183,20 @@ pub fn base_name(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or_default()
 }
 
-fn is_program_word(word: &str) -> bool {
-    word.len() <= 256 && !word.starts_with('-') && !word.contains(['=', ' '])
-}
-
 fn value_of(
-    option: &Option_,
+    rule: &Rule,
     word: &str,
     at: usize,
     next: Option<(usize, Range<usize>)>,
 ) -> Option<(usize, Range<usize>)> {
-    let rest = match word.strip_prefix(option.option) {
+    let rest = match word.strip_prefix(rule.option) {
         Some(rest) => rest,
         // `curl -su user:password`: letters in one word, of which the last takes a value.
-        None if option.programs == ["curl"] && is_cluster(word, option.option) => "",
+        None if rule.programs == ["curl"] && is_cluster(word, rule.option) => "",
         None => return None,
     };
-    let long = option.option.starts_with("--") || option.at == At::Next;
-    match (option.at, rest) {
+    let long = rule.option.starts_with("--") || rule.at == At::Next;
+    match (rule.at, rest) {
         (At::Next | At::Both, "") => next,
         (At::Glued, "") => None,
         _ if long => {
@@ -229,15 +218,14 @@ fn is_cluster(word: &str, option: &str) -> bool {
         && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Secrets that no option names. `at` is the word of the program.
-fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) {
+/// Secrets that no option names. `at` is the word of the program; whether it is one of those.
+fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) -> bool {
     let rest = || (at + 1..words.len()).filter(|index| !words[*index].starts_with('-'));
     let mut whole = |index: Option<usize>| {
         if let Some((index, word)) = index.and_then(|at| Some((at, words.get(at)?))) {
             out.push((index, 0..word.len(), Part::Whole));
         }
     };
-    let first = |what: &str| rest().next().filter(|index| words[*index].eq_ignore_ascii_case(what));
     match name {
         // `htpasswd -b FILE USER PASSWORD`, without the file where it is shown only (`-n`).
         "htpasswd" => {
@@ -253,13 +241,15 @@ fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) {
             whole(command.map(|command| command + 2));
         }
         "vault" | "bao" => {
-            if let Some(login) = first("login") {
-                whole(rest().find(|index| *index > login && !words[*index].contains('=')));
+            let command = rest().next().map(|index| words[index]);
+            if command == Some("login") {
+                whole(rest().nth(1).filter(|index| !words[*index].contains('=')));
             }
-            let writes = rest()
-                .take(2)
-                .any(|index| matches!(words[index], "write" | "put" | "patch" | "login"));
-            if writes {
+            let verb = rest().take(2).map(|index| words[index]).last();
+            if [command, verb]
+                .iter()
+                .any(|word| matches!(word, Some("write" | "put" | "patch" | "login")))
+            {
                 for index in rest() {
                     if let Some((key, _)) = words[index].split_once('=') {
                         out.push((index, key.len() + 1..words[index].len(), Part::Whole));
@@ -273,8 +263,14 @@ fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) {
                 whole(rest().filter(|index| *index > set).nth(3));
             }
         }
+        // `redis-cli -h HOST auth [USER] PASSWORD`
         "redis-cli" | "valkey-cli" => {
-            if let Some(auth) = rest().find(|index| words[*index].eq_ignore_ascii_case("auth")) {
+            let is_first = |index: &usize| {
+                let mut before = words[at..*index].iter().rev().take(2);
+                *index == at + 1 || before.any(|word| word.starts_with('-'))
+            };
+            let auth = rest().find(|index| words[*index].eq_ignore_ascii_case("auth"));
+            if let Some(auth) = auth.filter(is_first) {
                 whole(Some(auth + 1));
                 whole(Some(auth + 2));
             }
@@ -290,42 +286,45 @@ fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) {
             }
         }
         "wpa_passphrase" => whole(rest().nth(1)),
-        _ => {}
+        _ => return false,
     }
+    true
 }
 
 /// What of its standard input a command takes for a secret.
 pub fn reads_secret(words: &[&str]) -> Option<Part> {
-    for (at, word) in words.iter().enumerate() {
-        let has = |options: &[&str]| words[at + 1..].iter().any(|word| options.contains(word));
+    let options = ["--password-stdin", "--passphrase-fd", "--with-token", "--pass-stdin"];
+    if words.iter().any(|word| options.iter().any(|option| word.starts_with(option))) {
+        return Some(Part::Whole);
+    }
+    // The name of the program, behind the names of those that run it.
+    for (at, word) in words.iter().enumerate().take(PROGRAMS_MAX) {
+        let arguments = &words[at + 1..];
+        let has = |options: &[&str]| arguments.iter().any(|word| options.contains(word));
+        let has_letter = |letter: char| {
+            let letters =
+                arguments.iter().take(PROGRAMS_MAX).filter_map(|word| word.strip_prefix('-'));
+            letters.take_while(|letters| !letters.starts_with('-')).any(|all| all.contains(letter))
+        };
         match base_name(word) {
             "chpasswd" => return Some(Part::After(b':')),
             "passwd" | "kinit" | "cryptsetup" | "smbpasswd" | "vncpasswd" | "su" => {
                 return Some(Part::Whole);
             }
-            "sudo"
-                if has(&["-S", "--stdin"])
-                    || words[at + 1..].iter().take(2).any(|word| {
-                        word.starts_with('-') && !word.starts_with("--") && word.contains('S')
-                    }) =>
-            {
-                return Some(Part::Whole);
+            "sudo" if has(&["--stdin"]) || has_letter('S') => return Some(Part::Whole),
+            "htpasswd" => return has_letter('i').then_some(Part::Whole),
+            "openssl" => return has(&["stdin", "fd:0", "-stdin"]).then_some(Part::Whole),
+            "vault" | "bao" => return (has(&["-"]) && has(&["login"])).then_some(Part::Whole),
+            "docker" | "podman" => {
+                return (has(&["-"]) && has(&["secret"])).then_some(Part::Whole);
             }
-            "htpasswd"
-                if words[at + 1..]
-                    .iter()
-                    .any(|word| word.starts_with('-') && word.contains('i')) =>
-            {
-                return Some(Part::Whole);
-            }
-            "openssl" if has(&["stdin", "fd:0", "-stdin"]) => return Some(Part::Whole),
-            "vault" if has(&["-"]) && has(&["login"]) => return Some(Part::Whole),
-            "docker" | "podman" if has(&["secret"]) && has(&["-"]) => return Some(Part::Whole),
-            _ => {}
-        }
-        let options = ["--password-stdin", "--passphrase-fd", "--with-token", "--pass-stdin"];
-        if options.iter().any(|option| word.starts_with(option)) {
-            return Some(Part::Whole);
+            "sudo" | "doas" | "env" | "exec" | "command" | "nohup" | "time" | "timeout"
+            | "nice" | "busybox" | "then" | "do" | "if" | "!" | "{" => {}
+            _ if word.starts_with('-') || word.contains('=') => {}
+            // `sudo -u NAME`
+            _ if at > 0 && words[at - 1].starts_with('-') => {}
+            _ if word.bytes().all(|byte| byte.is_ascii_digit() || b"smh.".contains(&byte)) => {}
+            _ => return None,
         }
     }
     None
@@ -373,4 +372,9 @@ pub fn runs_text(word: &str) -> bool {
             | "jshell"
             | "expect"
     ) || name.starts_with("python")
+}
+
+/// Whether a program looks for what it is told in a text.
+pub fn looks_for(word: &str) -> bool {
+    matches!(base_name(word), "grep" | "egrep" | "fgrep" | "zgrep" | "rg" | "ag" | "ack")
 }

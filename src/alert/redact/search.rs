@@ -32,7 +32,7 @@ pub fn command(exec: &ExecCommand, shapes: &PatternList) -> Found {
     // Where the boundaries of arguments are known to be none of the caller's, the text counts too.
     if matches!(exec.via, ExecVia::GkeLabel | ExecVia::NodesProxyRun | ExecVia::ShellText) {
         let whole = Word::raw(&exec.text, 0);
-        search.text(&Level { word: &whole, around: None }, 0);
+        search.text(&Level { word: &whole, around: None, code: true }, 0);
     }
     if !matches!(exec.via, ExecVia::GkeLabel | ExecVia::ShellText) {
         let mut base = 0;
@@ -50,7 +50,7 @@ pub fn command(exec: &ExecCommand, shapes: &PatternList) -> Found {
 pub fn text(text: &str, shapes: &PatternList) -> Found {
     let mut search = Search { shapes, found: Found::default() };
     let whole = Word::raw(text, 0);
-    search.text(&Level { word: &whole, around: None }, 0);
+    search.text(&Level { word: &whole, around: None, code: true }, 0);
     search.found
 }
 
@@ -59,6 +59,8 @@ pub fn text(text: &str, shapes: &PatternList) -> Found {
 struct Level<'w> {
     word: &'w Word,
     around: Option<&'w Level<'w>>,
+    /// It is a text for a shell or the like, in which `$X` is a variable.
+    code: bool,
 }
 
 impl Level<'_> {
@@ -89,7 +91,7 @@ impl Search<'_> {
         for command in &commands {
             self.simple(&command.words, Some(level), depth);
             for word in command.targets.iter().chain(&command.input) {
-                self.word(&Level { word, around: Some(level) }, depth);
+                self.word(&Level { word, around: Some(level), code: true }, depth);
             }
             if let Some(part) = programs::reads_secret(&texts(&command.words)) {
                 self.input(level, &commands, command, part);
@@ -101,17 +103,19 @@ impl Search<'_> {
     fn input(&mut self, level: &Level<'_>, commands: &[Command], command: &Command, part: Part) {
         let mut given: Vec<&Word> = command.input.iter().collect();
         let before = command.piped_from.and_then(|at| commands.get(at));
+        let says =
+            |word: &Word| matches!(programs::base_name(word.text()), "echo" | "printf" | "print");
         if let Some(before) = before
-            && let Some((name, arguments)) = before.words.split_first()
-            && matches!(programs::base_name(name.text()), "echo" | "printf" | "print")
+            && let Some(name) = before.words.iter().take(4).position(says)
         {
+            let arguments = &before.words[name + 1..];
             let values = arguments.iter().filter(|word| !is_letters(word.text()));
             let values: Vec<&Word> = values.collect();
             let format = values.len() > 1 && values[0].text().contains('%');
             given.extend(values.into_iter().skip(usize::from(format)));
         }
         for word in given {
-            let level = Level { word, around: Some(level) };
+            let level = Level { word, around: Some(level), code: false };
             let mut start = 0;
             // Each line is a secret of its own.
             for line in word.text().split_inclusive('\n') {
@@ -127,8 +131,8 @@ impl Search<'_> {
     /// The words of a simple command, or the arguments of an exec.
     fn simple(&mut self, words: &[Word], around: Option<&Level<'_>>, depth: usize) {
         let texts = texts(words);
-        let level = |at: usize| Level { word: &words[at], around };
         let code = code_words(&texts);
+        let level = |at: usize| Level { word: &words[at], around, code: code[at] };
         for (at, range, part) in programs::places(&texts) {
             if part == Part::Whole && range.start == 0 && is_option(texts[at]) {
                 continue;
@@ -181,7 +185,7 @@ impl Search<'_> {
             }
             return;
         }
-        if following == "=" && is_secret_name(text) {
+        if matches!(following, "=" | "=>") && is_secret_name(text) {
             if next(2).is_some() {
                 self.value(&level(at + 2), whole(at + 2));
             }
@@ -189,7 +193,8 @@ impl Search<'_> {
         }
         if let Some(name) = text.strip_suffix(':') {
             let name = name.trim_matches(|c: char| "{[\"',(".contains(c));
-            if is_secret_name(name) || names::is_secret_header(name) {
+            let looked_for = texts[..at.min(4)].iter().any(|word| programs::looks_for(word));
+            if !looked_for && (is_secret_name(name) || names::is_secret_header(name)) {
                 let skipped = usize::from(pairs::is_scheme(following));
                 if let Some(value) = next(1 + skipped) {
                     let end = value.trim_end_matches([',', '}', ']', ')']).len();
@@ -260,7 +265,6 @@ impl Search<'_> {
     /// Hides a value, but for what is an expansion in it.
     fn value(&mut self, level: &Level<'_>, range: Range<usize>) {
         let Some(units) = level.word.units().get(range.clone()) else { return };
-        let is_code = level.word.text().contains([' ', '\n', '\t']);
         let mut at = range.start;
         let mixed = units.iter().any(|unit| unit.opaque);
         for literal in units.split(|unit| unit.opaque) {
@@ -268,7 +272,7 @@ impl Search<'_> {
             at = part.end + 1;
             let value = level.word.text().get(part.clone()).unwrap_or_default();
             let of_path = mixed && (value.starts_with('/') || value.ends_with('/'));
-            if of_path || names::is_open(value) || (is_code && is_variable(value)) {
+            if of_path || names::is_open(value) || (level.code && is_variable(value)) {
                 continue;
             }
             level.place(part, &mut self.found.spans);
@@ -314,6 +318,10 @@ fn name_and_value(text: &str) -> Option<(&str, &str)> {
 
 /// Whether all that follows the sign is the value, and not more pairs.
 fn is_whole(name: &str, value: &str, assigning: bool) -> bool {
+    // `s/password=.*/password=x/`
+    if name.contains('/') {
+        return false;
+    }
     let upper = !name.bytes().any(|byte| byte.is_ascii_lowercase());
     if assigning || upper || name.starts_with('-') {
         return true;
