@@ -25,7 +25,7 @@ mod shapes;
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use self::cut::{Cut, merged, replaced};
 use crate::audit::event::{Event, Text};
@@ -39,6 +39,8 @@ pub const REDACTED: &str = "[redacted]";
 const GROUP: &str = "secret";
 /// Secrets, and parts of secrets, that are looked for elsewhere in an alert.
 const REPEATED_MAX: usize = 1024;
+/// The longest of them.
+const REPEATED_MAX_BYTES: usize = 4096;
 /// How often a text is gone over. What hides a secret can show that of another kind.
 const PASSES_MAX: usize = 16;
 
@@ -219,14 +221,19 @@ impl Repeated {
             let parts = value.split(|c: char| c.is_whitespace() || "'\"`;|&<>()".contains(c));
             std::iter::once(value.as_str()).chain(parts)
         });
-        let mut rare: Vec<&str> = parts.filter(|part| !names::is_common(part)).collect();
+        let is_rare = |part: &&str| part.len() <= REPEATED_MAX_BYTES && !names::is_common(part);
+        let mut rare: Vec<&str> = parts.filter(is_rare).collect();
         rare.sort_unstable();
         rare.dedup();
         rare.truncate(REPEATED_MAX);
         if rare.is_empty() {
             return Repeated { automaton: None };
         }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(rare);
+        // The kind whose building costs no more than its patterns are long.
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(rare);
         Repeated { automaton: automaton.ok() }
     }
 

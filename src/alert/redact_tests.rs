@@ -427,6 +427,60 @@ fn whatever_repeats_the_command_is_rewritten_too() {
     assert!(uri.contains("?command=%6D%79%73%71%6C&"), "{}", uri.as_str());
 }
 
+/// The servers drop what is malformed, but the log has it; `cmd` is nothing to a pod's exec.
+#[test]
+fn every_parameter_of_the_request_is_gone_over() {
+    let mut before = finding(&["mysql", "-phunter2"]);
+    before.event.request_uri = Some(
+        "/exec?cmd=a&command=mysql&command=-phunter2&command=%zz+--password%3Dhunter2+x\
+         &command=PASSWORD%3Dhunter2;&x=https://u:hunter2@h/"
+            .into(),
+    );
+    let uri = redaction().apply(before).event.request_uri.unwrap();
+    assert_eq!(
+        uri.as_str(),
+        "/exec?cmd=a&command=mysql&command=-p%5Bredacted%5D\
+         &command=%25zz%20--password%3D%5Bredacted%5D%20x\
+         &command=PASSWORD%3D%5Bredacted%5D%3B&x=https%3A%2F%2Fu%3A%5Bredacted%5D%40h%2F"
+    );
+}
+
+#[test]
+fn a_kubelet_run_has_all_its_words_in_one_parameter() {
+    let mut before = finding(&["mysql", "--password", "'a", "b1'", "-e", "x"]);
+    before.exec.via = ExecVia::NodesProxyRun;
+    before.event.request_uri =
+        Some("/proxy/run/n/p/c?cmd=mysql+--password+'a+b1'+-e+x&tty=1".into());
+    let after = redaction().apply(before);
+    assert_eq!(after.exec.argv, ["mysql", "--password", "[redacted]", "[redacted]'", "-e", "x"]);
+    let uri = after.event.request_uri.unwrap();
+    let start = "/proxy/run/n/p/c?cmd=mysql%20--password%20%5Bredacted%5D%20%5Bredacted%5D%27%20-e";
+    assert_eq!(uri.as_str(), format!("{start}%20x&tty=1"));
+}
+
+#[test]
+fn an_event_that_is_told_of_without_its_command_is_redacted_too() {
+    let before = finding(&["mysql", "-phunter2"]);
+    let (mut event, exec) = (before.event, before.exec);
+    redaction().apply_to_event(&mut event, &exec);
+    assert!(!event.request_uri.unwrap().as_str().contains("%68%75%6E%74%65%72"));
+}
+
+#[test]
+fn a_secret_that_comes_up_again_is_hidden_where_it_stands_alone() {
+    for (text, expected) in [
+        ("PASSWORD=hunter2; echo hunter2", "PASSWORD=[redacted]; echo [redacted]"),
+        ("PASSWORD=hunter2; echo 'x:hunter2,'", "PASSWORD=[redacted]; echo 'x:[redacted],'"),
+        (
+            "PASSWORD=hunter2; cat /x/hunter2 hunter2.txt",
+            "PASSWORD=[redacted]; cat /x/hunter2 hunter2.txt",
+        ),
+        ("PASSWORD=root; mysql -u root", "PASSWORD=[redacted]; mysql -u root"),
+    ] {
+        assert_eq!(left(text), expected);
+    }
+}
+
 #[test]
 fn a_secret_over_two_arguments_leaves_as_many_as_there_were() {
     let redaction = Redaction::compile(false, &["b c".to_owned()]).unwrap();
