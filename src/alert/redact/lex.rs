@@ -45,7 +45,11 @@ impl Word {
             end: start.saturating_add(1),
         });
         let end = base.saturating_add(place(text.len()));
-        Word { units: units.collect(), runs: vec![base..end], text: text.to_owned() }
+        Word {
+            units: units.collect(),
+            runs: std::iter::once(base..end).collect(),
+            text: text.to_owned(),
+        }
     }
 
     /// What the program gets, with a `$` for every expansion.

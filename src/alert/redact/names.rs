@@ -77,7 +77,7 @@ const PASSES: [&str; 8] =
     ["bypass", "compass", "trespass", "encompass", "surpass", "multipass", "overpass", "askpass"];
 
 /// A name that ends so tells something about a secret.
-const ABOUT: [&str; 78] = [
+const ABOUT: [&str; 83] = [
     "file",
     "files",
     "filename",
@@ -144,6 +144,11 @@ const ABOUT: [&str; 78] = [
     "env",
     "mode",
     "rotation",
+    "seconds",
+    "minutes",
+    "hours",
+    "days",
+    "ms",
     "backend",
     "class",
     "namespace",
@@ -290,6 +295,8 @@ pub fn is_open(value: &str) -> bool {
         || is_path(value)
         // `docker build --secret id=x,src=/y`
         || value.starts_with("id=")
+        // Where openssl is to look for it.
+        || ["file:", "env:", "fd:"].iter().any(|place| value.starts_with(place))
         || matches!(value.as_bytes(), [b'%', b's' | b'd' | b'q' | b'v'])
         // Of a pattern that looks for one.
         || [".*", ".+", "[^", "[[", "(.", "([", "\\S", "\\w", "\\s", "\\d", "\\K"].iter().any(|sign| value.starts_with(sign))

@@ -66,6 +66,7 @@ const RULES: &[Rule] = &[
         At::Glued,
         Part::Whole,
     ),
+    option(&["mysqladmin", "mariadb-admin"], "password", At::Next, Part::Whole),
     option(&["sshpass"], "-p", At::Both, Part::Whole),
     option(&["mongo*"], "-p", At::Both, Part::Whole),
     option(
@@ -286,6 +287,10 @@ fn operands(name: &str, words: &[&str], at: usize, out: &mut Vec<Place>) -> bool
             }
         }
         "wpa_passphrase" => whole(rest().nth(1)),
+        "openssl" if words.get(at + 1) == Some(&"passwd") => {
+            let from_file = words[at + 1..].iter().any(|word| matches!(*word, "-in" | "-stdin"));
+            whole(rest().skip(1).last().filter(|_| !from_file));
+        }
         _ => return false,
     }
     true
@@ -374,7 +379,21 @@ pub fn runs_text(word: &str) -> bool {
     ) || name.starts_with("python")
 }
 
-/// Whether a program looks for what it is told in a text.
+/// Whether a program looks in a text for what it is told.
 pub fn looks_for(word: &str) -> bool {
-    matches!(base_name(word), "grep" | "egrep" | "fgrep" | "zgrep" | "rg" | "ag" | "ack")
+    matches!(
+        base_name(word),
+        "grep"
+            | "egrep"
+            | "fgrep"
+            | "zgrep"
+            | "rg"
+            | "ag"
+            | "ack"
+            | "jq"
+            | "yq"
+            | "awk"
+            | "gawk"
+            | "mawk"
+    )
 }

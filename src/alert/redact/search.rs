@@ -75,6 +75,16 @@ impl Level<'_> {
     }
 }
 
+impl<'w> Level<'w> {
+    /// The name of the variable whose value is the whole word.
+    fn variable(&self) -> Option<&'w str> {
+        let [unit] = self.word.units() else { return None };
+        let written = self.around?.word.text().get(self.word.places(0..1).first()?.clone())?;
+        let name = written.strip_prefix('$').filter(|_| unit.opaque)?;
+        Some(name.trim_matches(|c: char| "{}".contains(c)))
+    }
+}
+
 struct Search<'p> {
     shapes: &'p PatternList,
     found: Found,
@@ -139,6 +149,7 @@ impl Search<'_> {
             }
             self.part(&level(at), range, part);
         }
+        let patterns = texts.iter().take(4).any(|word| programs::looks_for(word));
         let mut assigning = true;
         let mut setting = false;
         for (at, text) in texts.iter().enumerate() {
@@ -151,13 +162,17 @@ impl Search<'_> {
                         self.value(&level(at), text.len() - value.len()..text.len());
                     }
                 }
+                _ if patterns && !text.starts_with('-') => {}
                 _ => self.beside(&texts, &level, at, setting),
             }
             setting |= matches!(
                 text.to_ascii_lowercase().as_str(),
-                "set" | "config" | "configure" | "requirepass" | "setuser"
+                "set" | "config" | "configure" | "requirepass" | "machine"
             );
-            if code[at] {
+            if patterns {
+                // What it looks for only looks like names and values.
+                self.shapes(&level(at));
+            } else if code[at] {
                 self.text(&level(at), depth + 1);
             } else {
                 self.word(&level(at), depth);
@@ -185,7 +200,10 @@ impl Search<'_> {
             }
             return;
         }
-        if matches!(following, "=" | "=>") && is_secret_name(text) {
+        // `[ "$PASSWORD" = x ]`
+        let tested = || level(at).variable().is_some_and(is_secret_name);
+        let compares = matches!(following, "=" | "==" | "!=");
+        if matches!(following, "=" | "=>") && is_secret_name(text) || compares && tested() {
             if next(2).is_some() {
                 self.value(&level(at + 2), whole(at + 2));
             }
@@ -193,8 +211,7 @@ impl Search<'_> {
         }
         if let Some(name) = text.strip_suffix(':') {
             let name = name.trim_matches(|c: char| "{[\"',(".contains(c));
-            let looked_for = texts[..at.min(4)].iter().any(|word| programs::looks_for(word));
-            if !looked_for && (is_secret_name(name) || names::is_secret_header(name)) {
+            if is_secret_name(name) || names::is_secret_header(name) {
                 let skipped = usize::from(pairs::is_scheme(following));
                 if let Some(value) = next(1 + skipped) {
                     let end = value.trim_end_matches([',', '}', ']', ')']).len();
@@ -204,7 +221,7 @@ impl Search<'_> {
             return;
         }
         let bare = text.rsplit(['.', ':', '/']).next().unwrap_or(text);
-        if setting && is_secret_name(bare) && !is_option(following) {
+        if setting && !bare.starts_with("set-") && is_secret_name(bare) && !is_option(following) {
             self.value(&level(at + 1), whole(at + 1));
         }
     }
@@ -213,10 +230,13 @@ impl Search<'_> {
     /// of it.
     fn word(&mut self, level: &Level<'_>, depth: usize) {
         let text = level.word.text();
-        let pair = name_and_value(text);
-        if !pair.is_some_and(|(name, value)| is_whole(name, value, false) && is_secret_name(name)) {
-            for value in pairs::values(text) {
-                self.value(level, value);
+        let pair = name_and_value(text).filter(|(name, value)| is_whole(name, value, false));
+        match pair.filter(|(name, _)| is_secret_name(name)) {
+            Some((_, value)) => self.value(level, text.len() - value.len()..text.len()),
+            None => {
+                for value in pairs::values(text) {
+                    self.value(level, value);
+                }
             }
         }
         self.apart(level, depth);

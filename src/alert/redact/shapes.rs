@@ -4,7 +4,7 @@
 //! of a database's shell) that hold a password.
 
 /// Name and pattern. A group named `secret` is what is hidden, else the whole match.
-pub const SHAPES: [(&str, &str); 22] = [
+pub const SHAPES: [(&str, &str); 25] = [
     ("bearer", r"\b(?:[Bb]earer|BEARER)\s+(?<secret>[A-Za-z0-9._~+/=-]{8,})"),
     (
         "authorization",
@@ -44,5 +44,12 @@ pub const SHAPES: [(&str, &str); 22] = [
         "sql",
         r#"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|(?:with|set)\s+(?:encrypted\s+)?password(?:\s+for\s+\S+)?(?:\s*=)?|encrypted\s+password|\spassword)\s*(?:password\s*\(\s*)?'(?<secret>(?:[^']|'')+)"#,
     ),
+    ("mongo", r#"\bdb\.auth\(\s*["'][^"']*["']\s*,\s*["'](?<secret>[^"']+)"#),
+    // Address, user, password.
+    (
+        "php",
+        r#"\b(?:PDO|mysqli|mysqli_connect)\(\s*["'][^"']*["']\s*,\s*["'][^"']*["']\s*,\s*["'](?<secret>[^"']+)"#,
+    ),
+    ("telegram", r"\bbot(?<secret>[0-9]{8,10}:[A-Za-z0-9_-]{30,})"),
     ("azure", r#"(?i)[?&;](?:sig|accountkey|sharedaccesskey)=(?<secret>[^\s&;"']+)"#),
 ];
