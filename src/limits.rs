@@ -56,6 +56,10 @@ pub const SHELL_ALTERNATIVES_MAX: usize = 16;
 pub const SHELL_LEFT_ROUNDS_MAX: usize = 128;
 /// Most rounds of a loop that nothing ends.
 pub const SHELL_ROUNDS_MAX: usize = 1_024;
+/// Largest rule file.
+pub const RULE_FILE_MAX_BYTES: usize = 1024 * 1024;
+/// Most files that folders of rules may hold together.
+pub const RULE_FILES_MAX: usize = 10_000;
 /// Longest part of a normal form that a match carries.
 pub const NORMAL_FORM_SHOWN_MAX_BYTES: usize = 1_024;
 /// Longest text of one pattern in a rule.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::alert::ecs::build::{OutcomeDetail, outcome_detail};
 use crate::alert::visible::{excerpt, quoted, visible};
 use crate::audit::event::{Event, Text, User};
-use crate::detect::finding::{ExecVia, Finding, View};
+use crate::detect::finding::{ExecVia, Finding, RequestFinding, View};
 use crate::limits::{
     DAY_MS, HOUR_MS, MESSAGE_COMMAND_MAX_CHARS, MESSAGE_NAME_MAX_CHARS, SECOND_MS,
 };
@@ -78,9 +78,17 @@ pub fn node(finding: &Finding) -> Option<&str> {
     Some(node).filter(|node| !node.is_empty())
 }
 
-/// The sentence of a new-terms alert.
-pub fn new_terms(observation: &Observation) -> String {
-    let event = &observation.event;
+/// The sentence of a query rule's alert.
+pub fn request(finding: &RequestFinding) -> String {
+    let event = &finding.event;
+    let sources: Vec<&str> = event.source_ips.iter().flatten().map(Text::as_str).collect();
+    let mut out = did(event, &sources);
+    out.push_str(&format!("; this is what {} looks for", name(&finding.rule.name)));
+    out
+}
+
+/// Who did what to what, from where, with what, and how it ended.
+fn did(event: &Event<'_>, sources: &[&str]) -> String {
     let outcome = outcome_detail(event);
     let mut out = actor(event);
     let (infinitive, past) = match event.verb.as_deref().unwrap_or("") {
@@ -101,14 +109,21 @@ pub fn new_terms(observation: &Observation) -> String {
         OutcomeDetail::Unknown => out.push_str(&format!(" asked to {infinitive} ")),
     }
     out.push_str(&object(event));
+    push_client(&mut out, sources, event);
+    push_outcome(&mut out, outcome, event);
+    out
+}
+
+/// The sentence of a new-terms alert.
+pub fn new_terms(observation: &Observation) -> String {
+    let event = &observation.event;
     // Of several addresses, the alert is about the one of its terms.
     let term = observation.fields.iter().position(|field| field == "source.ip");
     let sources: Vec<&str> = match term.and_then(|at| observation.terms.get(at)) {
         Some(term) => vec![term],
         None => event.source_ips.iter().flatten().map(Text::as_str).collect(),
     };
-    push_client(&mut out, &sources, event);
-    push_outcome(&mut out, outcome, event);
+    let mut out = did(event, &sources);
     let what = match observation.fields.as_slice() {
         [field] => format!("this {field}"),
         [fields @ .., last] => {

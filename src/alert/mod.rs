@@ -21,7 +21,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use crate::audit::event::EventOutcome;
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, RequestFinding};
 use crate::failure::Class;
 use crate::rules::format::{RuleInfo, Severity};
 use crate::terms::observation::Observation;
@@ -85,6 +85,13 @@ pub fn from_finding(finding: &Finding, origin: &Origin) -> Alert {
     let id = id::for_event(&finding.cluster, &finding.rule.id, &finding.event_id);
     let document = ecs::build::from_finding(&id, finding, origin);
     Alert::new(id, Arc::clone(&finding.rule), finding.severity, document)
+}
+
+/// The alert of a query rule.
+pub fn from_request(finding: &RequestFinding, origin: &Origin) -> Alert {
+    let id = id::for_event(&finding.cluster, &finding.rule.id, &finding.event_id);
+    let document = ecs::build::from_request(&id, finding, origin);
+    Alert::new(id, Arc::clone(&finding.rule), finding.rule.severity, document)
 }
 
 /// The alert of a new-terms rule, or its revision.

@@ -238,7 +238,8 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
         let mut failed: Option<(&'static str, String, u64)> = None;
         let mut outcomes = 0;
         let (items, events, skipped) = (&mut result.items, &mut result.events, &mut result.skipped);
-        envelope::read(bytes, None, &mut |item, outcome| match outcome {
+        let bodies = matcher.bodies();
+        envelope::read_asking(bytes, None, bodies, &mut |item, outcome| match outcome {
             Outcome::Event(read) => {
                 outcomes = item + 1;
                 *events += 1;
@@ -268,7 +269,16 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
                 };
                 matcher.examine(read.event, context, &mut detections);
                 let number = *events;
-                items.extend(detections.drain(..).map(|found| Item::Detection(number, found)));
+                for found in detections.drain(..) {
+                    match found {
+                        Detection::NotAsked(reason) => {
+                            let text =
+                                format!("the rules with a query could not be asked: {reason}");
+                            failed.get_or_insert(("not-asked", text, 0)).2 += 1;
+                        }
+                        found => items.push(Item::Detection(number, found)),
+                    }
+                }
             }
             Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
@@ -389,6 +399,9 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         };
         match detection {
             Detection::Finding(finding) => Ok(Some(alert::from_finding(&finding, &origin))),
+            Detection::Request(finding) => Ok(Some(alert::from_request(&finding, &origin))),
+            // Told with what could not be read.
+            Detection::NotAsked(_) => Ok(None),
             Detection::Observation(observation) => {
                 self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(0));
                 match self.fold.observe(&observation, self.time_ms)? {

@@ -95,6 +95,12 @@ pub(crate) fn not_available(what: &str, hint: &str) -> Exit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster(pub String);
 
+impl Default for Cluster {
+    fn default() -> Cluster {
+        Cluster("default".to_owned())
+    }
+}
+
 impl std::str::FromStr for Cluster {
     type Err = String;
 

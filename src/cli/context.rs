@@ -5,13 +5,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use crate::alert::redact::Redaction;
+use crate::app::rules;
 use crate::config::{self, Inputs, Loaded};
 use crate::ingest::envelope::Wrapper;
-use crate::rules::compile::RuleSet;
 
 use super::args::{ConfigArgs, SettingText};
 use super::exit::Exit;
-use super::report;
+use super::{report, rule_files};
 
 /// Read once at start, so that a command's behaviour is a function of its arguments and this.
 #[derive(Clone, Default)]
@@ -83,17 +83,9 @@ impl Context {
 
 /// The configuration does not know the rules.
 fn check_rules(loaded: &Loaded) -> Result<(), Exit> {
-    let rules = RuleSet::builtin().map_err(|error| {
-        report::error_text(&error.to_string());
-        Exit::Internal
-    })?;
-    rules.with(&loaded.config.enabled_rules).map(drop).map_err(|unknown| {
-        let text = unknown.to_string();
-        let (message, hint) = report::split_hint(&text);
-        let hint = hint.unwrap_or("`kubetell rules list` lists the rules");
-        report::error(format_args!("`enabled_rules`: {message}"), Some(hint));
-        Exit::Configuration
-    })
+    let config = &loaded.config;
+    let loaded = rules::load(&config.rules, &config.enabled_rules);
+    loaded.map(drop).map_err(|error| rule_files::refused(&error, Exit::Configuration))
 }
 
 /// The configuration does not compile patterns.

@@ -38,7 +38,9 @@ Exit codes: 0 nothing found, 1 alerts found, 2 some input could not be read.";
 pub(super) const RULES: &str = "\
 Examples:
   kubetell rules list
-  kubetell rules show pod-exec-sensitive-path";
+  kubetell rules show pod-exec-sensitive-path
+  kubetell rules check rules/
+  kubetell rules try 'event.action:delete and user.name:alice' audit.log";
 
 pub(super) const RULES_LIST: &str = "\
 Examples:
@@ -49,6 +51,21 @@ pub(super) const RULES_SHOW: &str = "\
 Examples:
   kubetell rules show secret-access-unusual-client
   kubetell rules show --format json pod-exec-sensitive-path";
+
+pub(super) const RULES_CHECK: &str = "\
+Examples:
+  kubetell rules check rules/
+  kubetell rules check --strict --format json published/*.toml
+
+Exit codes: 0 all are valid, 78 some are not.";
+
+pub(super) const RULES_TRY: &str = "\
+Examples:
+  kubetell rules try 'event.action:delete and kubernetes.audit.objectRef.resource:secrets' audit.log
+  kubetell rules try 'user.name:system\\:anonymous and event.outcome:success' logs/ --format ecs
+  zcat audit.log.gz | kubetell rules try 'kubernetes.audit.requestObject.spec.hostPID:true'
+
+Exit codes: 0 nothing matches, 1 something does, 2 some input could not be read.";
 
 pub(super) const CONFIG: &str = "\
 Examples:

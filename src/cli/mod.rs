@@ -14,6 +14,7 @@ mod explain;
 mod help;
 mod logging;
 pub mod report;
+mod rule_files;
 pub mod rules;
 pub mod run;
 pub mod scan;

@@ -1,18 +1,21 @@
 //! `kubetell rules`: which rules are in force, and what one of them is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::rules::compile::{RuleKind, RuleSet};
+use crate::app::rules::{self, RuleFile};
+use crate::rules::compile::{Rule, RuleKind, RuleSet};
 use crate::rules::format::{RuleInfo, Severity};
 
-use super::args::TextOrJson;
+use super::args::{AlertFormat, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, stdout};
+use super::scan::{self, ScanArgs};
+use super::{help, report, rule_files, stdout};
 
 /// Lists the rules in force and shows what they look for
 #[derive(Debug, Clone, Args)]
@@ -30,10 +33,53 @@ pub enum RulesCommand {
     /// Shows one rule: what it finds, what it cannot see, its references
     #[command(after_help = help::RULES_SHOW)]
     Show(ShowArgs),
+    /// Says what is wrong with rule files, all of it, with file, line and column
+    #[command(after_help = help::RULES_CHECK)]
+    Check(CheckArgs),
+    /// Runs a query over files: what it would raise
+    ///
+    /// Prints every event that matches, each stage of a request once, as `kubetell scan` prints
+    /// alerts.
+    #[command(after_help = help::RULES_TRY)]
+    Try(TryArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Files and folders with rules
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+
+    /// Counts files of a kind that is not supported as errors
+    #[arg(long)]
+    pub strict: bool,
+
+    /// A line for each file, or one JSON array
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TryArgs {
+    /// A query in KQL, e.g. `event.action:delete and kubernetes.audit.objectRef.resource:secrets`
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+
+    /// Files and directories; `-`, or nothing, reads standard input
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How events are written [default: text on a terminal, ecs otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<AlertFormat>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
+    /// A file or a folder with rules beside the built-in ones (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+
     /// A table, or one JSON array
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: TextOrJson,
@@ -41,6 +87,10 @@ pub struct ListArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
+    /// A file or a folder with rules beside the built-in ones (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+
     /// The rule's id
     #[arg(value_name = "ID")]
     pub id: String,
@@ -55,7 +105,7 @@ pub struct ShowArgs {
 struct Entry {
     #[serde(flatten)]
     info: Arc<RuleInfo>,
-    /// `exec` or `new-terms`.
+    /// `exec`, `new-terms` or `query`.
     kind: &'static str,
     /// Whether it is in force without being asked for.
     enabled: bool,
@@ -65,15 +115,19 @@ struct Entry {
     known_noise: Vec<String>,
 }
 
-pub fn run(args: &RulesArgs, _context: &Context) -> Exit {
-    let entries = match entries() {
-        Ok(entries) => entries,
-        Err(message) => {
-            report::error_text(&message);
-            return Exit::Internal;
-        }
+pub fn run(args: &RulesArgs, context: &Context) -> Exit {
+    let files = match &args.command {
+        RulesCommand::List(args) => &args.rules,
+        RulesCommand::Show(args) => &args.rules,
+        RulesCommand::Check(args) => return check(args),
+        RulesCommand::Try(args) => return try_query(args, context),
+    };
+    let entries = match rule_files::in_force(files, &[], Exit::Usage) {
+        Ok(rules) => entries(&rules),
+        Err(exit) => return exit,
     };
     match &args.command {
+        RulesCommand::Check(_) | RulesCommand::Try(_) => Exit::Internal,
         RulesCommand::List(args) => match args.format {
             TextOrJson::Text => stdout::print(&table(&entries)),
             TextOrJson::Json => stdout::print_json(&json!(entries)),
@@ -88,22 +142,124 @@ pub fn run(args: &RulesArgs, _context: &Context) -> Exit {
     }
 }
 
-/// The built-in rules, in their order. An error is one of the program's own.
-fn entries() -> Result<Vec<Entry>, String> {
-    let rules = RuleSet::builtin().map_err(|error| error.to_string())?;
-    let all = rules.rules().iter().chain(rules.off());
-    Ok(all
-        .map(|rule| Entry {
-            info: Arc::clone(rule.info()),
-            kind: match rule.kind() {
-                RuleKind::Exec(_) => "exec",
-                RuleKind::NewTerms(_) => "new-terms",
+/// What became of one rule file, for programs.
+#[derive(Debug, Serialize)]
+struct Checked {
+    path: String,
+    /// `ok`, `unsupported` or `invalid`.
+    verdict: &'static str,
+    rule: Option<String>,
+    kind: Option<&'static str>,
+    /// What of the file has no meaning here.
+    notes: Vec<String>,
+    error: Option<String>,
+}
+
+fn check(args: &CheckArgs) -> Exit {
+    let files = rules::read(&args.paths);
+    let mut checked = Vec::with_capacity(files.len());
+    let mut valid = Vec::new();
+    for RuleFile { path, outcome } in files {
+        let path = path.display().to_string();
+        checked.push(match outcome {
+            Ok(found) => {
+                let entry = Checked {
+                    path: path.clone(),
+                    verdict: "ok",
+                    rule: Some(found.rule.id().to_owned()),
+                    kind: Some(kind_of(&found.rule)),
+                    notes: found.notes,
+                    error: None,
+                };
+                valid.push((path, found.rule));
+                entry
+            }
+            Err(error) => Checked {
+                path,
+                verdict: if error.is_unsupported() { "unsupported" } else { "invalid" },
+                rule: None,
+                kind: None,
+                notes: Vec::new(),
+                error: Some(error.to_string()),
             },
-            enabled: rule.enabled(),
-            blind_spots: rule.notes().blind_spots.clone(),
-            known_noise: rule.notes().known_noise.clone(),
+        });
+    }
+    // What is wrong with all of them together: two of one id, or too much.
+    let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
+    let none = checked.is_empty();
+    let failed = |it: &Checked| it.verdict == "invalid" || args.strict && it.verdict != "ok";
+    let bad = checked.iter().any(failed) || together.is_err() || none;
+    let shown = match args.format {
+        TextOrJson::Json => stdout::print_json(&json!(checked)),
+        TextOrJson::Text => {
+            let mut lines = String::new();
+            for it in &checked {
+                let what = match (&it.rule, it.kind) {
+                    (Some(rule), Some(kind)) => format!("{kind} rule `{rule}`"),
+                    _ => it.verdict.to_owned(),
+                };
+                lines.push_str(&format!("{}: {what}\n", it.path));
+            }
+            stdout::print(&lines)
+        }
+    };
+    for it in &checked {
+        if args.format == TextOrJson::Text {
+            for note in &it.notes {
+                report::note(format_args!("`{}`: {note}", it.path));
+            }
+        }
+        match &it.error {
+            Some(error) if failed(it) => report::error_text(error),
+            Some(error) => report::warning(error),
+            None => {}
+        }
+    }
+    if let Err(error) = together {
+        report::error_text(&error.to_string());
+    }
+    if none {
+        report::error("there is no rule file", Some("rule files end with `.toml`"));
+    }
+    match shown {
+        Exit::Done if bad => Exit::Configuration,
+        shown => shown,
+    }
+}
+
+/// What `scan` does with the query as its only rule.
+fn try_query(args: &TryArgs, context: &Context) -> Exit {
+    let rules = || {
+        let rule = Rule::of_query(&args.query).map_err(|error| error.to_string());
+        let set = |rule| RuleSet::of([(String::new(), rule)]).map_err(|error| error.to_string());
+        rule.and_then(set).map_err(|error| {
+            report::error_text(&error);
+            Exit::Usage
         })
-        .collect())
+    };
+    let scan = ScanArgs { paths: args.paths.clone(), format: args.format, ..ScanArgs::default() };
+    scan::run_with(&scan, context, rules)
+}
+
+fn kind_of(rule: &Rule) -> &'static str {
+    match rule.kind() {
+        RuleKind::Exec(_) => "exec",
+        RuleKind::NewTerms(_) => "new-terms",
+        RuleKind::Query(_) => "query",
+    }
+}
+
+/// The rules, in their order.
+fn entries(rules: &RuleSet) -> Vec<Entry> {
+    let all = rules.rules().iter().chain(rules.off());
+    all.map(|rule| Entry {
+        info: Arc::clone(rule.info()),
+        kind: kind_of(rule),
+        enabled: rule.enabled(),
+        blind_spots: rule.notes().blind_spots.clone(),
+        known_noise: rule.notes().known_noise.clone(),
+    })
+    .collect()
 }
 
 fn unknown(id: &str, entries: &[Entry]) -> Exit {

@@ -15,7 +15,7 @@ use crate::topics::{Report, TopicsError};
 use super::args::ConfigArgs;
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report};
+use super::{help, report, rule_files};
 
 /// Runs the service: reads audit events from Kafka and raises alerts
 #[derive(Debug, Clone, Args)]
@@ -51,7 +51,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
-    let rules = match in_force(&config.enabled_rules) {
+    let rules = match rule_files::in_force(&config.rules, &config.enabled_rules, Exit::Internal) {
         Ok(rules) => Arc::new(rules),
         Err(exit) => return exit,
     };
@@ -74,16 +74,6 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         }
         Err(error) => failed(&error),
     }
-}
-
-/// The built-in rules and those of these ids, which are known to exist.
-fn in_force(enabled: &[String]) -> Result<RuleSet, Exit> {
-    let internal = |text: String| {
-        report::error_text(&text);
-        Exit::Internal
-    };
-    let rules = RuleSet::builtin().map_err(|error| internal(error.to_string()))?;
-    rules.with(enabled).map_err(|unknown| internal(unknown.to_string()))
 }
 
 fn start_and_serve(

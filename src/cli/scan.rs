@@ -23,16 +23,16 @@ use crate::terms::store::memory::MemoryStore;
 use crate::terms::store::open::Expectation;
 use crate::terms::store::sled::SledStore;
 
-use super::args::{self, AlertFormat, Cluster, Moment, not_available};
+use super::args::{self, AlertFormat, Cluster, Moment};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, stdout};
+use super::{help, report, rule_files, stdout};
 
 /// Runs the detections over files, directories or standard input, without Kafka
 ///
 /// Takes any wrapper, NDJSON or one document a file, gzip and zstd by content. The order of the
 /// output is the input's and does not depend on the number of threads.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(after_help = help::SCAN)]
 pub struct ScanArgs {
     /// Files and directories; `-`, or nothing, reads standard input
@@ -47,8 +47,8 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Named by the contract, not available in this version.
-    #[arg(long, value_name = "PATH", hide = true)]
+    /// A file or a folder with rules beside the built-in ones (repeatable)
+    #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
 
     /// Runs this rule only (repeatable)
@@ -123,17 +123,24 @@ pub struct Scan<'a> {
 }
 
 pub fn run(args: &ScanArgs, context: &Context) -> Exit {
-    match settle(args, context, clock::now_ms()) {
-        Ok(scan) => scan_inputs(&scan, context),
-        Err(exit) => exit,
-    }
+    let rules = || rule_files::in_force(&args.rules, &args.enable, Exit::Usage);
+    run_with(args, context, rules)
+}
+
+/// The same with other rules.
+pub(super) fn run_with(
+    args: &ScanArgs,
+    context: &Context,
+    rules: impl FnOnce() -> Result<RuleSet, Exit>,
+) -> Exit {
+    let scanned = settle(args, context, clock::now_ms())
+        .and_then(|scan| Ok((scan, rules()?)))
+        .map(|(scan, rules)| scan_inputs(&scan, &rules, context));
+    scanned.unwrap_or_else(|exit| exit)
 }
 
 /// Checks what clap cannot: what is not available yet and what contradicts itself.
 fn settle<'a>(args: &'a ScanArgs, context: &Context, now_ms: i64) -> Result<Scan<'a>, Exit> {
-    if !args.rules.is_empty() {
-        return Err(not_available("--rules", "the built-in rules are always in force"));
-    }
     let format = AlertFormat::or_default(args.format, context);
     // A file is read by programs, whatever stdout is.
     let format = match (args.format, &args.output) {
@@ -157,16 +164,9 @@ fn settle<'a>(args: &'a ScanArgs, context: &Context, now_ms: i64) -> Result<Scan
 }
 
 /// The scan itself. Without paths it reads standard input.
-fn scan_inputs(scan: &Scan<'_>, context: &Context) -> Exit {
+fn scan_inputs(scan: &Scan<'_>, rules: &RuleSet, context: &Context) -> Exit {
     let args = scan.args;
-    let rules = match RuleSet::builtin() {
-        Ok(rules) => rules,
-        Err(error) => {
-            report::error_text(&error.to_string());
-            return Exit::Internal;
-        }
-    };
-    let rules = match rules.with(&args.enable).and_then(|rules| rules.only(&args.only)) {
+    let rules = match rules.only(&args.only) {
         Ok(rules) => Arc::new(rules),
         Err(unknown) => {
             let text = unknown.to_string();

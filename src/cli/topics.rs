@@ -4,13 +4,12 @@ use clap::{Args, Subcommand};
 
 use crate::config::Loaded;
 use crate::output::terminal::{self, Align};
-use crate::rules::compile::RuleSet;
 use crate::topics::Topics;
 
 use super::args::ConfigArgs;
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, run, stdout};
+use super::{help, report, rule_files, run, stdout};
 
 /// Checks or creates the topics that alerts, observations and dead letters go to
 #[derive(Debug, Clone, Args)]
@@ -49,12 +48,10 @@ fn create(loaded: &Loaded, context: &Context) -> Exit {
 
 /// A line for each topic on stdout, what is wrong with it on stderr.
 fn survey(loaded: &Loaded, create: bool, context: &Context) -> Exit {
-    let rules = match RuleSet::builtin() {
+    let config = &loaded.config;
+    let rules = match rule_files::in_force(&config.rules, &config.enabled_rules, Exit::Internal) {
         Ok(rules) => rules,
-        Err(error) => {
-            report::error_text(&error.to_string());
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let surveyed = Topics::new(&loaded.config)
         .and_then(|topics| topics.survey(rules.longest_window_ms(), create));

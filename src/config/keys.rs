@@ -94,7 +94,10 @@ pub(crate) const KEYS: &[Key] = &[
         "rules",
         Kind::List,
         "[]",
-        &["Files or folders with rules beside the built-in ones. Not available in this version."],
+        &[
+            "Files or folders with rules beside the built-in ones: those of this project, and those",
+            "in the layout of published rules with a KQL query.",
+        ],
     ),
     key(
         "enabled_rules",

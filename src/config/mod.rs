@@ -69,7 +69,7 @@ pub struct Loaded {
 pub struct Config {
     /// Never empty.
     pub cluster: String,
-    /// Files or folders with rules. Always empty in this version.
+    /// Files or folders with rules. Read by whoever knows the rules.
     pub rules: Vec<PathBuf>,
     /// Ids of rules that are off by default. Checked by whoever knows the rules.
     pub enabled_rules: Vec<String>,

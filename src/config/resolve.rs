@@ -160,11 +160,6 @@ fn defaults() -> Provenance {
 
 /// `None` only with a problem in the list.
 fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Config> {
-    if !reader.list("rules").is_empty() {
-        let invalid = Invalid::new("rule files are not available in this version")
-            .hint("remove the key: the built-in rules are always in force");
-        reader.problem("rules", invalid);
-    }
     let cluster = reader.parsed("cluster", name);
     let bootstrap_servers = reader.parsed("kafka.bootstrap_servers", bootstrap_servers);
     let group_id = reader.parsed("kafka.group_id", name);
@@ -181,7 +176,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
         reader.provenance.properties.iter().map(|(name, (value, _))| (name.clone(), value.clone()));
     Some(Config {
         cluster: cluster?,
-        rules: Vec::new(),
+        rules: reader.list("rules").into_iter().map(PathBuf::from).collect(),
         enabled_rules: reader.list("enabled_rules"),
         delivery: Delivery::AtLeastOnce,
         kafka: KafkaConfig {

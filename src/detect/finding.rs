@@ -1,4 +1,4 @@
-//! What a stateless rule found in one event.
+//! What a stateless rule found in one event: in the command of an exec, or in the request.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +32,20 @@ pub struct Finding {
     pub access_types: Vec<String>,
     /// The best of the matches'. `None` for what stands without a match.
     pub confidence: Option<Confidence>,
+}
+
+/// A match of a query rule on a request, ready to be made into an alert. One on an exec is a
+/// [`Finding`] without matches, so that its command is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestFinding {
+    pub rule: Arc<RuleInfo>,
+    pub cluster: String,
+    pub event: Event<'static>,
+    /// What tells the event from others: see [`crate::detect::identity`]. Never empty.
+    pub event_id: String,
+    /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
+    pub event_time_ms: Option<i64>,
+    pub position: Position,
 }
 
 /// An exec as the API server or the kubelet understands it.

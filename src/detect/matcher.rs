@@ -9,9 +9,11 @@ use crate::alert::redact::Redaction;
 use crate::audit::event::Event;
 use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
-use crate::detect::finding::{ExecCommand, Finding};
+use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
 use crate::detect::identity::{event_id, with_bounded_id};
+use crate::detect::queries;
 use crate::detect::tuples::{self, Absent, Tuple};
+use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::position::Position;
 use crate::rules::compile::{NewTermsRule, Rule, RuleKind, RuleSet};
@@ -32,7 +34,10 @@ pub struct Context<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Detection {
     Finding(Box<Finding>),
+    Request(Box<RequestFinding>),
     Observation(Box<Observation>),
+    /// The queries could not be asked about the event, for this reason.
+    NotAsked(String),
 }
 
 /// What did not become a detection although it matched. Counted, so that nothing is lost in
@@ -67,6 +72,8 @@ pub struct Matcher {
 enum Match<'r> {
     Exec(&'r Rule, ExecCommand, CommandVerdict),
     Term(&'r Rule, &'r NewTermsRule, Tuple),
+    /// A query, of an event that is no exec.
+    Request(&'r Rule),
 }
 
 impl Matcher {
@@ -84,7 +91,16 @@ impl Matcher {
         &self.rules
     }
 
-    /// Appends to `out` what the rules find, in the order of the rules.
+    /// What of an event's bodies its reader has to keep for the rules.
+    pub fn bodies(&self) -> Bodies {
+        match self.rules.queries() {
+            Some(queries) if queries.asks_about_bodies() => Bodies::PointedAt,
+            _ => Bodies::Skipped,
+        }
+    }
+
+    /// Appends to `out` what the rules find: those without a query first, in the order of the
+    /// rules.
     pub fn examine(
         &self,
         event: Event<'_>,
@@ -118,6 +134,24 @@ impl Matcher {
                     let tuples = found.tuples.into_iter();
                     matches.extend(tuples.map(|tuple| Match::Term(rule, terms_rule, tuple)));
                 }
+                // All together, below.
+                RuleKind::Query(_) => {}
+            }
+        }
+        if let Some(queries) = self.rules.queries() {
+            let verdicts = matches.iter().filter_map(|found| match found {
+                Match::Exec(_, _, verdict) => Some(verdict),
+                _ => None,
+            });
+            match queries::ask(queries, &event, command.as_ref(), &verdicts.collect::<Vec<_>>()) {
+                Ok(found) => {
+                    let rules = found.into_iter().filter_map(|query| queries.rule(query));
+                    matches.extend(rules.map(|rule| match &exec {
+                        Some(exec) => Match::Exec(rule, exec.clone(), told_by_query()),
+                        None => Match::Request(rule),
+                    }));
+                }
+                Err(reason) => out.push(Detection::NotAsked(reason)),
             }
         }
         if !matches.is_empty() {
@@ -127,6 +161,7 @@ impl Matcher {
                     Detection::Finding(finding) => {
                         Detection::Finding(Box::new(self.redaction.apply(*finding)))
                     }
+                    found @ (Detection::Request(_) | Detection::NotAsked(_)) => found,
                     Detection::Observation(mut observation) => {
                         if let Some(exec) = &exec {
                             self.redaction.apply_to_event(&mut observation.event, exec);
@@ -184,6 +219,14 @@ impl Seen {
                     confidence: verdict.confidence,
                 }))
             }
+            Match::Request(rule) => Detection::Request(Box::new(RequestFinding {
+                rule: Arc::clone(rule.info()),
+                cluster: self.cluster.clone(),
+                event: self.event.clone(),
+                event_id: self.event_id.clone(),
+                event_time_ms: self.event_time_ms,
+                position: self.position.clone(),
+            })),
             Match::Term(rule, terms_rule, tuple) => Detection::Observation(Box::new(Observation {
                 rule: Arc::clone(rule.info()),
                 terms_version: terms_rule.terms_version.clone(),
@@ -201,6 +244,16 @@ impl Seen {
                 reduced: false,
             })),
         }
+    }
+}
+
+/// A query that matches an exec says nothing of its command.
+fn told_by_query() -> CommandVerdict {
+    CommandVerdict {
+        matches: Vec::new(),
+        access_types: Vec::new(),
+        confidence: None,
+        severity: None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod matcher;
 pub mod place;
 pub mod pool;
+pub mod queries;
 pub mod recent;
 pub mod runner;
 pub mod told;

@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::alert::{self, EncodeError, Origin, wire};
+use crate::alert::{self, Alert, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
 use crate::clock;
-use crate::detect::finding::Finding;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
@@ -41,6 +40,8 @@ pub struct Candidate {
     pub cluster: Option<String>,
 }
 
+/// The class of events that have more values than a query looks at.
+const NOT_ASKED: &str = "not-asked";
 /// What a header takes beside its name and value, rounded up.
 const HEADER_OVERHEAD_BYTES: usize = 96;
 
@@ -188,40 +189,61 @@ impl Worker {
         let mut products = Vec::new();
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
-        envelope::read(payload, self.forced_wrapper, &mut |item, outcome| match outcome {
-            Outcome::Event(read) => {
-                self.stats.events.add(1);
-                self.stats.events_by_wrapper.add(read.wrapper.as_str(), 1);
-                let context = Context {
-                    cluster: &cluster,
-                    position: Position::Kafka {
-                        topic: candidate.topic.to_string(),
-                        partition: candidate.partition,
-                        offset: candidate.ticket.offset,
+        let bodies = self.matcher.bodies();
+        envelope::read_asking(payload, self.forced_wrapper, bodies, &mut |item, outcome| {
+            match outcome {
+                Outcome::Event(read) => {
+                    self.stats.events.add(1);
+                    self.stats.events_by_wrapper.add(read.wrapper.as_str(), 1);
+                    let context = Context {
+                        cluster: &cluster,
+                        position: Position::Kafka {
+                            topic: candidate.topic.to_string(),
+                            partition: candidate.partition,
+                            offset: candidate.ticket.offset,
+                            item,
+                        },
+                        wrapper_id: read.wrapper_id.as_deref(),
+                        wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
+                    };
+                    let examined = self.matcher.examine(read.event, context, &mut detections);
+                    self.count(examined);
+                }
+                Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
+                Outcome::Unreadable(error) => {
+                    self.stats.unreadable.add(error.label(), 1);
+                    let reason = unreadable.get_or_insert_with(|| Reason {
+                        class: error.label(),
+                        text: error.to_string(),
                         item,
-                    },
-                    wrapper_id: read.wrapper_id.as_deref(),
-                    wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
-                };
-                let examined = self.matcher.examine(read.event, context, &mut detections);
-                self.count(examined);
-            }
-            Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),
-            Outcome::Unreadable(error) => {
-                self.stats.unreadable.add(error.label(), 1);
-                let reason = unreadable.get_or_insert_with(|| Reason {
-                    class: error.label(),
-                    text: error.to_string(),
-                    item,
-                    unreadable_items: 0,
-                });
-                reason.unreadable_items += 1;
+                        unreadable_items: 0,
+                    });
+                    reason.unreadable_items += 1;
+                }
             }
         });
         for detection in detections {
             let product = match detection {
+                Detection::NotAsked(reason) => {
+                    self.stats.unreadable.add(NOT_ASKED, 1);
+                    let reason = unreadable.get_or_insert(Reason {
+                        class: NOT_ASKED,
+                        text: format!("the rules with a query could not be asked: {reason}"),
+                        item: 0,
+                        unreadable_items: 0,
+                    });
+                    reason.unreadable_items += 1;
+                    continue;
+                }
                 Detection::Finding(finding) => {
-                    self.alert(candidate, &finding).map_err(|error| error.to_string())
+                    let alert = alert::from_finding(&finding, &self.origin(candidate));
+                    self.alert(candidate, &alert, finding.event_time_ms)
+                        .map_err(|error| error.to_string())
+                }
+                Detection::Request(finding) => {
+                    let alert = alert::from_request(&finding, &self.origin(candidate));
+                    self.alert(candidate, &alert, finding.event_time_ms)
+                        .map_err(|error| error.to_string())
                 }
                 Detection::Observation(observation) => {
                     self.observation(candidate, &observation).map_err(|error| error.to_string())
@@ -259,24 +281,31 @@ impl Worker {
         }
     }
 
-    fn alert(&self, candidate: &Candidate, finding: &Finding) -> Result<Product, EncodeError> {
+    fn origin(&self, candidate: &Candidate) -> Origin {
         let created_ms = clock::now_ms();
-        let origin = Origin {
+        Origin {
             instance: self.instance.to_string(),
             created_ms,
             latency_ms: candidate.append_ms.map(|append| (created_ms - append).max(0)),
-        };
-        let alert = alert::from_finding(finding, &origin);
+        }
+    }
+
+    fn alert(
+        &self,
+        candidate: &Candidate,
+        alert: &Alert,
+        event_time_ms: Option<i64>,
+    ) -> Result<Product, EncodeError> {
         Ok(Product {
             mark: Mark::Alert(AlertMark {
                 id: alert.id.clone(),
                 rule_id: alert.rule.id.clone(),
                 revision: alert.revision,
                 outcome_known: alert.outcome_known,
-                event_time_ms: finding.event_time_ms,
+                event_time_ms,
                 append_ms: candidate.append_ms,
             }),
-            output: wire::output(&alert, &self.alerts_topic, candidate.ticket)?,
+            output: wire::output(alert, &self.alerts_topic, candidate.ticket)?,
         })
     }
 

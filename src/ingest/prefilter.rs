@@ -18,6 +18,11 @@
 //!   (`io.k8s.core.v1.pods.exec.create`, `core/v1/namespaces/n/pods/p/exec`), behind a dot or a
 //!   slash.
 //!
+//! A rule with a query names texts of letters, digits, `-`, `.` and `_` of which a matching event's
+//! JSON holds one in a name or a value: the same holds for these wherever they stand. One that
+//! names none lets every record through. Names of a GKE log entry are not those of the event that
+//! it becomes, so with such rules every entry passes.
+//!
 //! What carries events in base64 does so under keys that the record shows (`data`), or shows no
 //! mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
@@ -27,6 +32,7 @@ use memchr::memmem::Finder;
 
 use crate::limits;
 use crate::rules::compile::RuleSet;
+use crate::rules::query;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +50,8 @@ const OPAQUE: [&str; 2] = ["\"data", "awslogs"];
 
 /// What a record of audit events holds, in any wrapper that shows it as text. The last one is
 /// the type of a GKE log entry's payload.
-const MARKS: [&str; 3] = ["auditID", "audit.k8s.io", "google.cloud.audit.AuditLog"];
+const MARKS: [&str; 3] = ["auditID", "audit.k8s.io", GKE_TYPE];
+const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 
 #[derive(Debug, Clone)]
 pub struct Prefilter {
@@ -67,12 +74,27 @@ impl Prefilter {
         for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
             needles.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
         }
+        if let Some(queries) = rules.queries() {
+            // What a log entry of GKE becomes has names that the entry has not.
+            needles.push(GKE_TYPE.to_owned());
+            for (_, of_rule) in queries.needles() {
+                match of_rule {
+                    // What a query needs may stand anywhere in the event.
+                    query::Needles::AnyOf(any) => needles.extend(any.iter().cloned()),
+                    query::Needles::Unknown => return Prefilter::of(Needles::Unknown),
+                }
+            }
+        }
         needles.sort_unstable();
         needles.dedup();
         // Leftmost matching lets the search run on packed comparisons, many bytes at a time.
         let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(&needles);
+        Prefilter::of(built.map_or(Needles::Unknown, Needles::Some))
+    }
+
+    fn of(needles: Needles) -> Prefilter {
         Prefilter {
-            needles: built.map_or(Needles::Unknown, Needles::Some),
+            needles,
             marks: MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned()),
             escape: Finder::new(b"\\u00").into_owned(),
         }

@@ -13,7 +13,8 @@ use thiserror::Error;
 use crate::duration::parse_duration_ms;
 use crate::limits;
 use crate::rules::format::{
-    Grade, MatchTable, RuleFile, RuleInfo, RuleType, TermField, UnseenCommand, UserAgentCondition,
+    Grade, MatchTable, RuleFile, RuleInfo, RuleType, Severity, TermField, UnseenCommand,
+    UserAgentCondition,
 };
 use crate::rules::paths::{PathError, PathSet};
 use crate::rules::patterns::{Mask, PatternError, PatternList};
@@ -80,6 +81,7 @@ pub struct RuleQueries {
     program: Arc<Program>,
     /// For each query its rule, and whether that is in force.
     rules: Vec<(Arc<Rule>, bool)>,
+    bodies: bool,
 }
 
 impl RuleQueries {
@@ -91,6 +93,11 @@ impl RuleQueries {
     /// The rule of a query; `None` where it is not in force.
     pub fn rule(&self, query: usize) -> Option<&Arc<Rule>> {
         self.rules.get(query).filter(|(_, in_force)| *in_force).map(|(rule, _)| rule)
+    }
+
+    /// Whether any of them looks into what was sent or answered.
+    pub fn asks_about_bodies(&self) -> bool {
+        self.bodies
     }
 
     /// What an event has to hold so that a rule in force can match, rule by rule.
@@ -174,9 +181,9 @@ impl RuleSet {
     pub fn from_sources<'s>(
         sources: impl IntoIterator<Item = (&'s str, &'s str)>,
     ) -> Result<RuleSet, RuleError> {
-        let rules = sources.into_iter().map(|(file, text)| {
-            Rule::read(file, text).map(|(rule, _)| (file.to_owned(), rule))
-        });
+        let rules = sources
+            .into_iter()
+            .map(|(file, text)| Rule::read(file, text).map(|(rule, _)| (file.to_owned(), rule)));
         RuleSet::of(rules.collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -211,7 +218,8 @@ impl RuleSet {
                 let first = problems.into_iter().next().map(|problem| problem.error);
                 first.map_or(RuleError::TooManyQueries, |error| RuleError::Queries(Box::new(error)))
             })?;
-            self.queries = Some(RuleQueries { program: Arc::new(program), rules });
+            let bodies = queries.iter().any(asks_about_bodies);
+            self.queries = Some(RuleQueries { program: Arc::new(program), rules, bodies });
         }
         Ok(self.with_queries_in_force())
     }
@@ -331,6 +339,38 @@ impl Rule {
         }
     }
 
+    /// A rule that is nothing but a query, for trying it.
+    ///
+    /// # Errors
+    /// If the text is no query, or names a field that no event can have.
+    pub fn of_query(text: &str) -> Result<Rule, QueryError> {
+        let query = Query::parse(text)?;
+        let alone = Program::compile(std::slice::from_ref(&query), &[], Mode::Strict);
+        if let Err(problems) = alone
+            && let Some(first) = problems.into_iter().next()
+        {
+            return Err(first.error);
+        }
+        let info = RuleInfo {
+            id: "query".to_owned(),
+            uuid: String::new(),
+            name: text.to_owned(),
+            description: String::new(),
+            version: String::new(),
+            license: String::new(),
+            severity: Severity::Low,
+            risk_score: 0,
+            references: Vec::new(),
+            threat: Vec::new(),
+        };
+        Ok(Rule {
+            info: Arc::new(info),
+            notes: RuleNotes::default(),
+            enabled: true,
+            kind: RuleKind::Query(QueryRule { query }),
+        })
+    }
+
     pub fn id(&self) -> &str {
         &self.info.id
     }
@@ -363,6 +403,17 @@ impl Rule {
             RuleKind::Query(_) => Vec::new(),
         }
     }
+}
+
+/// Whether a field of the query is below a body, or may be.
+fn asks_about_bodies(query: &Query) -> bool {
+    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
+    query.fields().iter().any(|field| {
+        let known = field.split('*').next().unwrap_or_default();
+        BODIES
+            .iter()
+            .any(|body| field.starts_with(body) || known != field && body.starts_with(known))
+    })
 }
 
 /// What tells the layouts of rule files apart.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::alert::{FirstSeen, Origin, message};
 use crate::audit::event::{self, Stage, Text};
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, RequestFinding};
 use crate::limits::SECOND_MS;
 use crate::rules::format::{AttackName, RuleInfo, Severity};
 use crate::terms::observation::Observation;
@@ -63,6 +63,41 @@ pub fn from_finding(id: &str, finding: &Finding, origin: &Origin) -> Document {
     document
 }
 
+/// The document of a query rule's alert.
+pub fn from_request(id: &str, finding: &RequestFinding, origin: &Origin) -> Document {
+    let mut document = common(&Common {
+        id,
+        rule: &finding.rule,
+        severity: finding.rule.severity,
+        risk_score: finding.rule.risk_score,
+        cluster: &finding.cluster,
+        event: &finding.event,
+        event_time_ms: finding.event_time_ms,
+        position: &finding.position,
+        revision: finding.event.stage_rank() as u8,
+        origin,
+    });
+    document.message = message::request(finding);
+    document.event.category = strings(&["api", "intrusion_detection"]);
+    document.event.types = request_types(&finding.event);
+    document
+}
+
+/// `event.type` of a request that is told of for itself.
+fn request_types(event: &Event<'_>) -> Vec<String> {
+    strings(match outcome_detail(event) {
+        OutcomeDetail::Success => match event.verb.as_deref() {
+            Some("get" | "list" | "watch") => &["access", "allowed"],
+            Some("create") => &["allowed", "creation"],
+            Some("update" | "patch") => &["allowed", "change"],
+            Some("delete" | "deletecollection") => &["allowed", "deletion"],
+            _ => &["allowed"],
+        },
+        OutcomeDetail::Denied => &["denied"],
+        OutcomeDetail::Failed | OutcomeDetail::Unknown => &["info"],
+    })
+}
+
 /// The document of a new-terms alert.
 pub fn from_observation(
     id: &str,
@@ -87,17 +122,7 @@ pub fn from_observation(
     });
     document.message = message::new_terms(observation);
     document.event.category = strings(&["api", "intrusion_detection"]);
-    document.event.types = strings(match outcome_detail(&observation.event) {
-        OutcomeDetail::Success => match observation.event.verb.as_deref() {
-            Some("get" | "list" | "watch") => &["access", "allowed"],
-            Some("create") => &["allowed", "creation"],
-            Some("update" | "patch") => &["allowed", "change"],
-            Some("delete" | "deletecollection") => &["allowed", "deletion"],
-            _ => &["allowed"],
-        },
-        OutcomeDetail::Denied => &["denied"],
-        OutcomeDetail::Failed | OutcomeDetail::Unknown => &["info"],
-    });
+    document.event.types = request_types(&observation.event);
     let ours = &mut document.kubetell;
     ours.reduced = observation.reduced;
     ours.new_terms = observation.terms.clone();

@@ -18,7 +18,7 @@ use crate::topics::Problem;
 use super::args::{Cluster, ConfigArgs, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, run as service, stdout};
+use super::{help, report, rule_files, run as service, stdout};
 
 /// Shows, exports, imports and rebuilds what the new-terms rules know
 #[derive(Debug, Clone, Args)]
@@ -140,12 +140,9 @@ pub fn run(args: &StateArgs, context: &Context) -> Exit {
         Ok(loaded) => loaded.config,
         Err(exit) => return exit,
     };
-    let rules = match RuleSet::builtin() {
+    let rules = match rule_files::in_force(&config.rules, &config.enabled_rules, Exit::Internal) {
         Ok(rules) => rules,
-        Err(error) => {
-            report::error_text(&error.to_string());
-            return Exit::Internal;
-        }
+        Err(exit) => return exit,
     };
     let result = match &args.command {
         StateCommand::Show(args) => show::run(args, &config, &rules, context),

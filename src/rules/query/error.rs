@@ -65,8 +65,7 @@ impl QueryError {
     /// The same error in a text that holds the query from byte `start` on.
     pub fn within(&self, text: &str, start: usize) -> QueryError {
         let begin = boundary(text, start + self.offset);
-        let marked: usize =
-            text[begin..].chars().take(self.marked).map(char::len_utf8).sum();
+        let marked: usize = text[begin..].chars().take(self.marked).map(char::len_utf8).sum();
         let span = Span { start: begin, end: begin + marked };
         QueryError::new(text, span, self.message.clone(), self.hint.clone())
     }

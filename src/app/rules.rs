@@ -1,0 +1,162 @@
+//! Rule files, from folders to the rules in force.
+//!
+//! Owns where rules are read from. What a file means is for `rules`; nothing is printed here.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::limits;
+use crate::rules::compile::{Rule, RuleError, RuleSet, UnknownRule};
+use crate::rules::published::PublishedError;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct RuleFile {
+    /// As it was named, or found below a folder that was.
+    pub path: PathBuf,
+    pub outcome: Result<Found, FileError>,
+}
+
+#[derive(Debug)]
+pub struct Found {
+    pub rule: Rule,
+    /// What of the file has no meaning here.
+    pub notes: Vec<String>,
+}
+
+/// Why a file gives no rule.
+#[derive(Debug, Error)]
+pub enum FileError {
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("`{}` is larger than {} KiB", path.display(), limits::RULE_FILE_MAX_BYTES / 1024)]
+    TooLarge { path: PathBuf },
+    #[error("`{}` is no UTF-8", path.display())]
+    Encoding { path: PathBuf },
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    #[error("`{}` holds more than {} files", path.display(), limits::RULE_FILES_MAX)]
+    TooMany { path: PathBuf },
+}
+
+impl FileError {
+    /// The file is well, and a rule of a kind that is not supported.
+    pub fn is_unsupported(&self) -> bool {
+        let FileError::Rule(RuleError::Published { source, .. }) = self else { return false };
+        matches!(source, PublishedError::Unsupported(_))
+    }
+}
+
+/// The rules of a configuration or a command, and what is to be told about them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub rules: RuleSet,
+    /// Files that are left out, and what of others has no meaning here: file, text.
+    pub notes: Vec<(PathBuf, String)>,
+}
+
+/// Why rules cannot be put in force; all that is wrong at once.
+#[derive(Debug)]
+pub enum LoadError {
+    Files(Vec<FileError>),
+    Set(RuleError),
+    Unknown(UnknownRule),
+    /// The built-in rules: a mistake of the program.
+    Builtin(RuleError),
+}
+
+/// The built-in rules and those of files and folders, with those of these ids in force too. A file
+/// of a kind that is not supported is left out.
+pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> {
+    let builtin = RuleSet::builtin().map_err(LoadError::Builtin)?;
+    let (mut rules, mut notes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for RuleFile { path, outcome } in read(paths) {
+        match outcome {
+            Ok(found) => {
+                notes.extend(found.notes.into_iter().map(|note| (path.clone(), note)));
+                rules.push((path.display().to_string(), found.rule));
+            }
+            Err(error) if error.is_unsupported() => {
+                notes.push((path, format!("left out: {error}")));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(LoadError::Files(errors));
+    }
+    let own = RuleSet::of(rules).map_err(LoadError::Set)?;
+    let rules = builtin.merged(own).map_err(LoadError::Set)?;
+    let rules = rules.with(enabled).map_err(LoadError::Unknown)?;
+    Ok(Loaded { rules, notes })
+}
+
+/// Reads files, and folders with all below them: files that end with `.toml`, in the order of their
+/// names, those that begin with a dot left out.
+pub fn read(paths: &[PathBuf]) -> Vec<RuleFile> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            folder(path, 0, &mut files);
+        } else {
+            files.push(file(path));
+        }
+    }
+    files
+}
+
+/// Deepest folder that is looked into.
+const FOLDERS_MAX: usize = 16;
+
+fn folder(path: &Path, depth: usize, files: &mut Vec<RuleFile>) {
+    let failed = |path: &Path, error| RuleFile { path: path.to_owned(), outcome: Err(error) };
+    let entries = fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let mut entries: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.iter().map(fs::DirEntry::path).collect(),
+        Err(source) => {
+            files.push(failed(path, FileError::Io { path: path.to_owned(), source }));
+            return;
+        }
+    };
+    entries.sort_unstable();
+    for entry in entries {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if files.len() >= limits::RULE_FILES_MAX {
+            files.push(failed(path, FileError::TooMany { path: path.to_owned() }));
+            return;
+        }
+        if entry.is_dir() {
+            if depth < FOLDERS_MAX {
+                folder(&entry, depth + 1, files);
+            }
+        } else if name.ends_with(".toml") {
+            files.push(file(&entry));
+        }
+    }
+}
+
+fn file(path: &Path) -> RuleFile {
+    let outcome = text(path).and_then(|text| {
+        let (rule, notes) = Rule::read(&path.display().to_string(), &text)?;
+        Ok(Found { rule, notes })
+    });
+    RuleFile { path: path.to_owned(), outcome }
+}
+
+fn text(path: &Path) -> Result<String, FileError> {
+    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let limit = limits::RULE_FILE_MAX_BYTES + 1;
+    let file = File::open(path).map_err(failed)?;
+    file.take(limit as u64).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() == limit {
+        return Err(FileError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|_| FileError::Encoding { path: path.to_owned() })
+}
