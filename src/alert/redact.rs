@@ -1,249 +1,317 @@
 //! What must not leave in an alert: passwords, tokens and keys that a command line carries.
 //!
-//! Owns the patterns and how a finding is rewritten: arguments, text, spans, the request URI and
-//! the annotation that repeat the command. It is applied to what leaves, never to what is
-//! matched. Paths are no secrets: which file was read is what the alert is about.
+//! Owns how a finding is rewritten: arguments, text, spans, the request URI and what else repeats
+//! the command. It is applied to what leaves, never to what is matched. What is secret is found by
+//! - `lex`, which takes a command apart into words, of which each byte has its place (`word`),
+//! - `search`, which asks of each word whether it is a value: by the name before it (`names`), by
+//!   the program it is for (`programs`), by a pair within it (`pairs`), by its form (`shapes`),
+//! - the operator's own patterns, which are looked for in the text and hide whatever they match.
+//!
+//! Which file was read is what an alert is about, so it stays:
+//! - a path is no secret, whatever its name (`names::is_path`);
+//! - of a secret, what a rule matched as written stays, if the match begins within the secret. A
+//!   secret that begins within a longer match is hidden;
+//! - what a normal form reads is not taken for a value by its name when it is one word. A secret
+//!   that comes up again is replaced where it stands alone, never within a path
+//!   (`token=shadow; cat /etc/$token` reads `/etc/shadow`), and not when it is short and plain.
 
-use std::borrow::Cow;
+mod cut;
+mod lex;
+mod names;
+mod pairs;
+mod programs;
+mod search;
+mod shapes;
+mod word;
+
 use std::ops::Range;
 
-use crate::audit::event::Text;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use self::cut::{Cut, merged, replaced};
+use crate::audit::event::{Event, Text};
 use crate::audit::exec;
-use crate::detect::finding::{ExecCommand, ExecVia, Finding};
+use crate::detect::finding::{ExecCommand, ExecVia, Finding, Match, View};
 use crate::rules::patterns::{PatternError, PatternList};
 
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 /// The group of a pattern that is the secret; without it the whole match is.
 const GROUP: &str = "secret";
-/// Shortest secret that is also looked for elsewhere in an alert. Shorter ones are part of words.
-const REPEATED_MIN_BYTES: usize = 4;
+/// Secrets, and parts of secrets, that are looked for elsewhere in an alert.
+const REPEATED_MAX: usize = 1024;
+/// The longest of them.
+const REPEATED_MAX_BYTES: usize = 4096;
+/// How often a text is gone over. What hides a secret can show that of another kind.
+const PASSES_MAX: usize = 16;
 
-/// Name and pattern. A value that begins like a path or a variable is none: `--token-file=/x`,
-/// `token=$(cat …)`.
-const DEFAULTS: [(&str, &str); 14] = [
-    // HTTP headers.
-    ("authorization", r"(?i)\b(?:bearer|basic)\s+(?<secret>[a-z0-9._~+/=-]{8,})"),
-    // JSON Web Tokens wherever they stand.
-    ("jwt", r"(?<secret>\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"),
-    // `PGPASSWORD=x`, `--password=x`, `api_key=x` in a URL.
-    (
-        "assignment",
-        r#"(?i)(?:passwo?r?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credentials?)[a-z0-9_]*=["']?(?<secret>[^\s"'&;|,)}/.~$\[][^\s"'&;|,)}]*)"#,
-    ),
-    // `"password": "x"` in JSON.
-    (
-        "json",
-        r#"(?i)(?:password|passwd|secret|token|api_?key)[a-z0-9_]*["']\s*:\s*["'](?<secret>[^"']+)"#,
-    ),
-    // `--password x`
-    (
-        "option",
-        r#"(?i)\s--?(?:password|passwd|pass|secret|token|api-?key|auth-token|secret-key)\s+["']?(?<secret>[^\s"'/.~$<>|&;-][^\s"']*)"#,
-    ),
-    // `mysql -px`, `sshpass -p x` (mysql takes no space; `-p` alone asks).
-    ("mysql", r#"\b(?:mysql\w*|mariadb[\w-]*)\b[^|;&\n]*?\s-p["']?(?<secret>[^\s"'$-][^\s"']*)"#),
-    ("sshpass", r#"\bsshpass\b[^|;&\n]*?\s-p\s*["']?(?<secret>[^\s"'$-][^\s"']*)"#),
-    ("mongo", r#"\bmongo\w*\b[^|;&\n]*?\s-p\s*["']?(?<secret>[^\s"'$-][^\s"']*)"#),
-    ("redis", r#"\bredis-cli\b[^|;&\n]*?\s-a\s*["']?(?<secret>[^\s"'$-][^\s"']*)"#),
-    // `curl -u user:password`
-    (
-        "curl",
-        r#"\b(?:curl|wget|http)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user)[\s=]*["']?[^\s"':]+:(?<secret>[^\s"']+)"#,
-    ),
-    // `https://user:password@host`
-    ("url", r#"://[^\s/:@"']*:(?<secret>[^\s/@"']+)@"#),
-    ("aws", r"(?<secret>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"),
-    ("aws-secret", r"(?i)aws_(?:secret_access_key|session_token)\s+(?<secret>[a-z0-9/+=]{16,})"),
-    // The published prefixes of GitHub, GitLab and Slack, and private keys.
-    (
-        "prefixed",
-        r"(?<secret>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z))",
-    ),
-];
-
-/// The patterns in force.
+/// The rules in force.
 #[derive(Debug, Clone)]
 pub struct Redaction {
-    patterns: Option<PatternList>,
+    /// The forms of known secrets; without them there are no defaults.
+    shapes: Option<PatternList>,
+    own: Option<PatternList>,
 }
 
 impl Redaction {
     /// Nothing is redacted.
     pub fn none() -> Redaction {
-        Redaction { patterns: None }
+        Redaction { shapes: None, own: None }
     }
 
-    /// The default patterns, if wanted, and those of the operator.
+    /// The defaults, if wanted, and the patterns of the operator.
     ///
     /// # Errors
     /// A pattern is not valid; it is named by its text.
     pub fn compile(defaults: bool, patterns: &[String]) -> Result<Redaction, PatternError> {
-        let defaults = DEFAULTS.iter().filter(|_| defaults).copied();
         let own = patterns.iter().map(|pattern| (pattern.as_str(), pattern.as_str()));
-        let all: Vec<(&str, &str)> = defaults.chain(own).collect();
-        if all.is_empty() {
-            return Ok(Redaction::none());
-        }
-        Ok(Redaction { patterns: Some(PatternList::compile(all)?) })
+        Ok(Redaction {
+            shapes: defaults.then(|| PatternList::compile(shapes::SHAPES)).transpose()?,
+            own: (!patterns.is_empty()).then(|| PatternList::compile(own)).transpose()?,
+        })
+    }
+
+    fn is_none(&self) -> bool {
+        self.shapes.is_none() && self.own.is_none()
     }
 
     /// The finding as it may leave.
     pub fn apply(&self, mut finding: Finding) -> Finding {
-        let Some(patterns) = &self.patterns else { return finding };
-        let secrets = merged(patterns.spans_of(GROUP, &finding.exec.text));
-        if secrets.is_empty() {
+        if self.is_none() {
             return finding;
         }
-        let repeated: Vec<String> = secrets
-            .iter()
-            .filter_map(|span| finding.exec.text.get(span.clone()))
-            .filter(|secret| secret.len() >= REPEATED_MIN_BYTES)
-            .map(str::to_owned)
-            .collect();
-        let cut = Cut::new(&finding.exec, &secrets);
-        for found in &mut finding.matches {
-            found.span = cut.place(found.span.start, false)..cut.place(found.span.end, true);
-            if let Some(reads) = &mut found.reads {
-                *reads = self.text(reads, &repeated);
-            }
-            for step in &mut found.steps {
-                *step = self.text(step, &repeated);
-            }
-        }
-        if let Some(uri) = &finding.event.request_uri {
-            let changed = |at: usize, value: &str| match finding.exec.via {
-                ExecVia::PodsExec | ExecVia::NodesProxyExec => {
-                    let (old, new) = (finding.exec.argv.get(at)?, cut.argv.get(at)?);
-                    (old != new && old == value).then(|| new.clone())
+        for _ in 0..PASSES_MAX {
+            let hidden = self.hidden(&finding.exec, &finding.matches);
+            let cut = Cut::new(&finding.exec, &hidden.spans);
+            for found in &mut finding.matches {
+                found.span = cut.place(found.span.start, false)..cut.place(found.span.end, true);
+                if let Some(reads) = &mut found.reads {
+                    self.rewrite(reads, &hidden.repeated);
                 }
-                _ => Some(self.text(value, &repeated)).filter(|new| new != value),
-            };
-            finding.event.request_uri = Some(exec::rewrite_commands(uri, changed).into());
-        }
-        if let Some(annotations) = &mut finding.event.annotations {
-            for value in annotations.values_mut() {
-                let new = self.text(value, &repeated);
-                if new != value.as_str() {
-                    *value = Text::from(new);
+                for step in &mut found.steps {
+                    self.rewrite(step, &hidden.repeated);
                 }
             }
+            self.event(&mut finding.event, &finding.exec, &cut, &hidden.repeated);
+            finding.exec.argv = cut.argv;
+            finding.exec.text = cut.text;
+            if hidden.spans.is_empty() {
+                break;
+            }
         }
-        finding.exec.argv = cut.argv;
-        finding.exec.text = cut.text;
         finding
     }
 
-    /// A text that may repeat a part of the command.
-    fn text(&self, text: &str, repeated: &[String]) -> String {
-        let spans = self.patterns.as_ref().map(|patterns| patterns.spans_of(GROUP, text));
-        let mut out = Cow::Borrowed(text);
-        let spans = merged(spans.unwrap_or_default());
-        if !spans.is_empty() {
-            out = Cow::Owned(replaced(text, &spans));
+    /// The event of an exec that is told of without its command.
+    pub fn apply_to_event(&self, event: &mut Event<'static>, exec: &ExecCommand) {
+        if self.is_none() {
+            return;
         }
-        for secret in repeated {
-            if out.contains(secret.as_str()) {
-                out = Cow::Owned(out.replace(secret.as_str(), REDACTED));
+        let hidden = self.hidden(exec, &[]);
+        let cut = Cut::new(exec, &hidden.spans);
+        self.event(event, exec, &cut, &hidden.repeated);
+    }
+
+    fn secrets(&self, exec: &ExecCommand) -> search::Found {
+        self.shapes.as_ref().map(|shapes| search::command(exec, shapes)).unwrap_or_default()
+    }
+
+    fn own(&self, text: &str) -> Vec<Range<usize>> {
+        self.own.as_ref().map(|own| own.spans_of(GROUP, text)).unwrap_or_default()
+    }
+
+    /// What of a command is to be hidden.
+    fn hidden(&self, exec: &ExecCommand, matches: &[Match]) -> Hidden {
+        let text = &exec.text;
+        let mut found = self.secrets(exec);
+        let own = self.own(text);
+        found.values.extend(own.iter().filter_map(|span| text.get(span.clone()).map(Into::into)));
+        let repeated = Repeated::new(&found.values);
+        found.spans.extend(repeated.places(text));
+        let matched = matches.iter().filter(|found| found.view == View::AsWritten);
+        let matched = matched.map(|found| found.span.clone()).collect();
+        let mut spans = without(merged(found.spans), &sorted(matched));
+        spans.extend(own);
+        let spans = fresh(text, merged(spans));
+        Hidden { spans, repeated }
+    }
+
+    /// The request URI and the annotations, which repeat the command.
+    fn event(
+        &self,
+        event: &mut Event<'static>,
+        exec: &ExecCommand,
+        cut: &Cut,
+        repeated: &Repeated,
+    ) {
+        if let Some(uri) = &event.request_uri {
+            let key = match exec.via {
+                ExecVia::NodesProxyRun => "cmd",
+                _ => "command",
+            };
+            // The values follow one another in the text, a space between two.
+            let mut start = 0;
+            let changed = exec::rewrite_query(uri, |parameter| {
+                let end = start + parameter.value.len();
+                let new = if parameter.counts
+                    && parameter.key == key
+                    && exec.text.get(start..end) == Some(parameter.value)
+                {
+                    let new = cut.text.get(cut.place(start, false)..cut.place(end, true));
+                    start = end + 1;
+                    new.unwrap_or(REDACTED).to_owned()
+                } else {
+                    let mut new = parameter.value.to_owned();
+                    self.rewrite(&mut new, repeated);
+                    new
+                };
+                (new != parameter.value).then_some(new)
+            });
+            if changed != uri.as_str() {
+                event.request_uri = Some(changed.into());
             }
         }
-        out.into_owned()
-    }
-}
-
-/// Spans in ascending order, those that touch made one.
-fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    spans.sort_unstable_by_key(|span| (span.start, span.end));
-    let mut out: Vec<Range<usize>> = Vec::with_capacity(spans.len());
-    for span in spans.into_iter().filter(|span| !span.is_empty()) {
-        match out.last_mut() {
-            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
-            _ => out.push(span),
-        }
-    }
-    out
-}
-
-fn replaced(text: &str, spans: &[Range<usize>]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut from = 0;
-    for span in spans {
-        out.push_str(text.get(from..span.start).unwrap_or_default());
-        out.push_str(REDACTED);
-        from = span.end;
-    }
-    out.push_str(text.get(from..).unwrap_or_default());
-    out
-}
-
-/// A command without its secrets, and where its bytes went.
-struct Cut {
-    argv: Vec<String>,
-    text: String,
-    /// A span of the text before, and the byte of the text after at which its replacement begins.
-    cuts: Vec<(Range<usize>, usize)>,
-}
-
-impl Cut {
-    fn new(exec: &ExecCommand, secrets: &[Range<usize>]) -> Cut {
-        // A secret that runs over the end of an argument is one in each, so that there are as many
-        // arguments after as before.
-        let mut spans = Vec::with_capacity(secrets.len());
-        let mut argv = Vec::with_capacity(exec.argv.len());
-        let mut start = 0;
-        let joined = exec.via != ExecVia::GkeLabel;
-        if joined {
-            let mut next = 0;
-            for argument in &exec.argv {
-                let end = start + argument.len();
-                let mut inside = Vec::new();
-                while next < secrets.len() && secrets[next].end <= start {
-                    next += 1;
-                }
-                for secret in secrets[next..].iter().take_while(|secret| secret.start < end) {
-                    let span = secret.start.max(start)..secret.end.min(end);
-                    if !span.is_empty() {
-                        spans.push(span.clone());
-                        inside.push(span.start - start..span.end - start);
-                    }
-                }
-                argv.push(replaced(argument, &inside));
-                start = end + 1;
+        for value in event.annotations.iter_mut().flat_map(|all| all.values_mut()) {
+            let mut new = value.as_str().to_owned();
+            if new == exec.text {
+                new.clone_from(&cut.text);
+            } else {
+                self.rewrite(&mut new, repeated);
             }
-        } else {
-            spans.extend_from_slice(secrets);
+            if new != value.as_str() {
+                *value = Text::from(new);
+            }
         }
-        let text = replaced(&exec.text, &spans);
-        if !joined {
-            let words = text.split(' ').filter(|word| !word.is_empty());
-            argv = words.map(str::to_owned).collect();
-        }
-        let mut cuts = Vec::with_capacity(spans.len());
-        let (mut from, mut at) = (0, 0);
-        for span in spans {
-            at += span.start - from;
-            from = span.end;
-            cuts.push((span, at));
-            at += REDACTED.len();
-        }
-        Cut { argv, text, cuts }
     }
 
-    /// Where a byte of the text before is in the text after; within a secret, the beginning or
-    /// the end of what replaces it.
-    fn place(&self, before: usize, end: bool) -> usize {
-        let passed = self.cuts.partition_point(|(span, _)| span.start < before);
-        let Some((span, at)) = passed.checked_sub(1).and_then(|at| self.cuts.get(at)) else {
-            return before;
+    /// Rewrites a text that may repeat a part of the command.
+    fn rewrite(&self, text: &mut String, repeated: &Repeated) {
+        for _ in 0..PASSES_MAX {
+            let mut spans = self.own(text);
+            if let Some(shapes) = &self.shapes {
+                if text.contains(char::is_whitespace) {
+                    spans.extend(search::text(text, shapes).spans);
+                } else {
+                    spans.extend(shapes.spans_of(GROUP, text));
+                }
+            }
+            spans.extend(repeated.places(text));
+            let spans = fresh(text, merged(spans));
+            if spans.is_empty() {
+                return;
+            }
+            *text = replaced(text, &spans);
+        }
+    }
+}
+
+struct Hidden {
+    spans: Vec<Range<usize>>,
+    repeated: Repeated,
+}
+
+/// Secrets that may come up again.
+struct Repeated {
+    automaton: Option<AhoCorasick>,
+}
+
+impl Repeated {
+    fn new(values: &[String]) -> Repeated {
+        // Another shell may take a secret with quotes or signs in it apart.
+        let parts = values.iter().flat_map(|value| {
+            let parts = value.split(|c: char| c.is_whitespace() || "'\"`;|&<>()".contains(c));
+            std::iter::once(value.as_str()).chain(parts)
+        });
+        let is_rare = |part: &&str| part.len() <= REPEATED_MAX_BYTES && !names::is_common(part);
+        let mut rare: Vec<&str> = parts.filter(is_rare).collect();
+        rare.sort_unstable();
+        rare.dedup();
+        rare.truncate(REPEATED_MAX);
+        if rare.is_empty() {
+            return Repeated { automaton: None };
+        }
+        // The kind whose building costs no more than its patterns are long.
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(rare);
+        Repeated { automaton: automaton.ok() }
+    }
+
+    /// Where one of them stands alone: within no longer word, and no path.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let Some(automaton) = &self.automaton else { return Vec::new() };
+        let bytes = text.as_bytes();
+        let continues = |byte: &u8| {
+            byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"_-./~+".contains(byte)
         };
-        match before.checked_sub(span.end) {
-            Some(beyond) => at + REDACTED.len() + beyond,
-            None if end => at + REDACTED.len(),
-            None => *at,
-        }
+        automaton
+            .find_iter(text)
+            .map(|found| found.range())
+            .filter(|found| {
+                let before = found.start.checked_sub(1).and_then(|at| bytes.get(at));
+                !before.is_some_and(continues) && !bytes.get(found.end).is_some_and(continues)
+            })
+            .collect()
     }
 }
 
+fn sorted(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_unstable_by_key(|span| (span.start, span.end));
+    spans
+}
+
+/// The secrets but for the matches that begin within them. Both in ascending order.
+fn without(secrets: Vec<Range<usize>>, matches: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut out = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        let first = matches.partition_point(|found| found.start < secret.start);
+        let mut from = secret.start;
+        for found in matches[first..].iter().take_while(|found| found.start < secret.end) {
+            if from < found.start {
+                out.push(from..found.start);
+            }
+            from = from.max(found.end.min(secret.end));
+        }
+        if from < secret.end {
+            out.push(from..secret.end);
+        }
+    }
+    out
+}
+
+/// The spans of which something is still to be seen. What stands in the place of a secret and is
+/// touched by another becomes one with it, so that hiding again changes nothing.
+fn fresh(text: &str, spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut old = memchr::memmem::find_iter(text.as_bytes(), REDACTED)
+        .map(|start| start..start + REDACTED.len())
+        .peekable();
+    let mut out = Vec::with_capacity(spans.len());
+    for span in spans {
+        while old.next_if(|old| old.end < span.start).is_some() {}
+        let (mut hull, mut from) = (span.clone(), span.start);
+        let (mut touched, mut tells) = (false, false);
+        let mut look = |piece: Range<usize>| {
+            let piece = text.get(piece).unwrap_or_default();
+            tells |= piece.chars().any(char::is_alphanumeric);
+        };
+        while let Some(old) = old.next_if(|old| old.start <= span.end) {
+            touched = true;
+            look(from..old.start.max(from));
+            from = old.end;
+            hull = hull.start.min(old.start)..hull.end.max(old.end);
+        }
+        look(from..span.end.max(from));
+        if tells || !touched {
+            out.push(hull);
+        }
+    }
+    merged(out)
+}
+
+#[cfg(test)]
+#[path = "redact/corpus_tests.rs"]
+mod corpus_tests;
 #[cfg(test)]
 #[path = "redact_tests.rs"]
 mod tests;

@@ -229,34 +229,46 @@ fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]
         })
 }
 
-/// The URI with other commands: `change` is asked for each one, with its place among the commands
-/// and its decoded value. What it leaves as it is keeps its spelling.
-pub fn rewrite_commands(uri: &str, change: impl Fn(usize, &str) -> Option<String>) -> String {
+/// A parameter of a request, as whoever writes the URI anew is asked about it.
+#[derive(Debug)]
+pub struct Parameter<'q> {
+    pub key: &'q str,
+    pub value: &'q str,
+    /// Whether the servers take it; they drop what is malformed.
+    pub counts: bool,
+}
+
+/// The URI with other values in its query: `change` is asked for each parameter, in order. What
+/// it leaves as it is keeps its spelling.
+pub fn rewrite_query(uri: &str, mut change: impl FnMut(Parameter<'_>) -> Option<String>) -> String {
     let Some((path, query)) = uri.split_once('?') else { return uri.to_owned() };
     let mut out = format!("{path}?");
-    let mut commands = 0;
     for (at, pair) in query.split('&').enumerate() {
         if at > 0 {
             out.push('&');
         }
-        let decoded = query_pairs(pair).next();
-        let value = decoded
-            .filter(|(key, _)| matches!(&**key, b"command" | b"cmd"))
-            .map(|(_, value)| text_of(value));
-        let changed = value.and_then(|value| {
-            commands += 1;
-            change(commands - 1, &value)
-        });
-        match changed {
+        let (raw_key, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
+        let strict = query_pairs(pair).next();
+        let counts = strict.is_some();
+        let (key, value) = match strict {
+            Some((key, value)) => (text_of(key), text_of(value)),
+            None => (lenient(raw_key), lenient(raw_value)),
+        };
+        match change(Parameter { key: &key, value: &value, counts }) {
             Some(new) => {
-                let key = pair.split('=').next().unwrap_or_default();
                 let encoded = percent_encoding::utf8_percent_encode(&new, UNRESERVED);
-                out.push_str(&format!("{key}={encoded}"));
+                out.push_str(&format!("{raw_key}={encoded}"));
             }
             None => out.push_str(pair),
         }
     }
     out
+}
+
+/// A text with what can be decoded of it.
+fn lenient(raw: &str) -> String {
+    let spaced = raw.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 /// What a query's value may hold as it is: the unreserved characters of RFC 3986.

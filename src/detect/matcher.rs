@@ -127,7 +127,12 @@ impl Matcher {
                     Detection::Finding(finding) => {
                         Detection::Finding(Box::new(self.redaction.apply(*finding)))
                     }
-                    observation => observation,
+                    Detection::Observation(mut observation) => {
+                        if let Some(exec) = &exec {
+                            self.redaction.apply_to_event(&mut observation.event, exec);
+                        }
+                        Detection::Observation(observation)
+                    }
                 },
             ));
         }

@@ -120,16 +120,15 @@ fn check_uri(uri: &str) {
         assert_eq!(exec.text, exec.argv.join(" "), "{uri:?}");
         assert!(exec.text.len() <= 3 * uri.len(), "{uri:?}");
     }
-    let same = exec::rewrite_commands(uri, |_, _| None);
+    let same = exec::rewrite_query(uri, |_| None);
     assert!(same == uri || !uri.contains('?'), "{uri:?} becomes {same:?}");
     let asked = |uri: &str| {
-        let places = std::cell::Cell::new(0);
-        let out = exec::rewrite_commands(uri, |at, _| {
-            assert_eq!(at, places.get());
-            places.set(at + 1);
+        let mut count = 0;
+        let out = exec::rewrite_query(uri, |_| {
+            count += 1;
             Some("x y".to_owned())
         });
-        (out, places.get())
+        (out, count)
     };
     let (rewritten, count) = asked(uri);
     assert_eq!(asked(&rewritten), (rewritten.clone(), count), "{uri:?}");

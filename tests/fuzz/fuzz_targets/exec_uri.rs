@@ -1,4 +1,4 @@
-//! Request URIs: whatever stands in one, decoding it ends, and writing its commands anew changes
+//! Request URIs: whatever stands in one, decoding it ends, and writing its query anew changes
 //! nothing that was not asked for.
 #![no_main]
 
@@ -10,9 +10,9 @@ fuzz_target!(|uri: &str| {
         assert_eq!(exec.text, exec.argv.join(" "));
         assert!(exec.text.len() <= 3 * uri.len());
     }
-    let same = exec::rewrite_commands(uri, |_, _| None);
+    let same = exec::rewrite_query(uri, |_| None);
     assert!(same == uri || !uri.contains('?'));
-    let asked = |uri: &str| exec::rewrite_commands(uri, |_, _| Some("x y".to_owned()));
+    let asked = |uri: &str| exec::rewrite_query(uri, |_| Some("x y".to_owned()));
     let rewritten = asked(uri);
     assert_eq!(asked(&rewritten), rewritten);
 });

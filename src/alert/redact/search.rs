@@ -1,0 +1,379 @@
+//! The walk over a command that finds its secrets.
+//!
+//! Owns which rule is asked of which word, and how deep words are taken apart: an argument that
+//! holds blanks or signs of a shell may be a text for one, and so may a word of that. A value is
+//! hidden as a whole: an argument to its end, a quoted word to its closing quote.
+
+use std::ops::Range;
+
+use super::lex::{self, Command};
+use super::programs::{self, Part};
+use super::word::Word;
+use super::{GROUP, REDACTED, names, pairs};
+use crate::detect::finding::{ExecCommand, ExecVia};
+use crate::rules::patterns::PatternList;
+
+/// How often a word is taken for a text and taken apart again.
+const DEPTH_MAX: usize = 5;
+/// Secrets that are looked for elsewhere in an alert.
+const VALUES_MAX: usize = 256;
+
+/// What was found in a text.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Bytes of the text, in no order.
+    pub spans: Vec<Range<usize>>,
+    /// The secrets as programs get them.
+    pub values: Vec<String>,
+}
+
+/// The secrets of a command.
+pub fn command(exec: &ExecCommand, shapes: &PatternList) -> Found {
+    let mut search = Search { shapes, found: Found::default() };
+    // Where the boundaries of arguments are known to be none of the caller's, the text counts too.
+    if matches!(exec.via, ExecVia::GkeLabel | ExecVia::NodesProxyRun | ExecVia::ShellText) {
+        let whole = Word::raw(&exec.text, 0);
+        search.text(&Level { word: &whole, around: None, code: true }, 0);
+    }
+    if !matches!(exec.via, ExecVia::GkeLabel | ExecVia::ShellText) {
+        let mut base = 0;
+        let mut words = Vec::with_capacity(exec.argv.len());
+        for argument in &exec.argv {
+            words.push(Word::raw(argument, base));
+            base += argument.len() + 1;
+        }
+        search.simple(&words, None, 0);
+    }
+    search.found
+}
+
+/// The secrets of a text that a shell may have read.
+pub fn text(text: &str, shapes: &PatternList) -> Found {
+    let mut search = Search { shapes, found: Found::default() };
+    let whole = Word::raw(text, 0);
+    search.text(&Level { word: &whole, around: None, code: true }, 0);
+    search.found
+}
+
+/// A word and the word that it was taken out of.
+#[derive(Clone, Copy)]
+struct Level<'w> {
+    word: &'w Word,
+    around: Option<&'w Level<'w>>,
+    /// It is a text for a shell or the like, in which `$X` is a variable.
+    code: bool,
+}
+
+impl Level<'_> {
+    /// Adds the bytes of the command that hold a part of the word.
+    fn place(&self, part: Range<usize>, out: &mut Vec<Range<usize>>) {
+        for range in self.word.places(part) {
+            match self.around {
+                Some(around) => around.place(range, out),
+                None => out.push(range),
+            }
+        }
+    }
+}
+
+impl<'w> Level<'w> {
+    /// The name of the variable whose value is the whole word.
+    fn variable(&self) -> Option<&'w str> {
+        let [unit] = self.word.units() else { return None };
+        let written = self.around?.word.text().get(self.word.places(0..1).first()?.clone())?;
+        let name = written.strip_prefix('$').filter(|_| unit.opaque)?;
+        Some(name.trim_matches(|c: char| "{}".contains(c)))
+    }
+}
+
+struct Search<'p> {
+    shapes: &'p PatternList,
+    found: Found,
+}
+
+impl Search<'_> {
+    /// A text that may be one for a shell.
+    fn text(&mut self, level: &Level<'_>, depth: usize) {
+        self.shapes(level);
+        if depth >= DEPTH_MAX {
+            return;
+        }
+        let commands = lex::commands(level.word);
+        for command in &commands {
+            self.simple(&command.words, Some(level), depth);
+            for word in command.targets.iter().chain(&command.input) {
+                self.word(&Level { word, around: Some(level), code: true }, depth);
+            }
+            if let Some(part) = programs::reads_secret(&texts(&command.words)) {
+                self.input(level, &commands, command, part);
+            }
+        }
+    }
+
+    /// What a command that reads a secret is given.
+    fn input(&mut self, level: &Level<'_>, commands: &[Command], command: &Command, part: Part) {
+        let mut given: Vec<&Word> = command.input.iter().collect();
+        let before = command.piped_from.and_then(|at| commands.get(at));
+        let says =
+            |word: &Word| matches!(programs::base_name(word.text()), "echo" | "printf" | "print");
+        if let Some(before) = before
+            && let Some(name) = before.words.iter().take(4).position(says)
+        {
+            let arguments = &before.words[name + 1..];
+            let values = arguments.iter().filter(|word| !is_letters(word.text()));
+            let values: Vec<&Word> = values.collect();
+            let format = values.len() > 1 && values[0].text().contains('%');
+            given.extend(values.into_iter().skip(usize::from(format)));
+        }
+        for word in given {
+            let level = Level { word, around: Some(level), code: false };
+            let mut start = 0;
+            // Each line is a secret of its own.
+            for line in word.text().split_inclusive('\n') {
+                let end = start + line.trim_end().len();
+                if start < end {
+                    self.part(&level, start..end, part);
+                }
+                start += line.len();
+            }
+        }
+    }
+
+    /// The words of a simple command, or the arguments of an exec.
+    fn simple(&mut self, words: &[Word], around: Option<&Level<'_>>, depth: usize) {
+        let texts = texts(words);
+        let code = code_words(&texts);
+        let level = |at: usize| Level { word: &words[at], around, code: code[at] };
+        for (at, range, part) in programs::places(&texts) {
+            if part == Part::Whole && range.start == 0 && is_option(texts[at]) {
+                continue;
+            }
+            self.part(&level(at), range, part);
+        }
+        let patterns = texts.iter().take(4).any(|word| programs::looks_for(word));
+        let mut assigning = true;
+        let mut setting = false;
+        for (at, text) in texts.iter().enumerate() {
+            let pair = name_and_value(text);
+            assigning &= pair.is_some_and(|(name, _)| !name.starts_with('-'));
+            match pair {
+                _ if code[at] => {}
+                Some((name, value)) if is_whole(name, value, assigning) => {
+                    if is_secret_name(name) {
+                        self.value(&level(at), text.len() - value.len()..text.len());
+                    }
+                }
+                _ if patterns && !text.starts_with('-') => {}
+                _ => self.beside(&texts, &level, at, setting),
+            }
+            setting |= matches!(
+                text.to_ascii_lowercase().as_str(),
+                "set" | "config" | "configure" | "requirepass" | "machine"
+            );
+            if code[at] {
+                self.text(&level(at), depth + 1);
+            } else if patterns {
+                // What it looks for only looks like names and values.
+                self.shapes(&level(at));
+            } else {
+                self.word(&level(at), depth);
+            }
+        }
+    }
+
+    /// The secret that a word announces: `--password X`, `token = X`, `password: X`,
+    /// `config set password X`.
+    fn beside<'w>(
+        &mut self,
+        texts: &[&str],
+        level: &dyn Fn(usize) -> Level<'w>,
+        at: usize,
+        setting: bool,
+    ) {
+        let text = texts[at];
+        let next = |ahead: usize| texts.get(at + ahead).copied();
+        let Some(following) = next(1) else { return };
+        let whole = |index: usize| 0..texts[index].len();
+        if text.starts_with('-') {
+            let long = text.trim_start_matches('-').len() > 1;
+            if long && !text.contains(['=', ' ']) && is_secret_name(text) && !is_option(following) {
+                self.value(&level(at + 1), whole(at + 1));
+            }
+            return;
+        }
+        // `[ "$PASSWORD" = x ]`
+        let tested = || level(at).variable().is_some_and(is_secret_name);
+        let compares = matches!(following, "=" | "==" | "!=");
+        if matches!(following, "=" | "=>") && is_secret_name(text) || compares && tested() {
+            if next(2).is_some() {
+                self.value(&level(at + 2), whole(at + 2));
+            }
+            return;
+        }
+        if let Some(name) = text.strip_suffix(':') {
+            let name = name.trim_matches(|c: char| "{[\"',(".contains(c));
+            if is_secret_name(name) || names::is_secret_header(name) {
+                let skipped = usize::from(pairs::is_scheme(following));
+                if let Some(value) = next(1 + skipped) {
+                    let end = value.trim_end_matches([',', '}', ']', ')']).len();
+                    self.value(&level(at + 1 + skipped), 0..end);
+                }
+            }
+            return;
+        }
+        let bare = text.rsplit(['.', ':', '/']).next().unwrap_or(text);
+        if setting && !bare.starts_with("set-") && is_secret_name(bare) && !is_option(following) {
+            self.value(&level(at + 1), whole(at + 1));
+        }
+    }
+
+    /// A word that is not known to be code: pairs and shapes in it, and what a shell would make
+    /// of it.
+    fn word(&mut self, level: &Level<'_>, depth: usize) {
+        let text = level.word.text();
+        let pair = name_and_value(text).filter(|(name, value)| is_whole(name, value, false));
+        match pair.filter(|(name, _)| is_secret_name(name)) {
+            Some((_, value)) => self.value(level, text.len() - value.len()..text.len()),
+            None => {
+                for value in pairs::values(text) {
+                    self.value(level, value);
+                }
+            }
+        }
+        self.apart(level, depth);
+    }
+
+    /// Takes a word apart if there is something to take apart.
+    fn apart(&mut self, level: &Level<'_>, depth: usize) {
+        let is_text = |byte: u8| byte.is_ascii_whitespace() || b";|&<>()`\"'\\".contains(&byte);
+        if level.word.units().iter().any(|unit| !unit.opaque && is_text(unit.byte)) {
+            self.text(level, depth + 1);
+        } else {
+            self.shapes(level);
+        }
+    }
+
+    fn shapes(&mut self, level: &Level<'_>) {
+        let text = level.word.text();
+        for span in self.shapes.spans_of(GROUP, text) {
+            let value = text.get(span.clone()).unwrap_or_default();
+            if !pairs::is_scheme(value) {
+                self.value(level, span);
+            }
+        }
+    }
+
+    /// A part of a value.
+    fn part(&mut self, level: &Level<'_>, range: Range<usize>, part: Part) {
+        let value = level.word.text().get(range.clone()).unwrap_or_default();
+        let after = |sign: u8| {
+            let at = value.as_bytes().iter().position(|byte| *byte == sign)?;
+            Some(range.start + at + 1..range.end)
+        };
+        let secret = match part {
+            Part::Whole => Some(range.clone()),
+            Part::After(sign) => after(sign),
+            Part::Cookie => value.contains('=').then(|| range.clone()),
+            Part::Source => {
+                value.strip_prefix("pass:").map(|rest| range.end - rest.len()..range.end)
+            }
+        };
+        if let Some(secret) = secret {
+            self.value(level, secret);
+        }
+    }
+
+    /// Hides a value, but for what is an expansion in it.
+    fn value(&mut self, level: &Level<'_>, range: Range<usize>) {
+        let Some(units) = level.word.units().get(range.clone()) else { return };
+        let mut at = range.start;
+        let mixed = units.iter().any(|unit| unit.opaque);
+        for literal in units.split(|unit| unit.opaque) {
+            let part = at..at + literal.len();
+            at = part.end + 1;
+            let value = level.word.text().get(part.clone()).unwrap_or_default();
+            let of_path = mixed && (value.starts_with('/') || value.ends_with('/'));
+            if of_path || names::is_open(value) || (level.code && is_variable(value)) {
+                continue;
+            }
+            level.place(part, &mut self.found.spans);
+            if self.found.values.len() < VALUES_MAX && !value.contains(REDACTED) {
+                self.found.values.push(value.to_owned());
+            }
+        }
+    }
+}
+
+fn texts(words: &[Word]) -> Vec<&str> {
+    words.iter().map(Word::text).collect()
+}
+
+/// Which of the words are code for the program before them.
+fn code_words(texts: &[&str]) -> Vec<bool> {
+    let mut runs = false;
+    let mut previous = "";
+    texts
+        .iter()
+        .map(|text| {
+            let letters = previous.strip_prefix('-').unwrap_or_default();
+            let takes_code = matches!(previous, "--command" | "--eval" | "--execute" | "-Command")
+                || letters.len() < 8
+                    && letters.ends_with(['c', 'e', 'r', 'E'])
+                    && letters.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let blank = text.contains(char::is_whitespace) && !text.starts_with('-');
+            let code = runs && (takes_code || blank);
+            runs |= programs::runs_text(text);
+            previous = text;
+            code
+        })
+        .collect()
+}
+
+/// `NAME=VALUE` or `--name=VALUE` at the beginning of a word.
+fn name_and_value(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    let name = name.strip_suffix('+').unwrap_or(name);
+    let plain = name.bytes().all(|byte| pairs::is_name_byte(byte) || b":/[]".contains(&byte));
+    (plain && !name.is_empty()).then_some((name, value))
+}
+
+/// Whether all that follows the sign is the value, and not more pairs.
+fn is_whole(name: &str, value: &str, assigning: bool) -> bool {
+    // `s/password=.*/password=x/`
+    if name.contains('/') {
+        return false;
+    }
+    let upper = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    if assigning || upper || name.starts_with('-') {
+        return true;
+    }
+    let mut more = value.split([' ', ';', '&', ',', '\n']).skip(1);
+    !more.any(|part| name_and_value(part.trim()).is_some())
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.rsplit(['/', ':']).next().unwrap_or(name);
+    names::is_secret(name)
+}
+
+/// Whether a word can only be an option: `-x`, `--long`, `--long=value`.
+fn is_option(text: &str) -> bool {
+    let name = text.split('=').next().unwrap_or_default();
+    let letters = name.trim_start_matches('-');
+    text.starts_with('-')
+        && letters.starts_with(|c: char| c.is_ascii_alphabetic())
+        && letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// `-n`, `-ne`: options of `echo`.
+fn is_letters(text: &str) -> bool {
+    text.strip_prefix('-').is_some_and(|letters| {
+        !letters.is_empty() && letters.bytes().all(|byte| b"neE".contains(&byte))
+    })
+}
+
+/// `$NAME`, `${NAME…}`, `$(…)` in what is a text for a shell.
+fn is_variable(value: &str) -> bool {
+    let Some(rest) = value.strip_prefix('$') else { return value.starts_with('`') };
+    rest.starts_with(|c: char| c.is_ascii_alphabetic() || "_{(@".contains(c))
+}
