@@ -2,7 +2,7 @@
 //!
 //! Owns how a finding is rewritten: arguments, text, spans, the request URI and what else repeats
 //! the command. It is applied to what leaves, never to what is matched. What is secret is found by
-//! - `lex`, which takes a command apart into words and knows where each byte stands in the text,
+//! - `lex`, which takes a command apart into words, of which each byte has its place (`word`),
 //! - `search`, which asks of each word whether it is a value: by the name before it (`names`), by
 //!   the program it is for (`programs`), by a pair within it (`pairs`), by its form (`shapes`),
 //! - the operator's own patterns, which are looked for in the text and hide whatever they match.
@@ -22,6 +22,7 @@ mod pairs;
 mod programs;
 mod search;
 mod shapes;
+mod word;
 
 use std::ops::Range;
 

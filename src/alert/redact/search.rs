@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::lex::{self, Command, Word};
+use super::lex::{self, Command};
 use super::programs::{self, Part};
+use super::word::Word;
 use super::{GROUP, REDACTED, names, pairs};
 use crate::detect::finding::{ExecCommand, ExecVia};
 use crate::rules::patterns::PatternList;
@@ -169,11 +170,11 @@ impl Search<'_> {
                 text.to_ascii_lowercase().as_str(),
                 "set" | "config" | "configure" | "requirepass" | "machine"
             );
-            if patterns {
+            if code[at] {
+                self.text(&level(at), depth + 1);
+            } else if patterns {
                 // What it looks for only looks like names and values.
                 self.shapes(&level(at));
-            } else if code[at] {
-                self.text(&level(at), depth + 1);
             } else {
                 self.word(&level(at), depth);
             }
