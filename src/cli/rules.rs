@@ -231,7 +231,12 @@ fn check(args: &CheckArgs) -> Exit {
 fn try_query(args: &TryArgs, context: &Context) -> Exit {
     let rules = || {
         let rule = Rule::of_query(&args.query).map_err(|error| error.to_string());
-        let set = |rule| RuleSet::of([(String::new(), rule)]).map_err(|error| error.to_string());
+        let set = |rule| {
+            let own = RuleSet::of([(String::new(), rule)]).map_err(|error| error.to_string())?;
+            let all = RuleSet::builtin().and_then(|builtin| builtin.merged(own));
+            let all = all.map_err(|error| error.to_string())?;
+            all.only(&[Rule::QUERY_ID]).map_err(|error| error.to_string())
+        };
         rule.and_then(set).map_err(|error| {
             report::error_text(&error);
             Exit::Usage

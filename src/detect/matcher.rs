@@ -139,11 +139,7 @@ impl Matcher {
             }
         }
         if let Some(queries) = self.rules.queries() {
-            let verdicts = matches.iter().filter_map(|found| match found {
-                Match::Exec(_, _, verdict) => Some(verdict),
-                _ => None,
-            });
-            match queries::ask(queries, &event, command.as_ref(), &verdicts.collect::<Vec<_>>()) {
+            match queries::ask(&self.rules, queries, &event, command.as_ref()) {
                 Ok(found) => {
                     let rules = found.into_iter().filter_map(|query| queries.rule(query));
                     matches.extend(rules.map(|rule| match &exec {

@@ -112,7 +112,7 @@ fn a_read_of_secrets_becomes_an_observation_a_source() {
         .iter()
         .map(|detection| match detection {
             Detection::Observation(observation) => &**observation,
-            Detection::Finding(finding) => panic!("no finding: {finding:?}"),
+            other => panic!("no observation: {other:?}"),
         })
         .collect();
     assert_eq!(observations.len(), 2);
@@ -172,6 +172,7 @@ fn an_audit_id_that_is_too_long_stands_as_its_beginning_and_its_hash() {
             let (event, event_id) = match detection {
                 Detection::Finding(finding) => (finding.event, finding.event_id),
                 Detection::Observation(observation) => (observation.event, observation.event_id),
+                other => panic!("of another kind: {other:?}"),
             };
             assert_eq!(event.audit_id.as_deref(), Some(expected));
             assert_eq!(event_id.len(), 36);
@@ -265,6 +266,7 @@ mod samples {
                 match detection {
                     Detection::Finding(_) => findings += 1,
                     Detection::Observation(_) => observations += 1,
+                    other => panic!("of another kind: {other:?}"),
                 }
             }
         }
@@ -274,4 +276,85 @@ mod samples {
         assert_eq!((findings, observations), (58, 70));
         assert_eq!(stats, ExamineStats::default());
     }
+}
+
+fn with_query(query: &str) -> Matcher {
+    let rule = Rule::of_query(query).unwrap();
+    let own = RuleSet::of([(String::new(), rule)]).unwrap();
+    Matcher::new(Arc::new(RuleSet::builtin().unwrap().merged(own).unwrap()), 0)
+}
+
+fn found_by(matcher: &Matcher, event: Event<'_>) -> Vec<&'static str> {
+    let mut out = Vec::new();
+    matcher.examine(event, context(), &mut out);
+    let kinds = out.iter().map(|found| match found {
+        Detection::Finding(finding) if finding.rule.id == "query" => "query of an exec",
+        Detection::Finding(_) => "exec",
+        Detection::Request(_) => "query",
+        Detection::Observation(_) => "term",
+        Detection::NotAsked(_) => "not asked",
+    });
+    kinds.collect()
+}
+
+#[test]
+fn a_query_raises_a_request_and_an_exec_is_told_with_its_command() {
+    let matcher = with_query("event.action:list or exec.args:cat");
+    assert_eq!(found_by(&matcher, secret_event()), ["term", "term", "query"]);
+    assert_eq!(found_by(&matcher, exec_event()), ["exec", "query of an exec"]);
+    let mut out = Vec::new();
+    let matcher = with_query("exec.command:mysql*")
+        .redacting(crate::alert::redact::Redaction::compile(true, &[]).unwrap());
+    let uri = "/api/v1/namespaces/n/pods/p/exec?command=mysql&command=-phunter2x";
+    matcher.examine(Event { request_uri: Some(uri.into()), ..exec_event() }, context(), &mut out);
+    let [Detection::Finding(finding)] = &out[..] else { panic!("{out:?}") };
+    assert!(finding.matches.is_empty() && finding.access_types.is_empty());
+    assert_eq!(finding.exec.argv, ["mysql", "-p[redacted]"]);
+    assert!(!finding.event.request_uri.as_deref().unwrap().contains("hunter2x"));
+}
+
+#[test]
+fn a_query_sees_what_only_the_command_tells() {
+    for (query, matches) in [
+        ("exec.command:\"cat /etc/shadow\"", true),
+        ("exec.args:/etc/shadow", true),
+        ("exec.args:shadow", false),
+        ("exec.normal_form:cat*shadow", true),
+        ("exec.access_type:HOST_CREDENTIALS", true),
+        ("exec.access_type:K8S_CONFIG", false),
+        ("exec.interactive:false", true),
+        ("exec.interactive:true", false),
+        ("not exec.command:*", false),
+    ] {
+        let found = found_by(&with_query(query), exec_event());
+        assert_eq!(found.contains(&"query of an exec"), matches, "{query}: {found:?}");
+    }
+    assert!(!found_by(&with_query("exec.command:*"), secret_event()).contains(&"query"));
+}
+
+#[test]
+fn a_query_sees_bodies_that_the_event_points_at_and_nothing_keeps_them() {
+    let body = r#"{"spec":{"containers":[{"name":"a"},{"securityContext":{"privileged":true}}],"x":"canary"}}"#;
+    let raw: Box<serde_json::value::RawValue> = serde_json::from_str(body).unwrap();
+    let event = Event { request_object: Some(crate::audit::event::Body(&raw)), ..secret_event() };
+    let query = "kubernetes.audit.requestObject.spec.containers.securityContext.privileged:true";
+    let matcher = with_query(query);
+    assert_eq!(matcher.bodies(), Bodies::PointedAt);
+    let mut out = Vec::new();
+    matcher.examine(event, context(), &mut out);
+    let Some(Detection::Request(finding)) = out.last() else { panic!("{out:?}") };
+    assert_eq!(finding.event.request_object, None);
+    assert!(!format!("{out:?}").contains("canary"));
+    assert_eq!(with_query("event.action:list").bodies(), Bodies::Skipped);
+    assert_eq!(with_query("privileged").bodies(), Bodies::PointedAt);
+    assert_eq!(with_query("kubernetes.audit.request*:x").bodies(), Bodies::PointedAt);
+}
+
+#[test]
+fn an_event_with_too_many_values_is_no_way_around_a_query() {
+    let many = format!("{{\"a\":[{}1]}}", "1,".repeat(crate::limits::EVENT_VALUES_MAX));
+    let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&many).unwrap();
+    let event = Event { request_object: Some(crate::audit::event::Body(&raw)), ..secret_event() };
+    let found = found_by(&with_query("kubernetes.audit.requestObject.*:7"), event);
+    assert!(found.contains(&"not asked"), "{found:?}");
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::audit::event::{Body, Event};
 use crate::audit::shell;
-use crate::detect::command::{Command, CommandVerdict};
-use crate::rules::compile::RuleQueries;
+use crate::detect::command::{Command, judge};
+use crate::rules::compile::{RuleKind, RuleQueries, RuleSet};
 use crate::rules::query::{Derived, DerivedField, DerivedValues, Scratch};
 
 /// What asking takes, kept by each worker's thread from one event to the next.
@@ -27,16 +27,16 @@ thread_local! {
 /// The numbers of the queries that match, ascending. `Err` says why the event could not be asked:
 /// it has more values than are kept.
 pub fn ask(
+    rules: &RuleSet,
     queries: &RuleQueries,
     event: &Event<'_>,
     command: Option<&Command<'_>>,
-    verdicts: &[&CommandVerdict],
 ) -> Result<Vec<usize>, String> {
     ROOM.with_borrow_mut(|room| {
         let Room { json, scratch } = room;
         json.clear();
         document(event, json).map_err(|error| error.to_string())?;
-        let mut derived = FromCommand { command, verdicts };
+        let mut derived = FromCommand { command, rules };
         let asked = queries.program().run(json, scratch, &mut derived);
         asked.map(|matches| matches.queries().to_vec()).map_err(|error| error.to_string())
     })
@@ -69,7 +69,8 @@ fn push_field(json: &mut Vec<u8>, name: &str, body: Body<'_>) {
 /// What only the command of an exec tells.
 struct FromCommand<'c> {
     command: Option<&'c Command<'c>>,
-    verdicts: &'c [&'c CommandVerdict],
+    /// For the labels of those about commands, whether they are in force or not.
+    rules: &'c RuleSet,
 }
 
 impl Derived for FromCommand<'_> {
@@ -86,8 +87,12 @@ impl Derived for FromCommand<'_> {
                 lines.into_iter().for_each(|line| values.text(line));
             }
             DerivedField::ExecAccessType => {
-                let types = self.verdicts.iter().flat_map(|verdict| &verdict.access_types);
-                types.for_each(|label| values.text(label));
+                let all = self.rules.rules().iter().chain(self.rules.off());
+                let verdicts = all.filter_map(|rule| match rule.kind() {
+                    RuleKind::Exec(rule) if !rule.interactive_shell => judge(rule, command),
+                    _ => None,
+                });
+                verdicts.flat_map(|it| it.access_types).for_each(|label| values.text(&label));
             }
             DerivedField::ExecInteractive => {
                 let interactive = exec.stdin && exec.tty && shell::is_bare_shell(&exec.argv);

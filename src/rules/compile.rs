@@ -303,9 +303,9 @@ impl RuleSet {
             self.get(id).ok_or_else(|| self.unknown(id))?;
         }
         let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
-        let all = self.rules.iter().chain(&self.off);
-        let rules = all.filter(wanted).cloned().collect();
-        let set = RuleSet { rules, off: Vec::new(), queries: self.queries.clone() };
+        let all = self.rules.iter().chain(&self.off).cloned();
+        let (rules, off) = all.partition(|rule| wanted(&rule));
+        let set = RuleSet { rules, off, queries: self.queries.clone() };
         Ok(set.with_queries_in_force())
     }
 
@@ -339,6 +339,9 @@ impl Rule {
         }
     }
 
+    /// Of a rule that is nothing but a query.
+    pub const QUERY_ID: &str = "query";
+
     /// A rule that is nothing but a query, for trying it.
     ///
     /// # Errors
@@ -352,7 +355,7 @@ impl Rule {
             return Err(first.error);
         }
         let info = RuleInfo {
-            id: "query".to_owned(),
+            id: Rule::QUERY_ID.to_owned(),
             uuid: String::new(),
             name: text.to_owned(),
             description: String::new(),

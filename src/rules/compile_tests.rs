@@ -156,3 +156,83 @@ fn a_syntax_error_names_its_line() {
     let error = Rule::from_toml("r.toml", "id = \"a\"\nnope").unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
 }
+
+const DELETED: &str = include_str!("../../tests/fixtures/rules/own/secret-deleted.toml");
+const PUBLISHED: &str = include_str!("../../tests/fixtures/rules/published/anonymous-access.toml");
+const FOREIGN: &str = include_str!("../../tests/fixtures/rules/published/another-language.toml");
+
+#[test]
+fn a_wrong_query_is_told_at_its_place_in_the_file() {
+    for (from, to, place, message) in [
+        ("user.name:", "user.nmae:", "line 13, column 11", "did you mean `user.name`?"),
+        ("or deletecollection)", "or deletecollection", "line 13", "hint: "),
+        ("event.action:", "event.action=", "line 12, column 61", "hint: "),
+        ("type = \"query\"", "type = \"exec\"", "`query` does not belong", ""),
+        ("type = \"query\"", "type = \"query\"\nwindow = \"7d\"", "`window` does not belong", ""),
+    ] {
+        assert!(DELETED.contains(from), "the case no longer applies: {from}");
+        let error = Rule::from_toml("r.toml", &DELETED.replacen(from, to, 1)).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("`r.toml`"), "{error}");
+        assert!(error.contains(place) && error.contains(message), "{from} -> {to}: {error}");
+    }
+    let missing = DELETED.split("query = '''").next().unwrap();
+    let error = Rule::from_toml("r.toml", missing).unwrap_err().to_string();
+    assert!(error.contains("`query` is missing"), "{error}");
+}
+
+#[test]
+fn published_files_are_read_as_they_are() {
+    let (rule, notes) = Rule::read("r.toml", PUBLISHED).unwrap();
+    let info = rule.info();
+    assert_eq!(info.id, "anonymous-request-was-allowed");
+    assert_eq!(info.uuid, "7b1d7a04-2b1c-4c1b-8a67-3f2c9d4e5f60");
+    assert_eq!((info.severity, info.risk_score), (Severity::Medium, 47));
+    assert_eq!(info.threat[0].techniques[0].subtechniques[0].id, "T1078.001");
+    assert!(matches!(rule.kind(), RuleKind::Query(_)) && rule.enabled());
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.starts_with("`interval`, `from`, `index`, `max_signals`"), "{note}");
+
+    // A field that no event here has is told, and never holds.
+    let field = PUBLISHED.replace("data_stream.dataset :", "process.name :");
+    let (_, notes) = Rule::read("r.toml", &field).unwrap();
+    assert!(notes.iter().any(|note| note.contains("process.name") && note.contains("line 32")));
+}
+
+#[test]
+fn published_files_that_are_no_rule_here_say_why() {
+    let check = |text: &str, message: &str| {
+        let error = Rule::read("r.toml", text).unwrap_err().to_string();
+        assert!(error.starts_with("`r.toml`") && error.contains(message), "{error}");
+    };
+    check(FOREIGN, "rules in the language `esql` are not supported");
+    for (from, to, message) in [
+        ("type = \"query\"", "type = \"threshold\"", "type `threshold` are not supported"),
+        ("type = \"query\"", "type = \"query\"\nfilters = []", "`filters`"),
+        ("rule_id = \"7b", "rule_id = \"", "`rule.rule_id` is no UUID"),
+        ("risk_score = 47", "risk_score = 147", "`rule.risk_score` must be"),
+        ("\nquery = '''", "\nquery = '''(", "line 31, column 12"),
+        ("severity = \"medium\"", "severity = \"dire\"", "unknown variant `dire`"),
+    ] {
+        assert!(PUBLISHED.contains(from), "the case no longer applies: {from}");
+        check(&PUBLISHED.replacen(from, to, 1), message);
+    }
+}
+
+#[test]
+fn queries_count_only_while_their_rules_are_in_force() {
+    let off = PUBLISHED.replacen("[rule]", "[rule]\n", 1);
+    let own = DELETED.replacen("type = ", "enabled = false\ntype = ", 1);
+    let set = RuleSet::from_sources([("a.toml", off.as_str()), ("b.toml", own.as_str())]).unwrap();
+    let ids = |set: &RuleSet| -> Vec<String> {
+        let queries = set.queries().unwrap();
+        (0..2).filter_map(|at| queries.rule(at)).map(|rule| rule.id().to_owned()).collect()
+    };
+    assert_eq!(ids(&set), ["anonymous-request-was-allowed"]);
+    let both = set.clone().with(&["secret-deleted"]).unwrap();
+    assert_eq!(ids(&both), ["anonymous-request-was-allowed", "secret-deleted"]);
+    assert_eq!(ids(&both.only(&["secret-deleted"]).unwrap()), ["secret-deleted"]);
+    assert!(RuleSet::builtin().unwrap().queries().is_none());
+    let merged = RuleSet::builtin().unwrap().merged(both).unwrap();
+    assert_eq!(ids(&merged), ["anonymous-request-was-allowed", "secret-deleted"]);
+}

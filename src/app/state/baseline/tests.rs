@@ -16,7 +16,7 @@ fn observation() -> Observation {
         .iter()
         .find_map(|rule| match rule.kind() {
             RuleKind::NewTerms(terms) => Some((rule.id(), terms)),
-            RuleKind::Exec(_) => None,
+            RuleKind::Exec(_) | RuleKind::Query(_) => None,
         })
         .unwrap();
     let mut observation = secret_read("ResponseComplete");
