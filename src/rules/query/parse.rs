@@ -280,10 +280,7 @@ impl<'q> Parser<'q> {
                     let (escaped, length) = match next {
                         Some(quote @ ('"' | '\\')) => (quote, 2),
                         Some(letter @ ('t' | 'r' | 'n')) => (blank_of(letter), 2),
-                        Some('u') => match self.code_point(at)? {
-                            Some(escape) => escape,
-                            None => ('\\', 1),
-                        },
+                        Some('u') => self.code_point(at)?.unwrap_or(('\\', 1)),
                         _ => ('\\', 1),
                     };
                     literal.push(escaped);
