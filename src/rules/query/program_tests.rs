@@ -206,7 +206,8 @@ fn what_no_event_can_have_is_an_error_or_a_warning() {
         ("kubernetes.*:{ x:y }", 0, "no wildcards", ""),
     ] {
         let query = Query::parse(text).unwrap();
-        let problems = Program::compile(&[query.clone()], &[], Mode::Strict).unwrap_err();
+        let problems =
+            Program::compile(std::slice::from_ref(&query), &[], Mode::Strict).unwrap_err();
         let error = &problems[0].error;
         assert_eq!(error.offset, offset, "`{text}`\n{error}");
         assert!(error.message.contains(message), "`{text}`\n{error}");
