@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem::Finder;
 
 use super::fields::Kind;
 use super::predicate::Test;
@@ -18,6 +19,9 @@ pub(super) type GroupId = usize;
 
 /// With fewer texts that are looked for in one field, each is looked for alone.
 const TOGETHER_MIN: usize = 6;
+
+/// How many places of each part, on average, are looked at in one text.
+const PLACES_PER_PART_MAX: usize = 8;
 
 /// How an expression is evaluated.
 #[derive(Debug, Clone)]
@@ -60,7 +64,7 @@ pub(super) struct Told {
 #[derive(Debug, Clone)]
 struct Parts {
     automaton: AhoCorasick,
-    told: Vec<Told>,
+    told: Vec<(Finder<'static>, Told)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,15 +90,28 @@ impl Group {
             then(told);
         }
         if let Some(parts) = &self.parts {
-            for found in parts.automaton.find_overlapping_iter(value) {
-                then(&parts.told[found.pattern().as_usize()]);
-            }
+            parts.told(value, then);
         }
     }
 
     fn entry(&mut self, text: &str) -> &mut Told {
         self.longest = self.longest.max(text.len());
         self.texts.entry(text.into()).or_default()
+    }
+}
+
+impl Parts {
+    /// The automaton tells every place of every part. In a text that repeats them there may be very
+    /// many; then whether it holds a part is found out for each alone.
+    fn told(&self, value: &str, mut then: impl FnMut(&Told)) {
+        let enough = PLACES_PER_PART_MAX * self.told.len();
+        for (nth, found) in self.automaton.find_overlapping_iter(value).enumerate() {
+            if nth == enough {
+                let held = |part: &&(Finder, Told)| part.0.find(value.as_bytes()).is_some();
+                return self.told.iter().filter(held).for_each(|(_, told)| then(told));
+            }
+            then(&self.told[found.pattern().as_usize()].1);
+        }
     }
 }
 
@@ -177,7 +194,10 @@ impl Dispatch {
             let Ok(automaton) = built else { continue };
             let group = self.groups.len();
             parts.iter().for_each(|(id, _)| group_of[*id] = Some(group));
-            let told = parts.iter().map(|(id, _)| Told { exprs: vec![*id], queries: Vec::new() });
+            let told = parts.iter().map(|(id, part)| {
+                let told = Told { exprs: vec![*id], queries: Vec::new() };
+                (Finder::new(part.as_bytes()).into_owned(), told)
+            });
             let told = told.collect();
             self.groups
                 .push(Group { parts: Some(Parts { automaton, told }), ..Group::new(source) });
@@ -200,7 +220,7 @@ impl Dispatch {
         for group in &mut self.groups {
             group.texts.values_mut().for_each(|told| lift(&mut told.exprs));
             let parts = group.parts.iter_mut().flat_map(|parts| &mut parts.told);
-            parts.for_each(|told| lift(&mut told.exprs));
+            parts.for_each(|(_, told)| lift(&mut told.exprs));
         }
     }
 

@@ -228,6 +228,9 @@ fn what_no_event_can_have_is_an_error_or_a_warning() {
     let told: Vec<_> =
         problems.iter().map(|problem| (problem.query, problem.error.offset)).collect();
     assert_eq!(told, [(0, 0), (0, 7), (2, 0)]);
+    let many = Query::parse(&vec!["a:1"; 1_000].join(" or ")).unwrap();
+    let problems = Program::compile(&[many.clone(), many], &[], Mode::Strict).unwrap_err();
+    assert_eq!(problems.len(), 2 * limits::CONFIG_PROBLEMS_MAX);
 }
 
 #[test]
@@ -285,6 +288,22 @@ fn many_texts_of_one_field_are_found_together() {
         let found = program.run(event.as_bytes(), &mut scratch, &mut none).unwrap();
         assert_eq!(found.queries(), expected, "{user} {agent}");
     }
+}
+
+#[test]
+fn a_text_that_repeats_what_is_looked_for_takes_no_longer() {
+    // Each place holds most of the parts, and one part is never found.
+    let mut parts: Vec<String> = (1..100).map(|nth| format!("*{}*", "a".repeat(nth))).collect();
+    parts.push("*b*".to_owned());
+    let queries: Vec<Query> = parts
+        .iter()
+        .map(|part| Query::parse(&format!("user_agent.original:{part}")).unwrap())
+        .collect();
+    let program = Program::compile(&queries, &[], Mode::Strict).unwrap();
+    let (mut scratch, mut none) = (Scratch::default(), NotDerived);
+    let event = json!({ "userAgent": "a".repeat(2_000_000) }).to_string();
+    let found = program.run(event.as_bytes(), &mut scratch, &mut none).unwrap();
+    assert_eq!(found.queries(), (0..99).collect::<Vec<_>>());
 }
 
 #[test]
