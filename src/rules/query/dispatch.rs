@@ -121,7 +121,7 @@ impl Dispatch {
         let mut group_of: Vec<Option<GroupId>> = vec![None; exprs.len()];
         dispatch.group_texts(exprs, sources, tests, &mut group_of);
         dispatch.group_parts(exprs, sources, tests, &mut group_of);
-        dispatch.steps = exprs
+        let steps = exprs
             .iter()
             .zip(&group_of)
             .map(|(expr, group)| match (expr, group) {
@@ -135,18 +135,26 @@ impl Dispatch {
                 (Expr::Not(inner), _) => Step::Not(*inner),
                 (Expr::And(inner), _) => Step::And(inner.clone()),
                 (Expr::Or(inner), _) => {
-                    let mut groups: Vec<GroupId> =
-                        inner.iter().filter_map(|id| group_of[*id]).collect();
+                    let together = |id: &ExprId| {
+                        group_of[*id].filter(|group| !dispatch.is_derived(*group, sources))
+                    };
+                    let mut groups: Vec<GroupId> = inner.iter().filter_map(together).collect();
                     groups.sort_unstable();
                     groups.dedup();
-                    let others = inner.iter().copied().filter(|id| group_of[*id].is_none());
+                    let others = inner.iter().copied().filter(|id| together(id).is_none());
                     Step::Or { groups: groups.into(), others: others.collect() }
                 }
             })
             .collect();
+        dispatch.steps = steps;
         dispatch.lift_alternatives(exprs);
         dispatch.gate(exprs, sources, tests, roots, &group_of);
         dispatch
+    }
+
+    /// What costs something to have is looked at only if an answer depends on it.
+    fn is_derived(&self, group: GroupId, sources: &[Source]) -> bool {
+        matches!(sources[self.groups[group].source], Source::Derived { .. })
     }
 
     fn group_texts(
@@ -244,8 +252,7 @@ impl Dispatch {
                 _ => &alone,
             };
             let group = group_of[*inner.first()?]?;
-            // What costs something to have is asked only if an answer depends on it.
-            if matches!(sources[self.groups[group].source], Source::Derived { .. }) {
+            if self.is_derived(group, sources) {
                 return None;
             }
             let same = inner.iter().all(|id| group_of[*id] == Some(group));
@@ -285,15 +292,15 @@ impl Dispatch {
     }
 }
 
-/// The one source of a test, if its values are texts and cost nothing to have.
+/// The one source of a test, if its values are texts, and not those of an object of a scope.
 fn alone(expr: &Expr, sources: &[Source]) -> Option<(SourceId, TestId)> {
     let Expr::Test { sources: of, test } = expr else { return None };
     let [source] = **of else { return None };
     match sources[source] {
         Source::Slot { kind: Kind::Keyword | Kind::Any, scope: 0, .. }
         | Source::Nonempty(_)
-        | Source::Outcome(_) => Some((source, *test)),
-        Source::Derived { kind: Kind::Keyword, .. } => Some((source, *test)),
+        | Source::Outcome(_)
+        | Source::Derived { kind: Kind::Keyword, .. } => Some((source, *test)),
         _ => None,
     }
 }

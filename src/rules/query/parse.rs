@@ -523,6 +523,10 @@ impl<'q> Parser<'q> {
             {
                 Some("a blank has to stand between a keyword and `(`".to_owned())
             }
+            '(' | '"' => Some(format!(
+                "a `{found}` in a value is written `\\{found}`, or quoted; conditions are joined by \
+                 `and` or `or`"
+            )),
             _ if self.not_keyword() => {
                 Some("write `and not`, or quote a value that holds `not`".to_owned())
             }

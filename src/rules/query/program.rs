@@ -218,7 +218,11 @@ impl Program {
         }
     }
 
-    /// Asks one event, the JSON object of an audit event without wrappers.
+    /// Asks one event: the JSON object of an audit event, without what a log pipeline wrapped it
+    /// in. Linear in its size, and hardly dearer for many queries than for one.
+    ///
+    /// # Errors
+    /// If it is no JSON object, nests deeper than 128 where a query looks, or has too many values.
     pub fn run<'r>(
         &'r self,
         event: &'r [u8],

@@ -126,6 +126,15 @@ fn derived_values_are_asked_for_once_and_only_if_needed() {
     assert_eq!(found.values(0), ["cat", "/etc/shadow"]);
     assert_eq!(found.values(0), ["cat", "/etc/shadow"]);
     assert_eq!(counting.0, [DerivedField::ExecArgs]);
+
+    let either = "exec.command:(x or \"cat /etc/shadow\") or kubernetes.audit.verb:(get or put)";
+    let program = compiled(either);
+    for (event, asked) in [(&br#"{"verb":"get"}"#[..], 0), (br#"{"verb":"list"}"#, 1)] {
+        let mut counting = Counting(Vec::new());
+        let found = program.run(event, &mut scratch, &mut counting).unwrap();
+        assert!(found.contains(0));
+        assert_eq!(counting.0.len(), asked);
+    }
 }
 
 #[test]
