@@ -79,8 +79,8 @@ pub const QUERY_DEPTH_MAX: usize = 64;
 /// nothing.
 pub const QUERY_NODES_MAX: usize = 8_192;
 /// Most queries that are compiled together, and most conditions of all of them.
-pub const PROGRAM_QUERIES_MAX: usize = 10_000;
-pub const PROGRAM_NODES_MAX: usize = 262_144;
+pub const PROGRAM_QUERIES_MAX: usize = 4_096;
+pub const PROGRAM_NODES_MAX: usize = 131_072;
 /// Most names with wildcards of all queries together: each is compared with the path of every
 /// value below the prefixes that are open to any name.
 pub const PROGRAM_WILDCARD_NAMES_MAX: usize = 64;

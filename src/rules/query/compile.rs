@@ -27,7 +27,8 @@ impl Program {
     /// [`Matches::values`](super::Matches::values), in this order; each is a single field.
     ///
     /// # Errors
-    /// All problems of all queries; those of `reads` count as of a query after the last.
+    /// The problems of all queries, of each at most [`limits::CONFIG_PROBLEMS_MAX`]; those of `reads`
+    /// count as of a query after the last.
     pub fn compile(queries: &[Query], reads: &[&str], mode: Mode) -> Result<Program, Vec<Problem>> {
         let mut compiler = Compiler::new(mode);
         let mut roots = Vec::new();
@@ -548,8 +549,13 @@ impl<'q> Compiler<'q> {
         slot
     }
 
-    /// Notes a problem; the condition never holds then.
+    /// Notes a problem; the condition never holds then. Of one query only so many are told.
     fn refuse(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) -> ExprId {
+        let query = self.query;
+        let told = self.problems.iter().rev().take_while(|problem| problem.query == query);
+        if told.take(limits::CONFIG_PROBLEMS_MAX).count() == limits::CONFIG_PROBLEMS_MAX {
+            return FALSE;
+        }
         let error = QueryError::new(self.text, span, message, hint);
         self.problems.push(Problem { query: self.query, error });
         FALSE

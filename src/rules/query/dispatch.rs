@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem::Finder;
 
 use super::fields::Kind;
 use super::predicate::Test;
@@ -18,6 +19,9 @@ pub(super) type GroupId = usize;
 
 /// With fewer texts that are looked for in one field, each is looked for alone.
 const TOGETHER_MIN: usize = 6;
+
+/// How many places of each part, on average, are looked at in one text.
+const PLACES_PER_PART_MAX: usize = 8;
 
 /// How an expression is evaluated.
 #[derive(Debug, Clone)]
@@ -60,7 +64,7 @@ pub(super) struct Told {
 #[derive(Debug, Clone)]
 struct Parts {
     automaton: AhoCorasick,
-    told: Vec<Told>,
+    told: Vec<(Finder<'static>, Told)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,9 +90,7 @@ impl Group {
             then(told);
         }
         if let Some(parts) = &self.parts {
-            for found in parts.automaton.find_overlapping_iter(value) {
-                then(&parts.told[found.pattern().as_usize()]);
-            }
+            parts.told(value, then);
         }
     }
 
@@ -98,13 +100,28 @@ impl Group {
     }
 }
 
+impl Parts {
+    /// The automaton tells every place of every part. In a text that repeats them there may be very
+    /// many; then whether it holds a part is found out for each alone.
+    fn told(&self, value: &str, mut then: impl FnMut(&Told)) {
+        let enough = PLACES_PER_PART_MAX * self.told.len();
+        for (nth, found) in self.automaton.find_overlapping_iter(value).enumerate() {
+            if nth == enough {
+                let held = |part: &&(Finder, Told)| part.0.find(value.as_bytes()).is_some();
+                return self.told.iter().filter(held).for_each(|(_, told)| then(told));
+            }
+            then(&self.told[found.pattern().as_usize()].1);
+        }
+    }
+}
+
 impl Dispatch {
     pub fn new(exprs: &[Expr], sources: &[Source], tests: &[Test], roots: &[ExprId]) -> Dispatch {
         let mut dispatch = Dispatch::default();
         let mut group_of: Vec<Option<GroupId>> = vec![None; exprs.len()];
         dispatch.group_texts(exprs, sources, tests, &mut group_of);
         dispatch.group_parts(exprs, sources, tests, &mut group_of);
-        dispatch.steps = exprs
+        let steps = exprs
             .iter()
             .zip(&group_of)
             .map(|(expr, group)| match (expr, group) {
@@ -118,18 +135,26 @@ impl Dispatch {
                 (Expr::Not(inner), _) => Step::Not(*inner),
                 (Expr::And(inner), _) => Step::And(inner.clone()),
                 (Expr::Or(inner), _) => {
-                    let mut groups: Vec<GroupId> =
-                        inner.iter().filter_map(|id| group_of[*id]).collect();
+                    let together = |id: &ExprId| {
+                        group_of[*id].filter(|group| !dispatch.is_derived(*group, sources))
+                    };
+                    let mut groups: Vec<GroupId> = inner.iter().filter_map(together).collect();
                     groups.sort_unstable();
                     groups.dedup();
-                    let others = inner.iter().copied().filter(|id| group_of[*id].is_none());
+                    let others = inner.iter().copied().filter(|id| together(id).is_none());
                     Step::Or { groups: groups.into(), others: others.collect() }
                 }
             })
             .collect();
+        dispatch.steps = steps;
         dispatch.lift_alternatives(exprs);
         dispatch.gate(exprs, sources, tests, roots, &group_of);
         dispatch
+    }
+
+    /// What costs something to have is looked at only if an answer depends on it.
+    fn is_derived(&self, group: GroupId, sources: &[Source]) -> bool {
+        matches!(sources[self.groups[group].source], Source::Derived { .. })
     }
 
     fn group_texts(
@@ -177,7 +202,10 @@ impl Dispatch {
             let Ok(automaton) = built else { continue };
             let group = self.groups.len();
             parts.iter().for_each(|(id, _)| group_of[*id] = Some(group));
-            let told = parts.iter().map(|(id, _)| Told { exprs: vec![*id], queries: Vec::new() });
+            let told = parts.iter().map(|(id, part)| {
+                let told = Told { exprs: vec![*id], queries: Vec::new() };
+                (Finder::new(part.as_bytes()).into_owned(), told)
+            });
             let told = told.collect();
             self.groups
                 .push(Group { parts: Some(Parts { automaton, told }), ..Group::new(source) });
@@ -200,7 +228,7 @@ impl Dispatch {
         for group in &mut self.groups {
             group.texts.values_mut().for_each(|told| lift(&mut told.exprs));
             let parts = group.parts.iter_mut().flat_map(|parts| &mut parts.told);
-            parts.for_each(|told| lift(&mut told.exprs));
+            parts.for_each(|(_, told)| lift(&mut told.exprs));
         }
     }
 
@@ -224,8 +252,7 @@ impl Dispatch {
                 _ => &alone,
             };
             let group = group_of[*inner.first()?]?;
-            // What costs something to have is asked only if an answer depends on it.
-            if matches!(sources[self.groups[group].source], Source::Derived { .. }) {
+            if self.is_derived(group, sources) {
                 return None;
             }
             let same = inner.iter().all(|id| group_of[*id] == Some(group));
@@ -265,15 +292,15 @@ impl Dispatch {
     }
 }
 
-/// The one source of a test, if its values are texts and cost nothing to have.
+/// The one source of a test, if its values are texts, and not those of an object of a scope.
 fn alone(expr: &Expr, sources: &[Source]) -> Option<(SourceId, TestId)> {
     let Expr::Test { sources: of, test } = expr else { return None };
     let [source] = **of else { return None };
     match sources[source] {
         Source::Slot { kind: Kind::Keyword | Kind::Any, scope: 0, .. }
         | Source::Nonempty(_)
-        | Source::Outcome(_) => Some((source, *test)),
-        Source::Derived { kind: Kind::Keyword, .. } => Some((source, *test)),
+        | Source::Outcome(_)
+        | Source::Derived { kind: Kind::Keyword, .. } => Some((source, *test)),
         _ => None,
     }
 }

@@ -280,10 +280,7 @@ impl<'q> Parser<'q> {
                     let (escaped, length) = match next {
                         Some(quote @ ('"' | '\\')) => (quote, 2),
                         Some(letter @ ('t' | 'r' | 'n')) => (blank_of(letter), 2),
-                        Some('u') => match self.code_point(at)? {
-                            Some(escape) => escape,
-                            None => ('\\', 1),
-                        },
+                        Some('u') => self.code_point(at)?.unwrap_or(('\\', 1)),
                         _ => ('\\', 1),
                     };
                     literal.push(escaped);
@@ -526,6 +523,10 @@ impl<'q> Parser<'q> {
             {
                 Some("a blank has to stand between a keyword and `(`".to_owned())
             }
+            '(' | '"' => Some(format!(
+                "a `{found}` in a value is written `\\{found}`, or quoted; conditions are joined by \
+                 `and` or `or`"
+            )),
             _ if self.not_keyword() => {
                 Some("write `and not`, or quote a value that holds `not`".to_owned())
             }

@@ -35,6 +35,8 @@ pub(super) struct Test {
     boolean: Option<bool>,
     instant: Option<Instant>,
     network: Option<Network>,
+    /// Whether the text of a number may be like what is asked.
+    like_numbers: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +59,12 @@ impl Test {
                 (Shape::Compared(*comparison, text.as_str().into()), Some(text.as_str()))
             }
         };
+        let plain = |piece: &str| piece.bytes().all(|byte| b"0123456789+-.eE".contains(&byte));
         Test {
+            like_numbers: match asked {
+                Asked::Like(pattern) => pattern.pieces.iter().all(|piece| plain(piece)),
+                Asked::Compared(..) => true,
+            },
             shape,
             number: text.and_then(Number::parse),
             boolean: text.and_then(parse_boolean),
@@ -103,6 +110,11 @@ impl Test {
 
     /// Whether a value of a field of this kind is what is asked.
     pub fn holds(&self, kind: Kind, value: Scalar<'_>) -> bool {
+        if !self.like_numbers
+            && matches!((kind, value), (Kind::Keyword | Kind::Any, Scalar::Number(_)))
+        {
+            return false;
+        }
         match kind {
             Kind::Keyword => self.holds_text(&value.text()),
             Kind::Any => self.holds_any(value),
@@ -165,8 +177,11 @@ impl Test {
             (Shape::Compared(..), Scalar::Text(_)) if self.number.is_none() => {
                 self.holds_text(&value.text())
             }
-            (Shape::Compared(..), _) => as_number().unwrap_or(false),
-            _ => as_number().unwrap_or(false) || self.holds_text(&value.text()),
+            // The text of a number is equal to nothing but a number.
+            (Shape::Compared(..), _) | (Shape::Equal(_), Scalar::Number(_)) => {
+                as_number().unwrap_or(false)
+            }
+            _ => self.holds_text(&value.text()),
         }
     }
 

@@ -126,6 +126,15 @@ fn derived_values_are_asked_for_once_and_only_if_needed() {
     assert_eq!(found.values(0), ["cat", "/etc/shadow"]);
     assert_eq!(found.values(0), ["cat", "/etc/shadow"]);
     assert_eq!(counting.0, [DerivedField::ExecArgs]);
+
+    let either = "exec.command:(x or \"cat /etc/shadow\") or kubernetes.audit.verb:(get or put)";
+    let program = compiled(either);
+    for (event, asked) in [(&br#"{"verb":"get"}"#[..], 0), (br#"{"verb":"list"}"#, 1)] {
+        let mut counting = Counting(Vec::new());
+        let found = program.run(event, &mut scratch, &mut counting).unwrap();
+        assert!(found.contains(0));
+        assert_eq!(counting.0.len(), asked);
+    }
 }
 
 #[test]
@@ -206,7 +215,8 @@ fn what_no_event_can_have_is_an_error_or_a_warning() {
         ("kubernetes.*:{ x:y }", 0, "no wildcards", ""),
     ] {
         let query = Query::parse(text).unwrap();
-        let problems = Program::compile(&[query.clone()], &[], Mode::Strict).unwrap_err();
+        let problems =
+            Program::compile(std::slice::from_ref(&query), &[], Mode::Strict).unwrap_err();
         let error = &problems[0].error;
         assert_eq!(error.offset, offset, "`{text}`\n{error}");
         assert!(error.message.contains(message), "`{text}`\n{error}");
@@ -227,6 +237,9 @@ fn what_no_event_can_have_is_an_error_or_a_warning() {
     let told: Vec<_> =
         problems.iter().map(|problem| (problem.query, problem.error.offset)).collect();
     assert_eq!(told, [(0, 0), (0, 7), (2, 0)]);
+    let many = Query::parse(&vec!["a:1"; 1_000].join(" or ")).unwrap();
+    let problems = Program::compile(&[many.clone(), many], &[], Mode::Strict).unwrap_err();
+    assert_eq!(problems.len(), 2 * limits::CONFIG_PROBLEMS_MAX);
 }
 
 #[test]
@@ -287,6 +300,22 @@ fn many_texts_of_one_field_are_found_together() {
 }
 
 #[test]
+fn a_text_that_repeats_what_is_looked_for_takes_no_longer() {
+    // Each place holds most of the parts, and one part is never found.
+    let mut parts: Vec<String> = (1..100).map(|nth| format!("*{}*", "a".repeat(nth))).collect();
+    parts.push("*b*".to_owned());
+    let queries: Vec<Query> = parts
+        .iter()
+        .map(|part| Query::parse(&format!("user_agent.original:{part}")).unwrap())
+        .collect();
+    let program = Program::compile(&queries, &[], Mode::Strict).unwrap();
+    let (mut scratch, mut none) = (Scratch::default(), NotDerived);
+    let event = json!({ "userAgent": "a".repeat(2_000_000) }).to_string();
+    let found = program.run(event.as_bytes(), &mut scratch, &mut none).unwrap();
+    assert_eq!(found.queries(), (0..99).collect::<Vec<_>>());
+}
+
+#[test]
 fn limits_of_a_program_are_errors_in_either_mode() {
     let many = |count: usize, text: &dyn Fn(usize) -> String| -> Vec<Query> {
         (0..count).map(|nth| Query::parse(&text(nth)).unwrap()).collect()
@@ -304,7 +333,8 @@ fn limits_of_a_program_are_errors_in_either_mode() {
         let ids: Vec<String> = (0..5_000).map(|nth| format!("{of}x{nth}")).collect();
         format!("user.id:({})", ids.join(" or "))
     };
-    check(&many(limits::PROGRAM_NODES_MAX / 5_000 + 1, &list));
+    let queries = many(limits::PROGRAM_NODES_MAX / 5_000 + 1, &list);
+    assert!(Program::compile(&queries, &[], Mode::Lenient).is_err());
 }
 
 #[test]
