@@ -24,7 +24,7 @@ use crate::limits;
 
 use super::ast::{Connector, Script, Span};
 use super::expand::{self, Shell};
-use super::parse::parse;
+use super::parse::{parse, parse_within_bounds};
 use super::reading::{Hidden, HiddenWhy, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
@@ -121,6 +121,8 @@ struct Interpreter<'a> {
     /// What led to the source that is being read.
     steps: Steps,
     places: Places,
+    /// Which bound the source that is being read has met, if any.
+    bound: HiddenWhy,
     /// Set by `exec` without a command: its redirections stay.
     keeps_descriptors: bool,
     /// Where the command that is being read stands.
@@ -167,6 +169,7 @@ impl<'a> Interpreter<'a> {
             choices: Cell::new(1),
             steps: Steps::NONE,
             places: Places { argv: places, current: Place::Offset(0) },
+            bound: HiddenWhy::Depth,
             keeps_descriptors: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
@@ -225,7 +228,10 @@ impl<'a> Interpreter<'a> {
         if matches!(self.places.current, Place::Fixed(_)) {
             self.steps.add(step);
         }
-        let output = self.run_script(&parse(&spelled(source)));
+        let (script, bound) = parse_within_bounds(&spelled(source));
+        let bound = std::mem::replace(&mut self.bound, bound);
+        let output = self.run_script(&script);
+        self.bound = bound;
         self.steps = steps;
         self.places.current = place;
         self.budget.leave(SCRIPT_LEVELS);
@@ -257,7 +263,7 @@ impl<'a> Interpreter<'a> {
 
     fn run_script(&mut self, script: &Script) -> Stream {
         if script.incomplete {
-            self.budget.exceed(HiddenWhy::Depth);
+            self.budget.exceed(self.bound);
         }
         let mut output = Stream::Empty;
         for item in &script.items {

@@ -270,3 +270,33 @@ fn no_bytes_make_it_panic_and_no_depth_overflows_the_stack() {
     // A worker's stack.
     std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().unwrap();
 }
+
+#[test]
+fn what_a_loop_counts_to_is_unknown_beyond_the_rounds_that_are_read() {
+    let poll = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); test -e /x && break; done; ";
+    let told = lines(&format!("{poll}test $i = 300 && echo a"));
+    assert_eq!(told.last().map(String::as_str), Some("echo a"));
+    let hidden = |script: &str| -> Vec<HiddenWhy> {
+        read_script(&format!("{poll}{script}")).hidden.iter().map(|hidden| hidden.why).collect()
+    };
+    assert_eq!(hidden("echo $i"), []);
+    assert_eq!(hidden("eval $i"), [HiddenWhy::DecodedCode]);
+    // A text that grows is more than a count.
+    let grows = "p=; while :; do p=x$p; test -e /x && break; done; cat $p";
+    assert_eq!(read_script(grows).hidden[0].why, HiddenWhy::Work);
+    // What takes from something known ends on its own.
+    let words = "a ".repeat(200);
+    let told = format!(
+        "set -- {words} b; while test -n \"$1\"; do c=$1; test -e /x && break; shift; done"
+    );
+    assert_eq!(read_script(&told).hidden, []);
+}
+
+#[test]
+fn the_bound_that_a_script_has_met_is_told() {
+    let whys = |script: &str| -> Vec<HiddenWhy> {
+        read_script(script).hidden.iter().map(|hidden| hidden.why).collect()
+    };
+    assert_eq!(whys(&"echo a\n".repeat(60_000)), [HiddenWhy::Work]);
+    assert_eq!(whys(&format!("{}id{}", "( ".repeat(80), ")".repeat(80))), [HiddenWhy::Depth]);
+}

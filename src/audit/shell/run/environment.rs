@@ -39,6 +39,15 @@ pub struct Environment {
     pub forgot: bool,
 }
 
+/// The difference between two environments.
+#[derive(Debug)]
+pub struct Changed {
+    /// Variables that are other than they were.
+    pub names: Vec<String>,
+    /// More than numbers is.
+    pub others: bool,
+}
+
 impl Environment {
     pub fn get(&self, name: &str) -> Option<Variable> {
         match self.variables.get(name) {
@@ -95,6 +104,39 @@ impl Environment {
             && self.variables == other.variables
             && self.functions.iter().all(same)
             && self.aliases == other.aliases
+    }
+
+    /// What a round of a loop made other than it was.
+    pub fn changed_since(&self, before: &Environment) -> Changed {
+        let is_number = |value: &Text| {
+            value.as_str().is_empty() || value.as_str().trim().parse::<i64>().is_ok()
+        };
+        let mut names = Vec::new();
+        let mut others = self.positional != before.positional
+            || self.directory != before.directory
+            || self.functions.len() != before.functions.len()
+            || self.aliases != before.aliases;
+        for (name, value) in &self.variables {
+            if before.variables.get(name) == Some(value) {
+                continue;
+            }
+            let values = value.iter().flat_map(|it| it.elements.iter().chain(&it.alternatives));
+            others |= !values.into_iter().all(is_number)
+                || value.as_ref().is_some_and(|variable| variable.elements.len() > 1);
+            names.push(name.clone());
+        }
+        names.sort_unstable();
+        Changed { names, others }
+    }
+
+    /// What is unknown in a variable is unknown because it was not followed.
+    pub fn mark_unknown(&mut self, name: &str) {
+        if let Some(Some(variable)) = self.variables.get_mut(name) {
+            let values = variable.elements.iter_mut().chain(&mut variable.alternatives);
+            values.filter(|value| value.has_hole()).for_each(|value| {
+                value.steps.add(Step::UnknownDecoded);
+            });
+        }
     }
 
     /// How many things there are to copy.

@@ -171,19 +171,25 @@ impl Interpreter<'_> {
         let mut output = Stream::Empty;
         let mut undecided = 0;
         let around = std::mem::take(&mut self.may_leave);
+        let mut before = Rc::clone(&self.environment);
+        let mut waiting = self.waiting();
+        let mut uncounted = None;
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
-                break;
-            }
-            if self.may_leave && round >= limits::SHELL_LEFT_ROUNDS_MAX {
                 break;
             }
             if round == limits::SHELL_ROUNDS_MAX {
                 self.budget.exceed(HiddenWhy::Work);
                 break;
             }
-            let before = Rc::clone(&self.environment);
-            let waiting = self.waiting();
+            // Polls go on for ever, but what the loop may have counted to by its end matters.
+            let endless = self.may_leave && undecided == 0;
+            if endless && round >= limits::SHELL_LEFT_ROUNDS_MAX && !self.uses_up(&before, waiting)
+            {
+                uncounted = Some(self.uncounted(&before));
+            }
+            before = Rc::clone(&self.environment);
+            waiting = self.waiting();
             let out = condition(self);
             output = self.joined(output, out);
             let out = match self.status.map(|status| status != until) {
@@ -195,7 +201,7 @@ impl Interpreter<'_> {
                 }
             };
             output = self.joined(output, out);
-            if self.leaves_loop() || undecided == UNDECIDED_ROUNDS {
+            if self.leaves_loop() || undecided == UNDECIDED_ROUNDS || uncounted.is_some() {
                 break;
             }
             // What changes nothing goes on for ever and shows nothing new.
@@ -203,9 +209,33 @@ impl Interpreter<'_> {
                 break;
             }
         }
+        for name in uncounted.iter().flatten() {
+            self.environment().mark_unknown(name);
+        }
         self.may_leave = around;
         self.steps = steps;
         output
+    }
+
+    /// Whether the last round took something away that is known, so that the loop ends when it is
+    /// used up: lines of the input, positional parameters.
+    fn uses_up(&self, before: &Environment, waiting: usize) -> bool {
+        self.waiting() < waiting || self.environment.positional.len() < before.positional.len()
+    }
+
+    /// Takes what the last round changed for unknown, and answers which variables that are. More
+    /// than numbers may be what matters.
+    fn uncounted(&mut self, before: &Environment) -> Vec<String> {
+        self.budget.spend(before.size());
+        let changed = self.environment.changed_since(before);
+        if changed.others {
+            self.budget.exceed(HiddenWhy::Work);
+        }
+        for name in &changed.names {
+            let unknown = Text::hole().with_step(Step::UnknownDecoded);
+            self.environment().set(name, unknown);
+        }
+        changed.names
     }
 
     /// Bytes that the standard input and other descriptors still hold.
