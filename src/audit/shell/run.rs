@@ -448,7 +448,15 @@ impl Shell for Interpreter<'_> {
         self.budget.leave(SCRIPT_LEVELS / 2);
         let text = output.to_text();
         let end = text.as_str().trim_end_matches('\n').len();
-        if end == text.len() { text } else { text.slice(0, end) }
+        if end == text.len() {
+            return text;
+        }
+        let mut trimmed = text.slice(0, end);
+        // What is unknown before the newlines stays.
+        if text.marks().iter().any(|mark| mark.at >= end && mark.kind == MarkKind::Hole) {
+            trimmed.push_hole();
+        }
+        trimmed
     }
 
     fn process(&mut self, script: &Script, input: bool) -> Text {
