@@ -48,6 +48,10 @@ pub fn run(
     input: &Stream,
     files: &dyn Fn(&Text) -> Stream,
 ) -> Option<Stream> {
+    let (program, args) = module(program, args).unwrap_or((program, args));
+    if compress::unpacks(program, args) {
+        return Some(Unknown::Decoded.into_stream());
+    }
     let tool = tool(program)?;
     let output = tool(&Call { program, args, input, files });
     Some(output.unwrap_or_else(Unknown::into_stream))
@@ -60,6 +64,14 @@ pub fn printf(args: &[Text]) -> Option<Text> {
         Stream::Unknown { .. } => None,
         known => Some(known.to_text()),
     }
+}
+
+/// `python3 -m base64 -d` is `base64 -d`.
+fn module<'a>(program: &str, args: &'a [Text]) -> Option<(&'a str, &'a [Text])> {
+    let [option, name, rest @ ..] = args else { return None };
+    let python = program.starts_with("python") || program.starts_with("pypy");
+    let known = matches!(name.as_str(), "base64" | "gzip");
+    (python && known && option.as_str() == "-m").then(|| (name.as_str(), rest))
 }
 
 type Tool = fn(&Call) -> Output;

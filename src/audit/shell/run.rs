@@ -125,6 +125,8 @@ struct Interpreter<'a> {
     bound: HiddenWhy,
     /// Set by `exec` without a command: its redirections stay.
     keeps_descriptors: bool,
+    /// A word of the command that is being read has expanded to nothing.
+    vanished: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -171,6 +173,7 @@ impl<'a> Interpreter<'a> {
             places: Places { argv: places, current: Place::Offset(0) },
             bound: HiddenWhy::Depth,
             keeps_descriptors: false,
+            vanished: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),

@@ -207,8 +207,11 @@ impl Interpreter<'_> {
             }
             RedirectKind::HereString => {
                 let mut text = target.quoted().with_step(Step::HereDocument);
+                // Nobody hands on nothing: the variable comes from the container.
+                let unset = text.is_empty() && text.steps.has(Step::UnsetVariable);
                 text.push('\n');
-                self.open(redirect.descriptor, Stream::from_text(text), reads);
+                let content = if unset { Stream::UNKNOWN } else { Stream::from_text(text) };
+                self.open(redirect.descriptor, content, reads);
                 None
             }
             RedirectKind::Read | RedirectKind::ReadWrite => {

@@ -116,8 +116,9 @@ impl Interpreter<'_> {
             self.note_input();
             return Stream::UNKNOWN;
         };
+        let vanished = std::mem::take(&mut self.vanished);
         let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
-        if unset && output.to_text().as_str().trim().is_empty() {
+        if (unset || vanished) && output.to_text().as_str().trim().is_empty() {
             // Nobody prints nothing: the variable comes from the container.
             return Stream::UNKNOWN;
         }
@@ -144,6 +145,8 @@ impl Interpreter<'_> {
             self.hide(HiddenWhy::DecodedCode, code.steps);
         }
         self.budget.spend(code.len());
+        // What comes out of code that is given a known text may be any other.
+        let given = self.input.as_bytes().is_some_and(|bytes| !bytes.trim_ascii().is_empty());
         let found = foreign::read(language, code.as_str(), arguments);
         if found.incomplete {
             self.budget.exceed(HiddenWhy::Work);
@@ -160,10 +163,11 @@ impl Interpreter<'_> {
             self.with_script(positional, |shell| shell.run_text(script, Step::OtherLanguage));
         }
         // What the code prints is mostly one of its strings.
+        let decodes = found.texts.iter().any(|text| text.steps.has(Step::Base64));
+        let decoded = given || decodes || foreign::decodes(code.as_str());
         match found.texts.as_slice() {
-            [only] => Stream::from_text(only.clone()),
-            [] => Stream::UNKNOWN,
-            [first, ..] => Stream::Unknown { decoded: first.steps.has(Step::Base64) },
+            [only] if decodes || !decoded => Stream::from_text(only.clone()),
+            _ => Stream::Unknown { decoded },
         }
     }
 

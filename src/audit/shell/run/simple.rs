@@ -40,8 +40,11 @@ impl Interpreter<'_> {
             return Stream::UNKNOWN;
         }
         let (mut words, mut spans) = (Vec::new(), Vec::new());
+        let mut vanished = false;
         for word in &simple.words {
-            for field in expand::fields(word, self) {
+            let fields = expand::fields(word, self);
+            vanished |= fields.is_empty();
+            for field in fields {
                 self.budget.spend(field.len());
                 words.push(field);
                 spans.push(word.span);
@@ -62,14 +65,19 @@ impl Interpreter<'_> {
         }
         let choices = self.choices.get();
         let output = if simple.assignments.is_empty() {
-            self.redirected(&simple.redirects, |shell| shell.command(words, &spans, simple.span))
+            self.redirected(&simple.redirects, |shell| {
+                shell.vanished = vanished;
+                shell.command(words, &spans, simple.span)
+            })
         } else {
             let environment = Rc::clone(&self.environment);
             for assignment in &simple.assignments {
                 self.assign(assignment);
             }
-            let output = self
-                .redirected(&simple.redirects, |shell| shell.command(words, &spans, simple.span));
+            let output = self.redirected(&simple.redirects, |shell| {
+                shell.vanished = vanished;
+                shell.command(words, &spans, simple.span)
+            });
             self.forget_assignments(&simple.assignments, &environment);
             output
         };
