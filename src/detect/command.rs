@@ -183,6 +183,10 @@ impl Judging<'_> {
         let confidence = match found.how {
             How::Read if is_sure(access) => Confidence::Certain,
             How::Read => Confidence::Likely,
+            How::BehindUnknown => {
+                steps.push(format!("behind an unknown directory it can be {}", found.example));
+                Confidence::Likely
+            }
             How::GlobCovers => {
                 steps.push(format!("glob {} can match {}", excerpt(&path), found.example));
                 Confidence::Likely

@@ -207,8 +207,11 @@ fn inherited(name: &str, environment: &Environment) -> Option<Text> {
         "MACHTYPE" => "x86_64-pc-linux-gnu",
         "PWD" => {
             let directory = &environment.directory;
-            let known = directory.clone().with_step(Step::WorkingDirectory);
-            return Some(if directory.is_empty() { Text::literal("/") } else { known });
+            return Some(if directory.is_empty() {
+                Text::literal("/").with_step(Step::UnknownDirectory)
+            } else {
+                directory.clone().with_step(Step::WorkingDirectory)
+            });
         }
         "HOSTNAME" | "PPID" | "SECONDS" | "LINENO" | "EPOCHSECONDS" | "BASHPID"
         | "BASH_VERSION" | "SRANDOM" | "REPLY" => return Some(Text::hole()),
