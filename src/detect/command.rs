@@ -91,7 +91,7 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
             severity: Some((unseen.severity, unseen.risk_score)),
         });
     }
-    if rule.interactive_shell && exec.stdin && exec.tty && shell::is_bare_shell(&exec.argv) {
+    if rule.interactive_shell && exec.stdin && exec.tty && command.reading().interactive {
         return Some(CommandVerdict {
             matches: Vec::new(),
             access_types: vec![rule.default_label.clone()],

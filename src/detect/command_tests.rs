@@ -375,6 +375,48 @@ fn an_interactive_shell_is_raised_by_a_rule_that_is_off_by_default() {
     check(&["/bin/bash", "-l"], true, true, true);
     check(&["env", "TERM=xterm", "bash", "-i"], true, true, true);
     check(&["nsenter", "-t", "1", "-m", "--", "sh"], true, true, true);
+    check(&["su", "-"], true, true, true);
+    check(&["sudo", "-i"], true, true, true);
+    check(&["chroot", "/host"], true, true, true);
+    check(&["nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p"], true, true, true);
+    check(&["busybox", "sh"], true, true, true);
+    check(&["script", "-qc", "bash", "/dev/null"], true, true, true);
+    check(&["bash", "--rcfile", "/tmp/rc", "-i"], true, true, true);
+    // As dashboards and other clients open theirs.
+    let scripts = [
+        "bash || sh",
+        "(bash || ash || sh)",
+        "exec bash",
+        "TERM=xterm exec bash -l",
+        "clear; (bash || ash || sh)",
+        "command -v bash >/dev/null && exec bash || exec sh",
+        "if [ -x /bin/bash ]; then /bin/bash; else /bin/sh; fi",
+        "cd /app && TERM=xterm-256color bash",
+        "[ -x /bin/bash ] && ([ -x /usr/bin/script ] && /usr/bin/script -q -c /bin/bash /dev/null || exec /bin/bash) || exec /bin/sh",
+        "export TERM=xterm; sh </dev/tty",
+        "stty rows 40; su - postgres",
+    ];
+    for script in scripts {
+        check(&["sh", "-c", script], true, true, true);
+        check(&["sh", "-c", script], true, false, false);
+    }
+    for script in [
+        "echo hi",
+        "curl -s https://example.com/i.sh | sh",
+        "sh < /opt/run.sh",
+        "bash /opt/run.sh",
+        "echo ls | bash",
+        "sh <<< ls",
+        "exec psql -U app",
+        "false && bash",
+        "find / -name x -exec sh -c 'ls {}' \\;",
+        "ls | xargs -n1 sh",
+    ] {
+        check(&["bash", "-c", script], true, true, false);
+    }
+    for program in ["python3", "mysql", "redis-cli", "vi", "top"] {
+        check(&[program], true, true, false);
+    }
     check(&["sh"], true, false, false);
     check(&["sh"], false, true, false);
     check(&["sh", "-c", "ls"], true, true, false);

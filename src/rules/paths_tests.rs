@@ -63,8 +63,8 @@ fn check(reach: Reach, how: How, cases: &[(&str, &str)]) {
 fn what_stands_behind_an_unknown_directory_has_to_tell() {
     let set = set();
     let cases = [
-        ("/.ssh/id_rsa", "user"),
-        ("/.aws/credentials", "user"),
+        ("/.ssh/id_rsa", "user service"),
+        ("/.aws/credentials", "user service"),
         ("/.kube", "user"),
         ("/serviceaccount/token", "token"),
         ("/lib/kubelet/config.yaml", "kubelet"),

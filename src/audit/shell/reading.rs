@@ -14,6 +14,8 @@ pub struct Reading {
     pub accesses: Vec<Access>,
     /// What stays hidden, and why.
     pub hidden: Vec<Hidden>,
+    /// A shell takes its commands from the standard input that the command is given.
+    pub interactive: bool,
 }
 
 /// A simple command after its expansions, its words joined by one space; or a text that a decoder

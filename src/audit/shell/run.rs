@@ -106,6 +106,8 @@ struct Interpreter<'a> {
     /// What the next command reads as its standard input.
     input: Stream,
     descriptors: HashMap<u32, Stream>,
+    /// The input is neither a pipe nor a file, but what the whole command is given.
+    input_is_given: bool,
     files: Files,
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
@@ -162,6 +164,7 @@ impl<'a> Interpreter<'a> {
             environment: Rc::default(),
             input: Stream::UNKNOWN,
             descriptors: HashMap::new(),
+            input_is_given: true,
             files: Files::default(),
             status: Some(true),
             flow: None,

@@ -149,6 +149,11 @@ fn descriptor(path: &str) -> Option<u32> {
     }
 }
 
+/// Whether what is read there is what somebody types.
+fn is_terminal(path: &str) -> bool {
+    matches!(path, "/dev/tty" | "/dev/console" | "/dev/stdin") || path.starts_with("/dev/pts/")
+}
+
 impl Interpreter<'_> {
     /// Runs something with its redirections; what it prints, unless that goes elsewhere.
     pub(super) fn redirected(
@@ -159,7 +164,7 @@ impl Interpreter<'_> {
         if redirects.is_empty() {
             return run(self);
         }
-        let input = self.input.clone();
+        let (input, given) = (self.input.clone(), self.input_is_given);
         let descriptors = self.descriptors.clone();
         let mut output = Output::Pipe;
         let mut reads = false;
@@ -171,6 +176,7 @@ impl Interpreter<'_> {
         let printed = run(self);
         if reads {
             self.input = input;
+            self.input_is_given = given;
         }
         if !self.keeps_descriptors {
             self.descriptors = descriptors;
@@ -218,6 +224,9 @@ impl Interpreter<'_> {
                 let content = self.read_file(&target);
                 self.note_redirect(&target);
                 self.open(redirect.descriptor, content, reads);
+                if redirect.descriptor.unwrap_or(0) == 0 {
+                    self.input_is_given = is_terminal(target.as_str());
+                }
                 None
             }
             RedirectKind::DuplicateInput => {
@@ -259,6 +268,7 @@ impl Interpreter<'_> {
             0 => {
                 *reads = !self.keeps_descriptors;
                 self.input = content;
+                self.input_is_given = false;
             }
             other => {
                 if self.descriptors.len() < 64 {

@@ -81,15 +81,17 @@ impl Interpreter<'_> {
             self.status = self.status.map(|status| status != negated);
             return output;
         }
-        let input = self.input.clone();
+        let (input, given) = (self.input.clone(), self.input_is_given);
         let mut flowing = None;
         for command in commands {
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
+                self.input_is_given = false;
             }
             flowing = Some(self.subshell(|shell| shell.run_node(command)));
         }
         self.input = input;
+        self.input_is_given = given;
         self.status = self.status.map(|status| status != negated);
         flowing.unwrap_or_default()
     }

@@ -40,10 +40,14 @@ impl Interpreter<'_> {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
             }
             Program::ShellStdin { positional } => {
+                self.reading.interactive |= self.input_is_given;
                 let source = std::mem::take(&mut self.input);
                 self.with_script(positional, |shell| shell.run_stream(&source))
             }
             Program::ShellFile { file, positional } => {
+                // A file that is read before what is typed.
+                let starts = |word: &Text| matches!(word.as_str(), "--rcfile" | "--init-file");
+                self.reading.interactive |= self.input_is_given && words.iter().any(starts);
                 let source = self.read_file(&file);
                 self.note_operand(&file, spans, words);
                 self.with_script(positional, |shell| shell.run_stream(&source))
