@@ -25,7 +25,7 @@ use crate::limits;
 use super::ast::{Connector, Script, Span};
 use super::expand::{self, Shell};
 use super::parse::{parse, parse_within_bounds};
-use super::reading::{Hidden, HiddenWhy, Reading};
+use super::reading::{Hidden, HiddenWhy, Line, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
@@ -127,6 +127,8 @@ struct Interpreter<'a> {
     bound: HiddenWhy,
     /// Set by `exec` without a command: its redirections stay.
     keeps_descriptors: bool,
+    /// The first lines of the command of a pipeline that is being read.
+    piped: Option<Vec<Line>>,
     /// A word of the command that is being read has expanded to nothing.
     vanished: bool,
     /// Where the command that is being read stands.
@@ -176,6 +178,7 @@ impl<'a> Interpreter<'a> {
             places: Places { argv: places, current: Place::Offset(0) },
             bound: HiddenWhy::Depth,
             keeps_descriptors: false,
+            piped: None,
             vanished: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),

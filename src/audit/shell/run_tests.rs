@@ -163,7 +163,12 @@ fn files_that_the_script_writes_are_read_back() {
 fn input_flows_through_pipes_and_redirections() {
     check(
         "echo a b | { read x y; echo $y; }",
-        &["echo a b", "read x y", "echo b # variables expanded"],
+        &[
+            "echo a b",
+            "read x y",
+            "echo b # variables expanded",
+            "echo a b | read x y | echo b # variables expanded",
+        ],
     );
     check(
         "read x <<< 'a b'; echo $x",
@@ -299,4 +304,20 @@ fn the_bound_that_a_script_has_met_is_told() {
     };
     assert_eq!(whys(&"echo a\n".repeat(60_000)), [HiddenWhy::Work]);
     assert_eq!(whys(&format!("{}id{}", "( ".repeat(80), ")".repeat(80))), [HiddenWhy::Depth]);
+}
+
+#[test]
+fn the_commands_of_a_pipeline_are_a_line_where_one_is_not_as_written() {
+    check("a | b", &["a", "b"]);
+    check("a x''y | b", &["a xy # quotes removed", "b", "a xy | b # quotes removed"]);
+    check(
+        "a | sh -c \"b 'c'd\" | e",
+        &[
+            "a",
+            "sh -c b 'c'd # quotes removed",
+            "b cd # quotes removed, text run as code",
+            "e",
+            "a | sh -c b 'c'd | b cd | e # quotes removed, text run as code",
+        ],
+    );
 }

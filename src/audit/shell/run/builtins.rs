@@ -39,13 +39,18 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
         }
         "." | "source" => return source(shell, arguments),
         "export" | "readonly" | "declare" | "typeset" | "local" | "integer" => {
-            declare(shell, arguments);
+            declare(shell, name, arguments);
             Stream::Empty
         }
         "unset" => {
+            let reference = arguments.first().is_some_and(|option| option.as_str() == "-n");
             for argument in arguments {
                 if let Some(name) = argument.as_literal().filter(|name| !name.starts_with('-')) {
                     let environment = shell.environment();
+                    if reference {
+                        environment.stop_referring(name);
+                        continue;
+                    }
                     environment.unset(name);
                     environment.functions.remove(name);
                 }
@@ -228,7 +233,7 @@ fn getopts(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     shell.status = Some(true);
 }
 
-fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
     let option = |letter: char| {
         arguments.iter().any(|word| {
             word.as_str().strip_prefix('-').is_some_and(|letters| letters.contains(letter))
@@ -236,16 +241,27 @@ fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     };
     let (lower, upper, reference) = (option('l'), option('u'), option('n'));
     for argument in arguments {
-        let Some((name, _)) = argument.as_str().split_once('=') else { continue };
+        let Some((name, _)) = argument.as_str().split_once('=') else {
+            if reference && !argument.as_str().starts_with('-') {
+                shell.environment().refer(argument.as_str(), "");
+            }
+            continue;
+        };
         if name.starts_with('-') || name.is_empty() {
             continue;
         }
+        // A variable of a function's own is none of those that a name outside stands for.
+        if builtin == "local" {
+            shell.environment().stop_referring(name);
+        }
         let value = argument.slice(name.len() + 1, argument.len()).quoted();
+        if let Some(target) = value.as_literal().filter(|target| reference && *target != name) {
+            shell.environment().refer(name, target);
+            continue;
+        }
         let value = match value.as_literal() {
             Some(text) if lower => Text::literal(text.to_lowercase()).with_steps(value.steps),
             Some(text) if upper => Text::literal(text.to_uppercase()).with_steps(value.steps),
-            // What the other variable holds by now; later changes of it are not followed.
-            Some(text) if reference => shell.environment.value(text, 0).0.unwrap_or_default(),
             _ => value,
         };
         let (name, value) = match name.strip_suffix('+') {

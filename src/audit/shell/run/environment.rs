@@ -11,6 +11,9 @@ use crate::limits;
 use super::super::ast::Node;
 use super::super::text::{Step, Text};
 
+/// The most names that are gone through to the variable that is meant.
+const REFERENCES_FOLLOWED_MAX: usize = 8;
+
 /// A variable that is set. A plain one is an array of one element.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Variable {
@@ -23,6 +26,8 @@ pub struct Variable {
 pub struct Environment {
     /// `None` is a variable that was unset.
     variables: HashMap<String, Option<Variable>>,
+    /// `declare -n r=x`: the variable that another name stands for; empty before it is given.
+    references: HashMap<String, String>,
     pub functions: HashMap<String, Rc<Node>>,
     pub aliases: HashMap<String, Text>,
     /// `$0` first.
@@ -50,6 +55,7 @@ pub struct Changed {
 
 impl Environment {
     pub fn get(&self, name: &str) -> Option<Variable> {
+        let name = self.target(name);
         match self.variables.get(name) {
             Some(set) => set.clone(),
             None => inherited(name, self)
@@ -59,6 +65,7 @@ impl Environment {
 
     /// What of a variable may be its value, without copying: the first and the others.
     pub fn value(&self, name: &str, choice: usize) -> (Option<Text>, usize) {
+        let name = self.target(name);
         match self.variables.get(name) {
             Some(None) => (None, 1),
             Some(Some(variable)) => {
@@ -78,12 +85,40 @@ impl Environment {
     }
 
     pub fn set_elements(&mut self, name: &str, elements: Vec<Text>) {
-        self.variables
-            .insert(name.to_owned(), Some(Variable { elements, alternatives: Vec::new() }));
+        let name = self.target(name).to_owned();
+        if let Some(target) = self.references.get_mut(&name).filter(|target| target.is_empty()) {
+            let given = elements.first().and_then(Text::as_literal).unwrap_or_default();
+            given.clone_into(target);
+            return;
+        }
+        self.variables.insert(name, Some(Variable { elements, alternatives: Vec::new() }));
     }
 
     pub fn unset(&mut self, name: &str) {
-        self.variables.insert(name.to_owned(), None);
+        let name = self.target(name).to_owned();
+        self.variables.insert(name, None);
+    }
+
+    /// Makes one name stand for another variable, or with an empty target for the one that it is
+    /// given next.
+    pub fn refer(&mut self, name: &str, target: &str) {
+        self.references.insert(name.to_owned(), target.to_owned());
+    }
+
+    pub fn stop_referring(&mut self, name: &str) {
+        self.references.remove(name);
+    }
+
+    /// The name of the variable that is meant.
+    fn target<'n>(&'n self, name: &'n str) -> &'n str {
+        let mut name = name;
+        for _ in 0..REFERENCES_FOLLOWED_MAX {
+            match self.references.get(name) {
+                Some(target) if !target.is_empty() => name = target,
+                _ => break,
+            }
+        }
+        name
     }
 
     pub fn names(&self, prefix: &str) -> Vec<String> {
@@ -102,6 +137,7 @@ impl Environment {
         self.directory == other.directory
             && self.positional == other.positional
             && self.variables == other.variables
+            && self.references == other.references
             && self.functions.iter().all(same)
             && self.aliases == other.aliases
     }
@@ -114,6 +150,7 @@ impl Environment {
         let mut names = Vec::new();
         let mut others = self.positional != before.positional
             || self.directory != before.directory
+            || self.references != before.references
             || self.functions.len() != before.functions.len()
             || self.aliases != before.aliases;
         for (name, value) in &self.variables {
@@ -141,7 +178,7 @@ impl Environment {
 
     /// How many things there are to copy.
     pub fn size(&self) -> usize {
-        self.variables.len() + self.functions.len() + self.positional.len()
+        self.variables.len() + self.references.len() + self.functions.len() + self.positional.len()
     }
 
     /// Goes to another directory and remembers the one it leaves.

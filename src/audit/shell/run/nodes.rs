@@ -10,7 +10,7 @@ use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
-use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS};
+use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
 
 impl Interpreter<'_> {
     pub(super) fn run_node(&mut self, node: &Node) -> Stream {
@@ -83,13 +83,23 @@ impl Interpreter<'_> {
         }
         let (input, given) = (self.input.clone(), self.input_is_given);
         let mut flowing = None;
+        let around = self.piped.take();
+        let mut lines = Vec::new();
         for command in commands {
+            self.piped = Some(Vec::new());
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
                 self.input_is_given = false;
             }
             flowing = Some(self.subshell(|shell| shell.run_node(command)));
+            lines.extend(self.piped.take().into_iter().flatten());
         }
+        self.note_pipeline(&lines);
+        self.piped = around.map(|mut around| {
+            around.append(&mut lines);
+            around.truncate(reach::PIPED_LINES_MAX);
+            around
+        });
         self.input = input;
         self.input_is_given = given;
         self.status = self.status.map(|status| status != negated);

@@ -19,6 +19,11 @@ const DECODERS: [Step; 6] = [
     Step::PercentDecoded,
 ];
 
+/// What stands between the commands of a pipeline.
+const PIPE: &str = " | ";
+/// The most lines of one command of a pipeline that stand in the pipeline's line: it may be a loop.
+pub(super) const PIPED_LINES_MAX: usize = 8;
+
 /// From so many lines or paths on, those told are remembered in a set.
 const SEEN_FROM: usize = 16;
 
@@ -37,7 +42,27 @@ impl Interpreter<'_> {
             text.push_str(word.as_str());
             steps.extend(word.steps);
         }
+        if let Some(lines) = self.piped.as_mut().filter(|lines| lines.len() < PIPED_LINES_MAX) {
+            lines.push(Line { text: text.clone(), steps, span: self.span.clone() });
+        }
         self.push_line(text, steps);
+    }
+
+    /// The line of a whole pipeline, where one of its commands is not as it was written: what
+    /// stands there in one piece may be told apart by its commands together only.
+    pub(super) fn note_pipeline(&mut self, lines: &[Line]) {
+        let length = lines.iter().map(|line| line.text.len() + PIPE.len()).sum();
+        let written = lines.iter().all(|line| line.steps.is_empty());
+        if written || lines.len() < 2 || !self.budget.spend(length) {
+            return;
+        }
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
+        let span = first.span.start..last.span.end.max(first.span.end);
+        let around = std::mem::replace(&mut self.span, span);
+        let texts: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+        let steps = lines.iter().fold(Steps::NONE, |steps, line| steps.and(line.steps));
+        self.push_line(texts.join(PIPE), steps);
+        self.span = around;
     }
 
     fn push_line(&mut self, text: String, steps: Steps) {
