@@ -66,6 +66,25 @@ pub fn printf(args: &[Text]) -> Option<Text> {
     }
 }
 
+/// The file that a tool is told to write what it prints to, and its arguments without that.
+pub fn written(program: &str, args: &[Text]) -> Option<(Text, Vec<Text>)> {
+    let option = match program {
+        "openssl" => "-out",
+        "sort" | "uudecode" | "gpg" | "gpg2" | "base64" | "shuf" => "-o",
+        "dd" => "of=",
+        _ => return None,
+    };
+    let at = args.iter().position(|arg| arg.as_str().starts_with(option))?;
+    let arg = args.get(at)?;
+    let attached = arg.slice(option.len(), arg.len());
+    let (file, taken) = match attached.is_empty() {
+        true => (args.get(at + 1)?.clone(), 2),
+        false => (attached, 1),
+    };
+    let rest = args.iter().take(at).chain(args.iter().skip(at + taken)).cloned().collect();
+    Some((file, rest))
+}
+
 /// `python3 -m base64 -d` is `base64 -d`.
 fn module<'a>(program: &str, args: &'a [Text]) -> Option<(&'a str, &'a [Text])> {
     let [option, name, rest @ ..] = args else { return None };

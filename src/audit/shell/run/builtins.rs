@@ -14,8 +14,10 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
     shell.status = Some(true);
     let output = match name {
         ":" | "true" | "wait" | "jobs" | "bg" | "fg" | "umask" | "ulimit" | "hash" | "shopt"
-        | "setopt" | "enable" | "disown" | "times" | "history" | "compgen" | "complete" => {
-            Stream::Empty
+        | "setopt" | "enable" | "disown" | "times" | "history" | "complete" => Stream::Empty,
+        "compgen" => {
+            compgen(shell, arguments);
+            Stream::UNKNOWN
         }
         "false" => {
             shell.status = Some(false);
@@ -38,7 +40,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             shell.run_text(&source, Step::Eval)
         }
         "." | "source" => return source(shell, arguments),
-        "export" | "readonly" | "declare" | "typeset" | "local" | "integer" => {
+        "export" | "readonly" | "declare" | "typeset" | "local" | "integer" | "nameref" => {
             declare(shell, name, arguments);
             Stream::Empty
         }
@@ -175,6 +177,19 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
     Some(output)
 }
 
+/// `compgen -W WORDS` expands them, `compgen -C COMMAND` runs it.
+fn compgen(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    for pair in arguments.windows(2) {
+        match pair {
+            [option, words] if option.as_str() == "-W" => shell.expand_later(words),
+            [option, command] if option.as_str() == "-C" => {
+                shell.run_text(command, Step::Eval);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Words joined by one space, with their steps.
 fn joined(words: &[Text]) -> Text {
     let mut text = Text::new();
@@ -190,6 +205,7 @@ fn joined(words: &[Text]) -> Text {
 fn source(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Option<Stream> {
     let mut arguments = arguments.iter().skip_while(|word| word.as_str() == "--");
     let file = arguments.next()?;
+    shell.hide_written(file);
     let content = shell.read_file(file);
     shell.note_operand(file, &[], &[]);
     shell.status = None;
@@ -239,7 +255,8 @@ fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
             word.as_str().strip_prefix('-').is_some_and(|letters| letters.contains(letter))
         })
     };
-    let (lower, upper, reference) = (option('l'), option('u'), option('n'));
+    let (lower, upper) = (option('l'), option('u'));
+    let reference = option('n') || builtin == "nameref";
     for argument in arguments {
         let Some((name, _)) = argument.as_str().split_once('=') else {
             if reference && !argument.as_str().starts_with('-') {
@@ -274,7 +291,9 @@ fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
         };
         if shell.budget.spend(value.len()) {
             let steps = shell.steps;
-            shell.environment().set(name, value.with_steps(steps));
+            let value = value.with_steps(steps);
+            shell.note_value(name, std::slice::from_ref(&value));
+            shell.environment().set(name, value);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::super::expand;
 use super::super::filters;
 use super::super::path;
 use super::super::programs;
-use super::super::reading::Reach;
+use super::super::reading::{HiddenWhy, Reach};
 use super::super::text::{Step, Stream, Text};
 use super::Interpreter;
 
@@ -18,6 +18,8 @@ pub struct Files {
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
+    /// Paths that were given to a program that may write there.
+    may_be_written: Vec<String>,
 }
 
 /// Where a descriptor that a redirection opened for writing leads.
@@ -29,6 +31,11 @@ enum Output {
 
 /// The most links that are followed from one path.
 const LINKS_FOLLOWED_MAX: usize = 8;
+/// The most paths that are kept of those that may be written, and the longest.
+const WRITTEN_MAX: usize = 64;
+const NAME_MAX_BYTES: usize = 4096;
+/// The most directories of `PATH` in which a program is looked for.
+const DIRECTORIES_MAX: usize = 16;
 /// The most links that are kept.
 const LINKS_MAX: usize = 256;
 
@@ -53,6 +60,16 @@ impl Files {
         if self.links.len() < LINKS_MAX {
             self.links.push((key, target));
         }
+    }
+
+    fn may_write(&mut self, key: &str) {
+        if self.may_be_written.len() < WRITTEN_MAX && !self.is_written(key) {
+            self.may_be_written.push(key.to_owned());
+        }
+    }
+
+    fn is_written(&self, key: &str) -> bool {
+        self.may_be_written.iter().any(|written| written == key)
     }
 
     /// A path for a file without a name, as process substitution makes it.
@@ -284,12 +301,44 @@ impl Interpreter<'_> {
 
     /// The content of a file that the script wrote and now runs as a program.
     pub(super) fn own_file(&self, program: &Text) -> Option<Stream> {
-        if self.files.is_empty() || !program.as_str().contains('/') {
+        if self.files.is_empty() {
             return None;
+        }
+        if !program.as_str().contains('/') {
+            return self.own_program(program);
         }
         let path = self.resolved(program);
         let content = self.files.get(path.as_literal()?)?;
         Some(with_step(content.clone(), Step::OwnFile))
+    }
+
+    /// A program that is not followed has this name, and may write to it what it is given.
+    pub(super) fn may_write(&mut self, path: &Text) {
+        if path.len() > NAME_MAX_BYTES || !path.as_str().contains('/') {
+            return;
+        }
+        if let Some(key) = self.resolved(path).as_literal() {
+            self.files.may_write(key);
+        }
+    }
+
+    /// Tells that a file is run which the command may have written in a way that is not followed.
+    pub(super) fn hide_written(&mut self, path: &Text) {
+        let may_be = self.resolved(path).as_literal().is_some_and(|key| self.files.is_written(key));
+        if may_be && matches!(self.read_file(path), Stream::Unknown { .. }) {
+            self.hide(HiddenWhy::DecodedCode, path.steps.with(Step::UnknownDecoded));
+        }
+    }
+
+    /// The same for one that is found by `PATH`.
+    fn own_program(&self, name: &Text) -> Option<Stream> {
+        let path = self.environment.value("PATH", 0).0?;
+        let mut directories = path.as_str().split(':').take(DIRECTORIES_MAX);
+        directories.find_map(|directory| {
+            let file = path::join(&Text::literal(directory), name);
+            let content = self.files.get(self.resolved(&file).as_literal()?)?;
+            Some(with_step(content.clone(), Step::OwnFile))
+        })
     }
 
     /// `cp`, `mv`, `ln`, `mount` of what the script made: where it is then found as well.

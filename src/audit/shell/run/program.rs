@@ -5,6 +5,8 @@ use std::rc::Rc;
 use crate::limits;
 
 use super::super::ast::Span;
+use super::super::expand;
+use super::super::parse::parse_document;
 use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
@@ -45,6 +47,7 @@ impl Interpreter<'_> {
                 self.with_script(positional, |shell| shell.run_stream(&source))
             }
             Program::ShellFile { file, positional } => {
+                self.hide_written(&file);
                 // A file that is read before what is typed.
                 let starts = |word: &Text| matches!(word.as_str(), "--rcfile" | "--init-file");
                 self.reading.interactive |= self.input_is_given && words.iter().any(starts);
@@ -102,8 +105,17 @@ impl Interpreter<'_> {
     pub(super) fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
         let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
         let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
+        if name == "envsubst" && self.is_given_text() {
+            let text = std::mem::take(&mut self.input).to_text();
+            let out = expand::document(&parse_document(text.as_str()), self);
+            return Stream::from_text(out.quoted().with_steps(text.steps).with_step(Step::Filter));
+        }
         if matches!(name, "sed" | "grep" | "egrep" | "awk" | "gawk" | "mawk" | "nawk") {
             self.budget.spend(PATTERN_WORK);
+        }
+        if let Some((file, rest)) = filters::written(name, arguments) {
+            let content = filters::run(name, &rest, &self.input, &|path| self.read_file(path));
+            self.write_files(&[file], &content.unwrap_or(Stream::UNKNOWN));
         }
         let before = self.input.steps();
         // Whatever is given files reads those; anything else reads all of its input.
@@ -117,6 +129,9 @@ impl Interpreter<'_> {
             return self.printed_names(name, operands);
         }
         let Some(output) = output else {
+            if self.is_given_text() {
+                operands.iter().for_each(|operand| self.may_write(&operand.path));
+            }
             self.note_input();
             return Stream::UNKNOWN;
         };
@@ -150,7 +165,7 @@ impl Interpreter<'_> {
         }
         self.budget.spend(code.len());
         // What comes out of code that is given a known text may be any other.
-        let given = self.input.as_bytes().is_some_and(|bytes| !bytes.trim_ascii().is_empty());
+        let given = self.is_given_text();
         let found = foreign::read(language, code.as_str(), arguments);
         if found.incomplete {
             self.budget.exceed(HiddenWhy::Work);
@@ -158,6 +173,7 @@ impl Interpreter<'_> {
         let reach = reach::of_code(code.as_str());
         for text in &found.texts {
             self.note_text(text, reach);
+            self.may_write(text);
         }
         for argument in arguments {
             self.note_operand(argument, &[], &[]);
@@ -173,6 +189,11 @@ impl Interpreter<'_> {
             [only] if decodes || !decoded => Stream::from_text(only.clone()),
             _ => Stream::Unknown { decoded },
         }
+    }
+
+    /// Whether the standard input is known, and holds something.
+    fn is_given_text(&self) -> bool {
+        self.input.as_bytes().is_some_and(|bytes| !bytes.trim_ascii().is_empty())
     }
 
     pub(super) fn run_wrapper(
@@ -194,6 +215,7 @@ impl Interpreter<'_> {
         }
         let environment = Rc::clone(&self.environment);
         for (name, value) in &wrapper.assignments {
+            self.note_value(name, std::slice::from_ref(value));
             self.environment().set(name, value.clone());
         }
         let found_there = || {

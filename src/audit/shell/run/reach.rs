@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::super::ast::Span;
+use super::super::expand;
+use super::super::parse::parse_document;
 use super::super::path;
 use super::super::programs::{Operand, Separator, WrapperInput};
 use super::super::reading::{Access, Line, Reach};
 use super::super::text::{MarkKind, Step, Steps, Stream, Text};
-use super::{Interpreter, Mentions};
+use super::{Interpreter, Mentions, Place, SCRIPT_LEVELS};
 
 /// Steps by which an encoded text becomes readable.
 const DECODERS: [Step; 6] = [
@@ -23,6 +25,9 @@ const DECODERS: [Step; 6] = [
 const PIPE: &str = " | ";
 /// The most lines of one command of a pipeline that stand in the pipeline's line: it may be a loop.
 pub(super) const PIPED_LINES_MAX: usize = 8;
+
+/// Longest value of a variable that is a line.
+const VALUE_TOLD_MAX_BYTES: usize = 4096;
 
 /// From so many lines or paths on, those told are remembered in a set.
 const SEEN_FROM: usize = 16;
@@ -105,6 +110,41 @@ impl Interpreter<'_> {
         } else {
             self.note_path(&text.clone().with_step(Step::OtherLanguage), reach, None);
         }
+    }
+
+    /// What a variable is given: a path that is put together may be handed on in it to a program
+    /// that is not followed, and a substitution that was quoted may be expanded later, as
+    /// subscripts, `${a@P}` and prompts are.
+    pub(super) fn note_value(&mut self, name: &str, values: &[Text]) {
+        for value in values {
+            let text = value.as_str();
+            if text.contains("$(") || text.contains('`') {
+                self.expand_later(value);
+            }
+            let steps = self.steps.and(value.steps);
+            let told = !value.steps.is_empty() && text.contains('/') && value.is_literal();
+            if told && text.len() <= VALUE_TOLD_MAX_BYTES && self.budget.spend(text.len()) {
+                self.push_line(format!("{name}={text}"), steps);
+            }
+        }
+    }
+
+    /// Expands a text that is not expanded yet and may be.
+    pub(super) fn expand_later(&mut self, text: &Text) {
+        if !self.budget.spend(text.len()) || !self.budget.enter(SCRIPT_LEVELS) {
+            return;
+        }
+        let place = self.places.current.clone();
+        self.places.current = Place::Fixed(Span::new(self.span.start, self.span.end));
+        let steps = self.steps;
+        self.steps.extend(text.steps.with(Step::Eval));
+        self.maybe(|shell| {
+            expand::document(&parse_document(text.as_str()), shell);
+            Stream::Empty
+        });
+        self.steps = steps;
+        self.places.current = place;
+        self.budget.leave(SCRIPT_LEVELS);
     }
 
     /// A known input of a program that is not known: what it does with it is not, but it holds

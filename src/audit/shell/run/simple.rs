@@ -151,7 +151,9 @@ impl Interpreter<'_> {
         let size = elements.iter().map(Text::len).sum();
         if self.budget.spend(size) {
             let steps = self.steps;
-            let elements = elements.into_iter().map(|text| text.with_steps(steps)).collect();
+            let elements: Vec<Text> =
+                elements.into_iter().map(|text| text.with_steps(steps)).collect();
+            self.note_value(name, &elements);
             self.environment().set_elements(name, elements);
         }
         if matches!(name.as_str(), "PS4" | "PS1" | "PROMPT_COMMAND") {
