@@ -157,6 +157,9 @@ impl<'a> Interpreter<'a> {
             places.push(at..at + word.len());
             at += word.len() + 1;
         }
+        let told = |word: &String| word.contains("serviceacc") || word.contains("kubernetes.io");
+        let mut files = Files::default();
+        files.tells_mounts = argv.iter().any(told);
         Interpreter {
             argv,
             reading: Reading::default(),
@@ -167,7 +170,7 @@ impl<'a> Interpreter<'a> {
             input: Stream::UNKNOWN,
             descriptors: HashMap::new(),
             input_is_given: true,
-            files: Files::default(),
+            files,
             status: Some(true),
             flow: None,
             may_leave: false,

@@ -18,6 +18,8 @@ pub struct Files {
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
+    /// The command asks for the mount that every pod has, so what is mounted matters.
+    pub tells_mounts: bool,
     /// Paths that were given to a program that may write there.
     may_be_written: Vec<String>,
 }
@@ -109,6 +111,9 @@ impl Files {
                 other => descriptors.get(&other).cloned().unwrap_or(Stream::UNKNOWN),
             };
         }
+        if self.tells_mounts && is_mount_table(path.as_str()) {
+            return mount_table("tmpfs ", " tmpfs ro,relatime 0 0");
+        }
         if self.contents.is_empty() {
             return Stream::UNKNOWN;
         }
@@ -152,6 +157,21 @@ fn with_step(stream: Stream, step: Step) -> Stream {
         Stream::Partial(text) => Stream::Partial(text.with_step(step)),
         other => other,
     }
+}
+
+/// What a pod's mount table holds in any case: the directory of its service account's token.
+const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
+
+fn is_mount_table(path: &str) -> bool {
+    path == "/etc/mtab" || path.starts_with("/proc/") && path.ends_with("/mounts")
+}
+
+/// Lines of a mount table, of which one is known.
+fn mount_table(before: &str, behind: &str) -> Stream {
+    let mut text = Text::hole();
+    text.push_str(&format!("\n{before}{SERVICE_ACCOUNT}{behind}\n"));
+    text.push_hole();
+    Stream::from_text(text.with_step(Step::KnownLink))
 }
 
 /// The descriptor that a path such as `/dev/fd/3` names.
@@ -293,6 +313,17 @@ impl Interpreter<'_> {
                 }
             }
         }
+    }
+
+    /// What a program prints that lists mounts.
+    pub(super) fn printed_mounts(&self, program: &str) -> Option<Stream> {
+        let of = match program {
+            "mount" => mount_table("tmpfs on ", " type tmpfs (ro,relatime)"),
+            "df" => mount_table("tmpfs 65536 12 65524 1% ", ""),
+            "findmnt" => mount_table("", " tmpfs tmpfs ro,relatime"),
+            _ => return None,
+        };
+        self.files.tells_mounts.then_some(of)
     }
 
     pub(super) fn read_file(&self, path: &Text) -> Stream {

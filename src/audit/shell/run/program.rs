@@ -16,6 +16,9 @@ use super::{COMMAND_WORK, Interpreter, reach};
 /// What compiling a text tool's regular expression costs beside the bytes that go through it.
 const PATTERN_WORK: usize = 512;
 
+/// Longest word in a program's input that may be a file's name.
+const NAME_MAX_BYTES: usize = 256;
+
 impl Interpreter<'_> {
     /// The file that a shell runs before anything else, where the script has set it.
     pub(super) fn run_startup_file(&mut self) {
@@ -117,6 +120,9 @@ impl Interpreter<'_> {
             let content = filters::run(name, &rest, &self.input, &|path| self.read_file(path));
             self.write_files(&[file], &content.unwrap_or(Stream::UNKNOWN));
         }
+        if let Some(mounts) = self.printed_mounts(name) {
+            return mounts;
+        }
         let before = self.input.steps();
         // Whatever is given files reads those; anything else reads all of its input.
         let reads_input = operands.is_empty() && !matches!(name, "echo" | "printf" | "seq");
@@ -171,9 +177,16 @@ impl Interpreter<'_> {
             self.budget.exceed(HiddenWhy::Work);
         }
         let reach = reach::of_code(code.as_str());
+        let line = self.given_line();
         for text in &found.texts {
             self.note_text(text, reach);
             self.may_write(text);
+            // The name of a file in a directory may be what it reads.
+            if let Some(line) = line.as_ref().filter(|_| text.as_str().ends_with('/')) {
+                let mut path = text.clone();
+                path.append(line);
+                self.note_path(&path.with_step(Step::OtherLanguage), reach, None);
+            }
         }
         for argument in arguments {
             self.note_operand(argument, &[], &[]);
@@ -189,6 +202,14 @@ impl Interpreter<'_> {
             [only] if decodes || !decoded => Stream::from_text(only.clone()),
             _ => Stream::Unknown { decoded },
         }
+    }
+
+    /// The standard input, if it is one known word.
+    fn given_line(&self) -> Option<Text> {
+        let bytes = self.input.as_bytes().filter(|bytes| bytes.len() <= NAME_MAX_BYTES)?;
+        let line = std::str::from_utf8(bytes).ok()?.trim();
+        let word = !line.is_empty() && !line.contains(char::is_whitespace);
+        word.then(|| Text::literal(line).with_steps(self.input.steps()))
     }
 
     /// Whether the standard input is known, and holds something.
