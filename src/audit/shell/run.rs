@@ -30,7 +30,7 @@ use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
 use environment::Environment;
-use files::Files;
+use files::{Files, Outputs};
 
 /// How many levels of depth a script within a script takes: it brings a tree of its own.
 const SCRIPT_LEVELS: usize = 8;
@@ -106,6 +106,7 @@ struct Interpreter<'a> {
     /// What the next command reads as its standard input.
     input: Stream,
     descriptors: HashMap<u32, Stream>,
+    outputs: Outputs,
     /// The input is neither a pipe nor a file, but what the whole command is given.
     input_is_given: bool,
     files: Files,
@@ -169,6 +170,7 @@ impl<'a> Interpreter<'a> {
             environment: Rc::default(),
             input: Stream::UNKNOWN,
             descriptors: HashMap::new(),
+            outputs: Outputs::default(),
             input_is_given: true,
             files,
             status: Some(true),
@@ -296,6 +298,7 @@ impl<'a> Interpreter<'a> {
                     out
                 }
             };
+            let out = self.to_own_output(out);
             output = self.joined(output, out);
         }
         output
@@ -326,21 +329,28 @@ impl<'a> Interpreter<'a> {
     fn subshell(&mut self, run: impl FnOnce(&mut Self) -> Stream) -> Stream {
         let environment = Rc::clone(&self.environment);
         let descriptors = self.descriptors.clone();
+        let outputs = std::mem::take(&mut self.outputs);
+        self.outputs.descriptors.clone_from(&outputs.descriptors);
         self.environment().traps.clear();
         let output = run(self);
-        self.run_traps();
+        let last = self.run_traps();
+        let output = self.joined(output, last);
         self.environment = environment;
         self.descriptors = descriptors;
+        self.outputs = outputs;
         output
     }
 
-    fn run_traps(&mut self) {
+    fn run_traps(&mut self) -> Stream {
+        let mut output = Stream::Empty;
         if self.environment.traps.is_empty() {
-            return;
+            return output;
         }
         for trap in std::mem::take(&mut self.environment().traps) {
-            self.run_text(&trap, Step::Eval);
+            let out = self.run_text(&trap, Step::Eval);
+            output = self.joined(output, out);
         }
+        output
     }
 
     fn joined(&mut self, first: Stream, second: Stream) -> Stream {

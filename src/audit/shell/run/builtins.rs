@@ -16,8 +16,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
         ":" | "true" | "wait" | "jobs" | "bg" | "fg" | "umask" | "ulimit" | "hash" | "shopt"
         | "setopt" | "enable" | "disown" | "times" | "history" | "complete" => Stream::Empty,
         "compgen" => {
-            compgen(shell, arguments);
-            Stream::UNKNOWN
+            return Some(compgen(shell, arguments));
         }
         "false" => {
             shell.status = Some(false);
@@ -177,16 +176,23 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
     Some(output)
 }
 
-/// `compgen -W WORDS` expands them, `compgen -C COMMAND` runs it.
-fn compgen(shell: &mut Interpreter<'_>, arguments: &[Text]) {
-    for pair in arguments.windows(2) {
-        match pair {
-            [option, words] if option.as_str() == "-W" => shell.expand_later(words),
-            [option, command] if option.as_str() == "-C" => {
-                shell.run_text(command, Step::Eval);
-            }
-            _ => {}
+/// `compgen -W WORDS` expands and prints them, `-C COMMAND` runs it, `-G PATTERN` and `-f NAME`
+/// print what files there are.
+fn compgen(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
+    let [option, value, ..] = arguments else { return Stream::UNKNOWN };
+    match option.as_str() {
+        "-W" => {
+            shell.expand_later(value);
+            Stream::from_text(value.clone())
         }
+        "-C" => shell.run_text(value, Step::Eval),
+        "-G" => Stream::from_text(value.activated()),
+        "-f" | "-d" => {
+            let mut names = value.clone();
+            names.push_active('*');
+            Stream::from_text(names)
+        }
+        _ => Stream::UNKNOWN,
     }
 }
 

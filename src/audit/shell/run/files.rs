@@ -31,6 +31,14 @@ enum Output {
     Elsewhere,
 }
 
+/// The files that `exec` has opened for writing, for what is yet to come.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Where the standard output goes.
+    standard: Option<String>,
+    pub descriptors: HashMap<u32, String>,
+}
+
 /// The most links that are followed from one path.
 const LINKS_FOLLOWED_MAX: usize = 8;
 /// The most paths that are kept of those that may be written, and the longest.
@@ -38,6 +46,8 @@ const WRITTEN_MAX: usize = 64;
 const NAME_MAX_BYTES: usize = 4096;
 /// The most directories of `PATH` in which a program is looked for.
 const DIRECTORIES_MAX: usize = 16;
+/// The most descriptors that are kept.
+const DESCRIPTORS_MAX: usize = 64;
 /// The most links that are kept.
 const LINKS_MAX: usize = 256;
 
@@ -203,35 +213,60 @@ impl Interpreter<'_> {
         }
         let (input, given) = (self.input.clone(), self.input_is_given);
         let descriptors = self.descriptors.clone();
-        let mut output = Output::Pipe;
+        let outputs = self.outputs.descriptors.clone();
+        let mut output = None;
         let mut reads = false;
         for redirect in redirects {
             if let Some(to) = self.redirect(redirect, &mut reads) {
-                output = to;
+                output = Some(to);
             }
         }
+        let standard = output.as_ref().map(|_| self.outputs.standard.take());
         let printed = run(self);
+        if let Some(standard) = standard {
+            self.outputs.standard = match &output {
+                Some(Output::File { key, .. }) if self.keeps_descriptors => Some(key.clone()),
+                Some(_) if self.keeps_descriptors => None,
+                _ => standard,
+            };
+        }
         if reads {
             self.input = input;
             self.input_is_given = given;
         }
         if !self.keeps_descriptors {
             self.descriptors = descriptors;
+            self.outputs.descriptors = outputs;
         }
         self.keeps_descriptors = false;
         match output {
-            Output::Pipe => printed,
-            Output::Elsewhere => Stream::Empty,
-            Output::File { key, append } => {
-                let earlier = if append { self.files.get(&key).cloned() } else { None };
-                let content = match earlier {
-                    Some(earlier) => self.joined(earlier, printed),
-                    None => printed,
-                };
-                self.budget.spend(key.len() + 1);
-                self.files.insert(key, content);
+            None | Some(Output::Pipe) => printed,
+            Some(Output::Elsewhere) => Stream::Empty,
+            Some(Output::File { key, append }) => {
+                self.write(key, append, printed);
                 Stream::Empty
             }
+        }
+    }
+
+    fn write(&mut self, key: String, append: bool, printed: Stream) {
+        let earlier = if append { self.files.get(&key).cloned() } else { None };
+        let content = match earlier {
+            Some(earlier) => self.joined(earlier, printed),
+            None => printed,
+        };
+        self.budget.spend(key.len() + 1);
+        self.files.insert(key, content);
+    }
+
+    /// What is printed, unless `exec` has turned the standard output to a file.
+    pub(super) fn to_own_output(&mut self, printed: Stream) -> Stream {
+        match self.outputs.standard.clone() {
+            Some(key) if !matches!(printed, Stream::Empty) => {
+                self.write(key, true, printed);
+                Stream::Empty
+            }
+            _ => printed,
         }
     }
 
@@ -278,11 +313,23 @@ impl Interpreter<'_> {
             | RedirectKind::Write
             | RedirectKind::Append => {
                 let is_number = target.as_str().parse::<u32>().is_ok() || target.as_str() == "-";
+                let other = redirect.descriptor.filter(|descriptor| *descriptor != 1);
                 if redirect.kind == RedirectKind::DuplicateOutput && is_number {
-                    return None;
+                    let to = target.as_str().parse().ok();
+                    let key = to.and_then(|to: u32| self.outputs.descriptors.get(&to)).cloned();
+                    return match key.filter(|_| other.is_none()) {
+                        Some(key) => Some(Output::File { key, append: true }),
+                        None if other.is_none() && to == Some(2) => Some(Output::Pipe),
+                        None => None,
+                    };
                 }
                 self.note_redirect(&target);
-                if redirect.descriptor.is_some_and(|descriptor| descriptor != 1) {
+                if let Some(other) = other {
+                    if let Output::File { key, .. } = self.output(&target, false)
+                        && self.outputs.descriptors.len() < DESCRIPTORS_MAX
+                    {
+                        self.outputs.descriptors.insert(other, key);
+                    }
                     return None;
                 }
                 Some(self.output(&target, redirect.kind == RedirectKind::Append))
@@ -308,7 +355,7 @@ impl Interpreter<'_> {
                 self.input_is_given = false;
             }
             other => {
-                if self.descriptors.len() < 64 {
+                if self.descriptors.len() < DESCRIPTORS_MAX {
                     self.descriptors.insert(other, content);
                 }
             }

@@ -198,6 +198,12 @@ impl Interpreter<'_> {
         // What the code prints is mostly one of its strings.
         let decodes = found.texts.iter().any(|text| text.steps.has(Step::Base64));
         let decoded = given || decodes || foreign::decodes(code.as_str());
+        // What it decodes is what it does so for.
+        let readable =
+            found.texts.iter().rfind(|text| text.is_literal() && reach::is_decoded(text));
+        if let Some(text) = readable {
+            return Stream::from_text(text.clone());
+        }
         match found.texts.as_slice() {
             [only] if decodes || !decoded => Stream::from_text(only.clone()),
             _ => Stream::Unknown { decoded },

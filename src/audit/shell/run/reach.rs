@@ -354,6 +354,11 @@ impl Interpreter<'_> {
     }
 }
 
+/// Whether a decoder has made the text readable.
+pub(super) fn is_decoded(text: &Text) -> bool {
+    DECODERS.iter().any(|step| text.steps.has(*step))
+}
+
 fn star(before: &Text) -> Text {
     let mut text = before.clone();
     text.push_active('*');
