@@ -244,7 +244,10 @@ impl<'a> Interpreter<'a> {
         }
         let (script, bound) = parse_within_bounds(&spelled(source));
         let bound = std::mem::replace(&mut self.bound, bound);
+        // What a shell runs is no part of the pipeline that the shell stands in.
+        let piped = self.piped.take();
         let output = self.run_script(&script);
+        self.piped = piped;
         self.bound = bound;
         self.steps = steps;
         self.places.current = place;

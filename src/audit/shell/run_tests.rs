@@ -317,7 +317,7 @@ fn the_commands_of_a_pipeline_are_a_line_where_one_is_not_as_written() {
             "sh -c b 'c'd # quotes removed",
             "b cd # quotes removed, text run as code",
             "e",
-            "a | sh -c b 'c'd | b cd | e # quotes removed, text run as code",
+            "a | sh -c b 'c'd | e # quotes removed",
         ],
     );
 }
