@@ -82,6 +82,11 @@ fn what_stands_behind_an_unknown_directory_has_to_tell() {
             assert_eq!(found(&set, &access), expected, "{path}");
         }
     }
+    // As with `.`, what is below is not known.
+    let mut walked = access("/", Walked, None);
+    assert_ne!(found(&set, &walked), []);
+    walked.path.steps.add(Step::UnsetVariable);
+    assert_eq!(found(&set, &walked), []);
     // What is told without it stays as sure as it is.
     let mut access = access("/etc/shadow", Named, None);
     access.path.steps.add(Step::UnsetVariable);

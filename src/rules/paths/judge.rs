@@ -275,6 +275,8 @@ impl<'s> Judge<'s> {
         let name = access.name.as_ref().map(Name::new).filter(|name| name.literals > 0);
         let rooted = match path::from_above(path) {
             Some(above) => Some(path::without_roots(&above)),
+            // `cp -r "$SOURCE"/. x`: a directory that only the container knows, as `.` is.
+            None if path.as_str() == "/" && assumes_root(path) => None,
             None if path::is_absolute(path) => Some(path::without_roots(path)),
             // Containers mostly start in the root.
             None if name.is_some() => anchored(path),
