@@ -111,7 +111,9 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
         Judging { rule, matches: Vec::new(), labels: Vec::new(), likely_labels: Vec::new() };
     judging.as_written(&exec.text);
     judging.normal_form(command.reading());
-    judging.without_quotes(&exec.text);
+    if command.reading().evaluates {
+        judging.without_quotes(&exec.text);
+    }
     judging.verdict()
 }
 

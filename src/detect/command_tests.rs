@@ -426,6 +426,22 @@ fn an_interactive_shell_is_raised_by_a_rule_that_is_off_by_default() {
 }
 
 #[test]
+fn what_another_program_may_unquote_is_likely() {
+    let confidence = |text: &str| judge_text(text).and_then(|verdict| verdict.confidence);
+    assert_eq!(confidence("ssh h \"cat '/etc/'sha''dow\""), Some(Confidence::Likely));
+    let verdict = judge_text("printf %s \"a:;cat /etc/sh'a'dow\"").expect("a verdict");
+    assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"]);
+    let [found] = &verdict.matches[..] else { panic!("one match") };
+    assert_eq!(found.reads.as_deref(), Some("/etc/shadow"));
+    assert_eq!(found.steps, [WITHOUT_QUOTES]);
+    // A program that runs nothing looks for a file with quotes in its name.
+    assert_eq!(judge_query("command=cat&command=/etc/sh%27%27adow"), None);
+    // What is surer is told alone, and what is benign stays so.
+    assert_eq!(judge_text("cat /etc/sh''adow").map(|verdict| verdict.matches.len()), Some(1));
+    assert_eq!(confidence("x \"cat /etc/resolv'.'conf | grep key\""), None);
+}
+
+#[test]
 fn marks_where_the_pattern_stands_in_the_text() {
     let text = "ls é /etc/resolv.conf /var/run/secrets /etc/shadow";
     let verdict = judge_text(text).unwrap();

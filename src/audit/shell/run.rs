@@ -244,6 +244,7 @@ impl<'a> Interpreter<'a> {
         }
         let (script, bound) = parse_within_bounds(&spelled(source));
         let bound = std::mem::replace(&mut self.bound, bound);
+        self.reading.evaluates = true;
         // What a shell runs is no part of the pipeline that the shell stands in.
         let piped = self.piped.take();
         let output = self.run_script(&script);

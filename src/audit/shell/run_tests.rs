@@ -321,3 +321,58 @@ fn the_commands_of_a_pipeline_are_a_line_where_one_is_not_as_written() {
         ],
     );
 }
+
+#[test]
+fn files_that_exec_opens_hold_what_is_printed_there() {
+    let paths = |script: &str| lines(script).last().cloned().unwrap_or_default();
+    let expected = "b c # text run as code, file written by the command read back";
+    assert_eq!(paths("exec 3>/tmp/s; echo b c >&3; . /tmp/s"), expected);
+    assert_eq!(paths("(exec >/tmp/s; echo b c); . /tmp/s"), expected);
+    assert_eq!(paths("exec >/tmp/s; echo b c; exec >/dev/tty; . /tmp/s"), expected);
+    // One for a single command is gone behind it.
+    assert_eq!(paths("a 3>/tmp/s; echo b c >&3; . /tmp/s"), ". /tmp/s");
+    check(
+        "exec 3>/tmp/s; x=$(echo b); echo c$x",
+        &["exec", "echo b", "echo cb # variables expanded, command substitution evaluated"],
+    );
+}
+
+#[test]
+fn a_file_that_may_have_been_written_is_hidden_when_it_runs() {
+    let hidden = |script: &str| !read_script(script).hidden.is_empty();
+    assert!(hidden("echo x | awk '{print > \"/tmp/s\"}'; sh /tmp/s"));
+    assert!(hidden("echo x | /opt/tool /tmp/s; . /tmp/s"));
+    assert!(!hidden("curl -o /tmp/s http://x; sh /tmp/s"));
+    assert!(!hidden("echo x | /opt/tool /tmp/s; sh /tmp/t"));
+}
+
+#[test]
+fn the_mounts_are_told_to_whom_asks_for_the_token() {
+    check_opened(
+        "cat $(mount | awk '/serviceaccount/{print $3}')/token",
+        &["/run/secrets/kubernetes.io/serviceaccount/token"],
+    );
+    check_opened("cat $(mount | awk '/data/{print $3}')/token", &["…/token"]);
+}
+
+#[test]
+fn names_that_stand_for_others_are_followed() {
+    check("declare -n r=x; x=b; echo $r", &["declare -n r=x", "echo b # variables expanded"]);
+    check("declare -n r; r=x; r=b; echo $x", &["declare -n r", "echo b # variables expanded"]);
+    check(
+        "declare -n r=x; unset -n r; r=b; echo \"$x\" $r",
+        &[
+            "declare -n r=x",
+            "unset -n r",
+            "echo  b # quotes removed, variables expanded, unset variables taken for empty",
+        ],
+    );
+}
+
+#[test]
+fn a_quoted_substitution_is_read_and_changes_nothing() {
+    check(
+        "v='${x:=a}$(b $((y = 1)))'; c $x $y",
+        &["b 1 # quotes removed, arithmetic evaluated, text run as code", "c"],
+    );
+}

@@ -81,6 +81,7 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
+                self.reading.evaluates |= words.first().is_some_and(programs::evaluates);
                 self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);
@@ -169,6 +170,7 @@ impl Interpreter<'_> {
         if code.has_hole() && code.steps.has(Step::UnknownDecoded) {
             self.hide(HiddenWhy::DecodedCode, code.steps);
         }
+        self.reading.evaluates = true;
         self.budget.spend(code.len());
         // What comes out of code that is given a known text may be any other.
         let given = self.is_given_text();

@@ -138,10 +138,17 @@ impl Interpreter<'_> {
         self.places.current = Place::Fixed(Span::new(self.span.start, self.span.end));
         let steps = self.steps;
         self.steps.extend(text.steps.with(Step::Eval));
-        self.maybe(|shell| {
+        // Whether it ever is expanded is not known: it changes nothing.
+        let (choices, status, input) = (self.choices.get(), self.status, self.input.clone());
+        let (span, piped) = (self.span.clone(), self.piped.take());
+        self.undecided += 1;
+        self.subshell(|shell| {
             expand::document(&parse_document(text.as_str()), shell);
             Stream::Empty
         });
+        self.undecided -= 1;
+        self.choices.set(choices);
+        (self.status, self.input, self.span, self.piped) = (status, input, span, piped);
         self.steps = steps;
         self.places.current = place;
         self.budget.leave(SCRIPT_LEVELS);
