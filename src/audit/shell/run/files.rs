@@ -1,6 +1,6 @@
 //! The files and links that a script makes itself, and the redirections that open them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::ast::{Redirect, RedirectKind};
 use super::super::expand;
@@ -15,6 +15,8 @@ use super::Interpreter;
 #[derive(Debug, Default)]
 pub struct Files {
     contents: HashMap<String, Stream>,
+    /// What the files are called without their directories.
+    names: HashSet<String>,
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
@@ -65,6 +67,7 @@ impl Files {
     }
 
     pub fn insert(&mut self, key: String, content: Stream) {
+        self.names.insert(programs::base_name(&key).to_owned());
         self.contents.insert(key, content);
     }
 
@@ -250,7 +253,7 @@ impl Interpreter<'_> {
     }
 
     fn write(&mut self, key: String, append: bool, printed: Stream) {
-        let earlier = if append { self.files.get(&key).cloned() } else { None };
+        let earlier = if append { self.files.contents.remove(&key) } else { None };
         let content = match earlier {
             Some(earlier) => self.joined(earlier, printed),
             None => printed,
@@ -410,6 +413,9 @@ impl Interpreter<'_> {
 
     /// The same for one that is found by `PATH`.
     fn own_program(&self, name: &Text) -> Option<Stream> {
+        if !self.files.names.contains(name.as_str()) {
+            return None;
+        }
         let path = self.environment.value("PATH", 0).0?;
         let mut directories = path.as_str().split(':').take(DIRECTORIES_MAX);
         directories.find_map(|directory| {
