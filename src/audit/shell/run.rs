@@ -302,7 +302,7 @@ impl<'a> Interpreter<'a> {
                     out
                 }
             };
-            let out = self.to_own_output(out);
+            let out = self.printed_on(out);
             output = self.joined(output, out);
         }
         output

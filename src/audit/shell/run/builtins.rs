@@ -76,18 +76,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
         }
         "read" => read(shell, arguments),
         "mapfile" | "readarray" => {
-            let text = std::mem::take(&mut shell.input).to_text();
-            let lines = if text.is_literal() {
-                text.as_str()
-                    .lines()
-                    .map(|line| Text::literal(line).with_steps(text.steps))
-                    .collect()
-            } else {
-                vec![text]
-            };
-            let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
-            let name = name.map_or("MAPFILE", Text::as_str).to_owned();
-            shell.environment().set_elements(&name, lines);
+            mapfile(shell, arguments);
             Stream::Empty
         }
         "alias" => {
@@ -253,6 +242,22 @@ fn getopts(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     shell.environment().set("OPTIND", Text::literal(next.to_string()));
     shell.environment().set(&name, Text::literal(option));
     shell.status = Some(true);
+}
+
+/// `mapfile [-d x] [name]`: the lines of the standard input as an array.
+fn mapfile(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    let ends = arguments.windows(2).find(|pair| pair[0].as_str() == "-d");
+    let ends = ends.map_or('\n', |pair| pair[1].as_str().chars().next().unwrap_or('\0'));
+    let text = std::mem::take(&mut shell.input).to_text();
+    let lines = if text.is_literal() {
+        let lines = text.as_str().trim_end_matches('\n').split(ends);
+        lines.map(|line| Text::literal(line).with_steps(text.steps)).collect()
+    } else {
+        vec![text]
+    };
+    let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
+    let name = name.map_or("MAPFILE", Text::as_str).to_owned();
+    shell.environment().set_elements(&name, lines);
 }
 
 fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {

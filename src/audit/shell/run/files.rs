@@ -263,7 +263,7 @@ impl Interpreter<'_> {
     }
 
     /// What is printed, unless `exec` has turned the standard output to a file.
-    pub(super) fn to_own_output(&mut self, printed: Stream) -> Stream {
+    pub(super) fn printed_on(&mut self, printed: Stream) -> Stream {
         match self.outputs.standard.clone() {
             Some(key) if !matches!(printed, Stream::Empty) => {
                 self.write(key, true, printed);
