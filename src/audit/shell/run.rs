@@ -130,6 +130,8 @@ struct Interpreter<'a> {
     keeps_descriptors: bool,
     /// The first lines of the command of a pipeline that is being read.
     piped: Option<Vec<Line>>,
+    /// `rev` has turned round what flows in the pipeline.
+    reversed: bool,
     /// A word of the command that is being read has expanded to nothing.
     vanished: bool,
     /// Where the command that is being read stands.
@@ -184,6 +186,7 @@ impl<'a> Interpreter<'a> {
             bound: HiddenWhy::Depth,
             keeps_descriptors: false,
             piped: None,
+            reversed: false,
             vanished: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),

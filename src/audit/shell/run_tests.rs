@@ -376,3 +376,12 @@ fn a_quoted_substitution_is_read_and_changes_nothing() {
         &["b 1 # quotes removed, arithmetic evaluated, text run as code", "c"],
     );
 }
+
+#[test]
+fn turning_a_text_round_twice_decodes_nothing() {
+    let hidden = |script: &str| !read_script(script).hidden.is_empty();
+    assert!(hidden("rev /opt/x | sh"));
+    assert!(hidden("rev < /opt/x | sh; rev < /opt/y | sh"));
+    assert!(hidden("base64 -d /opt/x | rev | sh"));
+    assert!(!hidden("rev /opt/x | cut -d- -f1 | rev | sh"));
+}

@@ -83,6 +83,7 @@ impl Interpreter<'_> {
         }
         let (input, given) = (self.input.clone(), self.input_is_given);
         let mut flowing = None;
+        self.reversed = false;
         let around = self.piped.take();
         let mut lines = Vec::new();
         for command in commands {

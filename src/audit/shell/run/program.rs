@@ -148,6 +148,7 @@ impl Interpreter<'_> {
             // Nobody prints nothing: the variable comes from the container.
             return Stream::UNKNOWN;
         }
+        let output = if self.turns_back(name, reads_input) { Stream::UNKNOWN } else { output };
         self.budget.spend(output.as_bytes().map_or(0, <[u8]>::len) + self.waiting());
         if reads_input {
             self.input = Stream::Empty;
@@ -209,6 +210,24 @@ impl Interpreter<'_> {
         match found.texts.as_slice() {
             [only] if decodes || !decoded => Stream::from_text(only.clone()),
             _ => Stream::Unknown { decoded },
+        }
+    }
+
+    /// Whether a second `rev` undoes the first: `rev | cut -d- -f1 | rev` takes the last field and
+    /// decodes nothing.
+    fn turns_back(&mut self, name: &str, reads_input: bool) -> bool {
+        match name {
+            "rev" => {
+                let unknown = matches!(self.input, Stream::Unknown { .. });
+                let back = self.reversed && reads_input && unknown;
+                self.reversed = !back;
+                back
+            }
+            "cut" | "head" | "tail" | "grep" | "tr" | "sed" | "awk" => false,
+            _ => {
+                self.reversed = false;
+                false
+            }
         }
     }
 
