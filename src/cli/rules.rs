@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::rules::compile::{RuleKind, RuleSet};
-use crate::rules::format::{RuleInfo, Severity};
+use crate::rules::compile::{ExecRule, RuleKind, RuleSet};
+use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
+use crate::rules::paths::PathEntry;
 
 use super::args::TextOrJson;
 use super::context::Context;
@@ -63,6 +64,17 @@ struct Entry {
     blind_spots: Vec<String>,
     /// What is known to match without being an intrusion.
     known_noise: Vec<String>,
+    /// What an exec rule looks for, for people.
+    #[serde(skip)]
+    exec: Option<ExecText>,
+}
+
+/// What an exec rule says beside its information, as lines.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct ExecText {
+    /// How sure it may be, and what an alert has then.
+    grades: Vec<String>,
+    paths: Vec<String>,
 }
 
 pub fn run(args: &RulesArgs, _context: &Context) -> Exit {
@@ -102,6 +114,10 @@ fn entries() -> Result<Vec<Entry>, String> {
             enabled: rule.enabled(),
             blind_spots: rule.notes().blind_spots.clone(),
             known_noise: rule.notes().known_noise.clone(),
+            exec: match rule.kind() {
+                RuleKind::Exec(exec) => Some(exec_text(rule.info(), exec)),
+                RuleKind::NewTerms(_) => None,
+            },
         })
         .collect())
 }
@@ -169,15 +185,47 @@ fn text(entry: &Entry) -> String {
         field("reference", reference);
     }
     out.push_str(&format!("\n{}\n", info.description.trim()));
-    for (head, lines) in
-        [("What it cannot see:", &entry.blind_spots), ("Known noise:", &entry.known_noise)]
-    {
+    let exec = entry.exec.clone().unwrap_or_default();
+    for (head, lines) in [
+        ("How sure it is:", &exec.grades),
+        ("Paths in the normal form:", &exec.paths),
+        ("What it cannot see:", &entry.blind_spots),
+        ("Known noise:", &entry.known_noise),
+    ] {
         if !lines.is_empty() {
             out.push_str(&format!("\n{head}\n"));
             lines.iter().for_each(|line| out.push_str(&format!("- {}\n", line.trim())));
         }
     }
     out
+}
+
+fn exec_text(info: &RuleInfo, rule: &ExecRule) -> ExecText {
+    let grade = |severity_of, risk: u8| format!("{}, risk score {risk}", severity(severity_of));
+    let labelled = |command: &UnseenCommand| {
+        format!("{}, as {}", grade(command.severity, command.risk_score), command.label)
+    };
+    let mut grades = Vec::new();
+    if !rule.paths.entries().is_empty() {
+        grades.push(format!("certain: {}", grade(info.severity, info.risk_score)));
+    }
+    let likely = rule.likely.map(|likely| grade(likely.severity, likely.risk_score));
+    grades.extend(likely.map(|grade| format!("likely: {grade}")));
+    let hidden = rule.hidden_command.as_ref().map(labelled);
+    grades.extend(hidden.map(|grade| format!("suspicious: {grade}")));
+    let unseen = rule.unseen_command.as_ref().map(labelled);
+    grades.extend(unseen.map(|grade| format!("a run without a command: {grade}")));
+
+    let entries = rule.paths.entries();
+    let label = |entry: &PathEntry| entry.label.clone().unwrap_or_default();
+    let name_width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
+    let label_width = entries.iter().map(|entry| label(entry).len()).max().unwrap_or_default();
+    let path = |entry: &PathEntry| {
+        let (name, label) = (&entry.name, label(entry));
+        let above = if entry.walks { "" } else { "  (not by a directory above it)" };
+        format!("{name:<name_width$}  {label:<label_width$}  {}{above}", entry.path)
+    };
+    ExecText { grades, paths: entries.iter().map(path).collect() }
 }
 
 fn kind(entry: &Entry) -> String {
@@ -225,6 +273,10 @@ mod tests {
             enabled: true,
             blind_spots: vec!["Commands typed into a shell.".to_owned()],
             known_noise: Vec::new(),
+            exec: Some(ExecText {
+                grades: vec!["certain: low, risk score 21".to_owned()],
+                paths: vec!["etc-shadow  HOST_CREDENTIALS  /etc/shadow*".to_owned()],
+            }),
         }
     }
 
