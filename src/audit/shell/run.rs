@@ -124,6 +124,8 @@ struct Interpreter<'a> {
     flow: Option<Flow>,
     /// Something in the loop around may have ended it.
     may_leave: bool,
+    /// Something may have ended the script or the function.
+    may_end: bool,
     /// How many conditions stand around that may be false.
     undecided: usize,
     /// Which of a variable's possible values is taken, and how many the ones that were asked for
@@ -186,6 +188,7 @@ impl<'a> Interpreter<'a> {
             status: Some(true),
             flow: None,
             may_leave: false,
+            may_end: false,
             undecided: 0,
             choice: 0,
             choices: Cell::new(1),

@@ -126,7 +126,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             Stream::Empty
         }
         "exit" | "return" | "logout" => {
-            shell.may_leave = true;
+            shell.may_end = true;
             Stream::Empty
         }
         "test" => {

@@ -158,17 +158,35 @@ impl Interpreter<'_> {
         let steps = self.steps;
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
-        for word in words {
+        let around = std::mem::take(&mut self.may_leave);
+        let mut before = Rc::clone(&self.environment);
+        let mut uncounted = None;
+        for (round, word) in words.iter().enumerate() {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
-            self.environment().set(name, word);
+            // One that may have been left while it counts is as one that goes on for ever.
+            let rest = words.get(round..).unwrap_or_default();
+            if round == limits::SHELL_COUNTED_ROUNDS_MAX
+                && (self.may_leave || self.may_end)
+                && rest.iter().all(is_number)
+            {
+                uncounted = self.uncounted(&before, false);
+            }
+            before = Rc::clone(&self.environment);
+            if uncounted.is_none() {
+                self.environment().set(name, word.clone());
+            }
             let out = self.run_script(body);
             output = self.joined(output, out);
-            if self.leaves_loop() {
+            if self.leaves_loop() || uncounted.is_some() {
                 break;
             }
         }
+        for name in uncounted.iter().flatten() {
+            self.environment().mark_unknown(name);
+        }
+        self.may_leave = around;
         self.steps = steps;
         output
     }
@@ -196,10 +214,11 @@ impl Interpreter<'_> {
                 break;
             }
             // Polls go on for ever, but what the loop may have counted to by its end matters.
-            let endless = self.may_leave && undecided == 0;
-            if endless && round >= limits::SHELL_LEFT_ROUNDS_MAX && !self.uses_up(&before, waiting)
-            {
-                uncounted = Some(self.uncounted(&before));
+            let endless = (self.may_leave || self.may_end) && undecided == 0;
+            let asks =
+                matches!(round, limits::SHELL_COUNTED_ROUNDS_MAX | limits::SHELL_LEFT_ROUNDS_MAX);
+            if endless && asks && !self.uses_up(&before, waiting) {
+                uncounted = self.uncounted(&before, round == limits::SHELL_LEFT_ROUNDS_MAX);
             }
             before = Rc::clone(&self.environment);
             waiting = self.waiting();
@@ -237,10 +256,14 @@ impl Interpreter<'_> {
     }
 
     /// Takes what the last round changed for unknown, and answers which variables that are. More
-    /// than numbers may be what matters.
-    fn uncounted(&mut self, before: &Environment) -> Vec<String> {
+    /// than numbers may be what matters: a loop that changes others goes on until it is at its
+    /// `last` round.
+    fn uncounted(&mut self, before: &Environment, last: bool) -> Option<Vec<String>> {
         self.budget.spend(before.size());
         let changed = self.environment.changed_since(before);
+        if changed.others && !last {
+            return None;
+        }
         if changed.others {
             self.budget.exceed(HiddenWhy::Work);
         }
@@ -248,7 +271,7 @@ impl Interpreter<'_> {
             let unknown = Text::hole().with_step(Step::UnknownDecoded);
             self.environment().set(name, unknown);
         }
-        changed.names
+        Some(changed.names)
     }
 
     /// Bytes that the standard input and other descriptors still hold.
@@ -314,4 +337,9 @@ impl Interpreter<'_> {
         }
         output
     }
+}
+
+fn is_number(word: &Text) -> bool {
+    let digits = word.as_literal().unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
