@@ -127,8 +127,13 @@ struct Judging<'r> {
     likely_labels: Vec<usize>,
 }
 
+// The mask of benign paths completes no path that was not there before it, so a text without a
+// match needs none.
 impl Judging<'_> {
     fn as_written(&mut self, text: &str) {
+        if !self.rule.sensitive_paths.is_match(text) {
+            return;
+        }
         let text = self.rule.mask.apply(text);
         let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
@@ -177,8 +182,12 @@ impl Judging<'_> {
         if surer || self.rule.likely.is_none() || !text.contains(QUOTES) {
             return;
         }
+        let bare: String = text.split(QUOTES).collect();
+        if !self.rule.sensitive_paths.is_match(&bare) {
+            return;
+        }
         let masked = self.rule.mask.apply(text);
-        let bare: String = masked.chars().filter(|character| !QUOTES.contains(character)).collect();
+        let bare: String = masked.split(QUOTES).collect();
         let bare = self.rule.mask.apply(&bare);
         let found = self.rule.sensitive_paths.find(&bare, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
@@ -195,6 +204,9 @@ impl Judging<'_> {
 
     /// Looks for the rule's patterns in a text of the normal form.
     fn line(&mut self, text: &str, steps: Steps, span: &Range<usize>) {
+        if !self.rule.sensitive_paths.is_match(text) {
+            return;
+        }
         let text = self.rule.mask.apply(text);
         let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
