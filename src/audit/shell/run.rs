@@ -171,7 +171,10 @@ impl<'a> Interpreter<'a> {
             places.push(at..at + word.len());
             at += word.len() + 1;
         }
-        let told = |word: &String| word.contains("serviceacc") || word.contains("kubernetes.io");
+        let told = |word: &String| {
+            word.len() >= "serviceacc".len()
+                && (word.contains("serviceacc") || word.contains("kubernetes.io"))
+        };
         let mut files = Files::default();
         files.tells_mounts = argv.iter().any(told);
         Interpreter {
