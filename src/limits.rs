@@ -52,7 +52,9 @@ pub const SHELL_INPUT_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Most other values a variable may have, and most directories a script may have been in. What is
 /// beyond is told as hidden.
 pub const SHELL_ALTERNATIVES_MAX: usize = 16;
-/// Most rounds of a loop that something may have ended before, such as `cmd && break`.
+/// Most rounds of a loop that something may have ended before, such as `cmd && break`: of one that
+/// only counts, and of any.
+pub const SHELL_COUNTED_ROUNDS_MAX: usize = 4;
 pub const SHELL_LEFT_ROUNDS_MAX: usize = 128;
 /// Most rounds of a loop that nothing ends.
 pub const SHELL_ROUNDS_MAX: usize = 1_024;

@@ -57,15 +57,18 @@ enum Answer {
 }
 
 pub fn run(args: &ExplainArgs, context: &Context) -> Exit {
-    let rules = RuleSet::builtin().map_err(|error| (Exit::Internal, error.to_string()));
-    let rules = rules.and_then(|rules| {
-        rules.with(&args.enable).map_err(|error| (Exit::Usage, error.to_string()))
-    });
-    let rules = match rules {
+    let rules = match RuleSet::builtin() {
         Ok(rules) => rules,
-        Err((exit, text)) => {
-            report::error_text(&text);
-            return exit;
+        Err(error) => {
+            report::error_text(&error.to_string());
+            return Exit::Internal;
+        }
+    };
+    let rules = match rules.with(&args.enable) {
+        Ok(rules) => rules,
+        Err(unknown) => {
+            report::unknown_rule(&unknown.to_string());
+            return Exit::Usage;
         }
     };
     let many = [args.uri.as_deref(), args.command.as_deref()].contains(&Some("-"))

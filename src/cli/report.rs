@@ -24,6 +24,12 @@ pub fn error_text(text: &str) {
     error(message, hint);
 }
 
+/// An id of a rule that there is not. Where nothing is like it, the hint says how to see them all.
+pub fn unknown_rule(text: &str) {
+    let (message, hint) = split_hint(text);
+    error(message, Some(hint.unwrap_or("`kubetell rules list` lists the rules")));
+}
+
 pub fn warning(message: impl Display) {
     let text = message.to_string();
     let (message, hint) = split_hint(&text);

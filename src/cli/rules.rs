@@ -1,5 +1,7 @@
 //! `kubetell rules`: which rules are in force, and what one of them is.
 
+mod check;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,14 +9,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::app::rules::{self, RuleFile};
-use crate::rules::compile::{Rule, RuleKind, RuleSet};
-use crate::rules::format::{RuleInfo, Severity};
+use crate::rules::compile::{ExecRule, Rule, RuleKind, RuleSet};
+use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
+use crate::rules::paths::PathEntry;
 
-use super::args::{AlertFormat, TextOrJson};
+use super::args::TextOrJson;
 use super::context::Context;
 use super::exit::Exit;
-use super::scan::{self, ScanArgs};
 use super::{help, report, rule_files, stdout};
 
 /// Lists the rules in force and shows what they look for
@@ -35,43 +36,13 @@ pub enum RulesCommand {
     Show(ShowArgs),
     /// Says what is wrong with rule files, all of it, with file, line and column
     #[command(after_help = help::RULES_CHECK)]
-    Check(CheckArgs),
+    Check(check::CheckArgs),
     /// Runs a query over files: what it would raise
     ///
     /// Prints every event that matches, each stage of a request once, as `kubetell scan` prints
     /// alerts.
     #[command(after_help = help::RULES_TRY)]
-    Try(TryArgs),
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct CheckArgs {
-    /// Files and folders with rules
-    #[arg(value_name = "PATH", required = true)]
-    pub paths: Vec<PathBuf>,
-
-    /// Counts files of a kind that is not supported as errors
-    #[arg(long)]
-    pub strict: bool,
-
-    /// A line for each file, or one JSON array
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: TextOrJson,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct TryArgs {
-    /// A query in KQL, e.g. `event.action:delete and kubernetes.audit.objectRef.resource:secrets`
-    #[arg(value_name = "QUERY")]
-    pub query: String,
-
-    /// Files and directories; `-`, or nothing, reads standard input
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
-    /// How events are written [default: text on a terminal, ecs otherwise]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub format: Option<AlertFormat>,
+    Try(check::TryArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -113,14 +84,27 @@ struct Entry {
     blind_spots: Vec<String>,
     /// What is known to match without being an intrusion.
     known_noise: Vec<String>,
+    /// What an exec rule looks for, for people.
+    #[serde(skip)]
+    exec: Option<ExecText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+}
+
+/// What an exec rule says beside its information, as lines.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct ExecText {
+    /// How sure it may be, and what an alert has then.
+    grades: Vec<String>,
+    paths: Vec<String>,
 }
 
 pub fn run(args: &RulesArgs, context: &Context) -> Exit {
     let files = match &args.command {
         RulesCommand::List(args) => &args.rules,
         RulesCommand::Show(args) => &args.rules,
-        RulesCommand::Check(args) => return check(args),
-        RulesCommand::Try(args) => return try_query(args, context),
+        RulesCommand::Check(args) => return check::check(args),
+        RulesCommand::Try(args) => return check::try_query(args, context),
     };
     let entries = match rule_files::in_force(files, &[], Exit::Usage) {
         Ok(rules) => entries(&rules),
@@ -142,110 +126,6 @@ pub fn run(args: &RulesArgs, context: &Context) -> Exit {
     }
 }
 
-/// What became of one rule file, for programs.
-#[derive(Debug, Serialize)]
-struct Checked {
-    path: String,
-    /// `ok`, `unsupported` or `invalid`.
-    verdict: &'static str,
-    rule: Option<String>,
-    kind: Option<&'static str>,
-    /// What of the file has no meaning here.
-    notes: Vec<String>,
-    error: Option<String>,
-}
-
-fn check(args: &CheckArgs) -> Exit {
-    let files = rules::read(&args.paths);
-    let mut checked = Vec::with_capacity(files.len());
-    let mut valid = Vec::new();
-    for RuleFile { path, outcome } in files {
-        let path = path.display().to_string();
-        checked.push(match outcome {
-            Ok(found) => {
-                let entry = Checked {
-                    path: path.clone(),
-                    verdict: "ok",
-                    rule: Some(found.rule.id().to_owned()),
-                    kind: Some(kind_of(&found.rule)),
-                    notes: found.notes,
-                    error: None,
-                };
-                valid.push((path, found.rule));
-                entry
-            }
-            Err(error) => Checked {
-                path,
-                verdict: if error.is_unsupported() { "unsupported" } else { "invalid" },
-                rule: None,
-                kind: None,
-                notes: Vec::new(),
-                error: Some(error.to_string()),
-            },
-        });
-    }
-    // What is wrong with all of them together: two of one id, or too much.
-    let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
-    let none = checked.is_empty();
-    let failed = |it: &Checked| it.verdict == "invalid" || args.strict && it.verdict != "ok";
-    let bad = checked.iter().any(failed) || together.is_err() || none;
-    let shown = match args.format {
-        TextOrJson::Json => stdout::print_json(&json!(checked)),
-        TextOrJson::Text => {
-            let mut lines = String::new();
-            for it in &checked {
-                let what = match (&it.rule, it.kind) {
-                    (Some(rule), Some(kind)) => format!("{kind} rule `{rule}`"),
-                    _ => it.verdict.to_owned(),
-                };
-                lines.push_str(&format!("{}: {what}\n", it.path));
-            }
-            stdout::print(&lines)
-        }
-    };
-    for it in &checked {
-        if args.format == TextOrJson::Text {
-            for note in &it.notes {
-                report::note(format_args!("`{}`: {note}", it.path));
-            }
-        }
-        match &it.error {
-            Some(error) if failed(it) => report::error_text(error),
-            Some(error) => report::warning(error),
-            None => {}
-        }
-    }
-    if let Err(error) = together {
-        report::error_text(&error.to_string());
-    }
-    if none {
-        report::error("there is no rule file", Some("rule files end with `.toml`"));
-    }
-    match shown {
-        Exit::Done if bad => Exit::Configuration,
-        shown => shown,
-    }
-}
-
-/// What `scan` does with the query as its only rule.
-fn try_query(args: &TryArgs, context: &Context) -> Exit {
-    let rules = || {
-        let rule = Rule::of_query(&args.query).map_err(|error| error.to_string());
-        let set = |rule| {
-            let own = RuleSet::of([(String::new(), rule)]).map_err(|error| error.to_string())?;
-            let all = RuleSet::builtin().and_then(|builtin| builtin.merged(own));
-            let all = all.map_err(|error| error.to_string())?;
-            all.only(&[Rule::QUERY_ID]).map_err(|error| error.to_string())
-        };
-        rule.and_then(set).map_err(|error| {
-            report::error_text(&error);
-            Exit::Usage
-        })
-    };
-    let scan = ScanArgs { paths: args.paths.clone(), format: args.format, ..ScanArgs::default() };
-    scan::run_with(&scan, context, rules)
-}
-
 fn kind_of(rule: &Rule) -> &'static str {
     match rule.kind() {
         RuleKind::Exec(_) => "exec",
@@ -263,6 +143,14 @@ fn entries(rules: &RuleSet) -> Vec<Entry> {
         enabled: rule.enabled(),
         blind_spots: rule.notes().blind_spots.clone(),
         known_noise: rule.notes().known_noise.clone(),
+        exec: match rule.kind() {
+            RuleKind::Exec(exec) => Some(exec_text(rule.info(), exec)),
+            RuleKind::NewTerms(_) | RuleKind::Query(_) => None,
+        },
+        query: match rule.kind() {
+            RuleKind::Query(rule) => Some(rule.query.text().trim().to_owned()),
+            RuleKind::Exec(_) | RuleKind::NewTerms(_) => None,
+        },
     })
     .collect()
 }
@@ -330,15 +218,50 @@ fn text(entry: &Entry) -> String {
         field("reference", reference);
     }
     out.push_str(&format!("\n{}\n", info.description.trim()));
-    for (head, lines) in
-        [("What it cannot see:", &entry.blind_spots), ("Known noise:", &entry.known_noise)]
-    {
+    if let Some(query) = &entry.query {
+        out.push_str(&format!("\nQuery:\n{query}\n"));
+    }
+    let exec = entry.exec.clone().unwrap_or_default();
+    for (head, lines) in [
+        ("How sure it is:", &exec.grades),
+        ("Paths in the normal form:", &exec.paths),
+        ("What it cannot see:", &entry.blind_spots),
+        ("Known noise:", &entry.known_noise),
+    ] {
         if !lines.is_empty() {
             out.push_str(&format!("\n{head}\n"));
             lines.iter().for_each(|line| out.push_str(&format!("- {}\n", line.trim())));
         }
     }
     out
+}
+
+fn exec_text(info: &RuleInfo, rule: &ExecRule) -> ExecText {
+    let grade = |severity_of, risk: u8| format!("{}, risk score {risk}", severity(severity_of));
+    let labelled = |command: &UnseenCommand| {
+        format!("{}, as {}", grade(command.severity, command.risk_score), command.label)
+    };
+    let mut grades = Vec::new();
+    if !rule.paths.entries().is_empty() {
+        grades.push(format!("certain: {}", grade(info.severity, info.risk_score)));
+    }
+    let likely = rule.likely.map(|likely| grade(likely.severity, likely.risk_score));
+    grades.extend(likely.map(|grade| format!("likely: {grade}")));
+    let hidden = rule.hidden_command.as_ref().map(labelled);
+    grades.extend(hidden.map(|grade| format!("suspicious: {grade}")));
+    let unseen = rule.unseen_command.as_ref().map(labelled);
+    grades.extend(unseen.map(|grade| format!("a run without a command: {grade}")));
+
+    let entries = rule.paths.entries();
+    let label = |entry: &PathEntry| entry.label.clone().unwrap_or_default();
+    let name_width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
+    let label_width = entries.iter().map(|entry| label(entry).len()).max().unwrap_or_default();
+    let path = |entry: &PathEntry| {
+        let (name, label) = (&entry.name, label(entry));
+        let above = if entry.walks { "" } else { "  (not by a directory above it)" };
+        format!("{name:<name_width$}  {label:<label_width$}  {}{above}", entry.path)
+    };
+    ExecText { grades, paths: entries.iter().map(path).collect() }
 }
 
 fn kind(entry: &Entry) -> String {
@@ -386,6 +309,11 @@ mod tests {
             enabled: true,
             blind_spots: vec!["Commands typed into a shell.".to_owned()],
             known_noise: Vec::new(),
+            exec: Some(ExecText {
+                grades: vec!["certain: low, risk score 21".to_owned()],
+                paths: vec!["etc-shadow  HOST_CREDENTIALS  /etc/shadow*".to_owned()],
+            }),
+            query: None,
         }
     }
 

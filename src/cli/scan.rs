@@ -169,9 +169,7 @@ fn scan_inputs(scan: &Scan<'_>, rules: &RuleSet, context: &Context) -> Exit {
     let rules = match rules.only(&args.only) {
         Ok(rules) => Arc::new(rules),
         Err(unknown) => {
-            let text = unknown.to_string();
-            let (message, hint) = report::split_hint(&text);
-            report::error(message, Some(hint.unwrap_or("`kubetell rules list` lists the rules")));
+            report::unknown_rule(&unknown.to_string());
             return Exit::Usage;
         }
     };

@@ -18,6 +18,10 @@ use crate::rules::paths::{How, PathMatch};
 /// The pattern that a match names whose command could not be read.
 const HIDDEN_COMMAND: &str = "hidden-command";
 
+/// What quotes a character in a shell and in most languages, and how it is told that it is gone.
+const QUOTES: [char; 3] = ['"', '\'', '\\'];
+const WITHOUT_QUOTES: &str = "all quotes and backslashes of the command left out";
+
 /// Why a command is worth an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandVerdict {
@@ -91,7 +95,7 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
             severity: Some((unseen.severity, unseen.risk_score)),
         });
     }
-    if rule.interactive_shell && exec.stdin && exec.tty && shell::is_bare_shell(&exec.argv) {
+    if rule.interactive_shell && exec.stdin && exec.tty && command.reading().interactive {
         return Some(CommandVerdict {
             matches: Vec::new(),
             access_types: vec![rule.default_label.clone()],
@@ -107,6 +111,9 @@ pub fn judge(rule: &ExecRule, command: &Command<'_>) -> Option<CommandVerdict> {
         Judging { rule, matches: Vec::new(), labels: Vec::new(), likely_labels: Vec::new() };
     judging.as_written(&exec.text);
     judging.normal_form(command.reading());
+    if command.reading().evaluates {
+        judging.without_quotes(&exec.text);
+    }
     judging.verdict()
 }
 
@@ -120,8 +127,13 @@ struct Judging<'r> {
     likely_labels: Vec<usize>,
 }
 
+// The mask of benign paths completes no path that was not there before it, so a text without a
+// match needs none.
 impl Judging<'_> {
     fn as_written(&mut self, text: &str) {
+        if !self.rule.sensitive_paths.is_match(text) {
+            return;
+        }
         let text = self.rule.mask.apply(text);
         let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
@@ -162,8 +174,39 @@ impl Judging<'_> {
         }
     }
 
+    /// What stands there in one piece once all quotes are gone: some programs run what they are
+    /// given in ways that are not read (`make`, `expect`, a subscript). Only where nothing else
+    /// was found, since it knows of no shell.
+    fn without_quotes(&mut self, text: &str) {
+        let surer = self.matches.iter().any(|found| found.confidence > Confidence::Suspicious);
+        if surer || self.rule.likely.is_none() || !text.contains(QUOTES) {
+            return;
+        }
+        let bare: String = text.split(QUOTES).collect();
+        if !self.rule.sensitive_paths.is_match(&bare) {
+            return;
+        }
+        let masked = self.rule.mask.apply(text);
+        let bare: String = masked.split(QUOTES).collect();
+        let bare = self.rule.mask.apply(&bare);
+        let found = self.rule.sensitive_paths.find(&bare, limits::MATCHES_LISTED_MAX);
+        if found.is_empty() {
+            return;
+        }
+        for (at, part) in found {
+            let name = self.rule.sensitive_paths.names()[at].clone();
+            let reads = Some(excerpt(bare.get(part).unwrap_or_default()));
+            let steps = vec![WITHOUT_QUOTES.to_owned()];
+            self.add(name, 0..text.len(), Confidence::Likely, reads, steps);
+        }
+        self.likely_labels.extend(self.rule.labels.matching(&bare));
+    }
+
     /// Looks for the rule's patterns in a text of the normal form.
     fn line(&mut self, text: &str, steps: Steps, span: &Range<usize>) {
+        if !self.rule.sensitive_paths.is_match(text) {
+            return;
+        }
         let text = self.rule.mask.apply(text);
         let found = self.rule.sensitive_paths.find(&text, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
@@ -183,6 +226,10 @@ impl Judging<'_> {
         let confidence = match found.how {
             How::Read if is_sure(access) => Confidence::Certain,
             How::Read => Confidence::Likely,
+            How::BehindUnknown => {
+                steps.push(format!("behind an unknown directory it can be {}", found.example));
+                Confidence::Likely
+            }
             How::GlobCovers => {
                 steps.push(format!("glob {} can match {}", excerpt(&path), found.example));
                 Confidence::Likely

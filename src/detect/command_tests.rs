@@ -375,12 +375,70 @@ fn an_interactive_shell_is_raised_by_a_rule_that_is_off_by_default() {
     check(&["/bin/bash", "-l"], true, true, true);
     check(&["env", "TERM=xterm", "bash", "-i"], true, true, true);
     check(&["nsenter", "-t", "1", "-m", "--", "sh"], true, true, true);
+    check(&["su", "-"], true, true, true);
+    check(&["sudo", "-i"], true, true, true);
+    check(&["chroot", "/host"], true, true, true);
+    check(&["nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p"], true, true, true);
+    check(&["busybox", "sh"], true, true, true);
+    check(&["script", "-qc", "bash", "/dev/null"], true, true, true);
+    check(&["bash", "--rcfile", "/tmp/rc", "-i"], true, true, true);
+    // As dashboards and other clients open theirs.
+    let scripts = [
+        "bash || sh",
+        "(bash || ash || sh)",
+        "exec bash",
+        "TERM=xterm exec bash -l",
+        "clear; (bash || ash || sh)",
+        "command -v bash >/dev/null && exec bash || exec sh",
+        "if [ -x /bin/bash ]; then /bin/bash; else /bin/sh; fi",
+        "cd /app && TERM=xterm-256color bash",
+        "[ -x /bin/bash ] && ([ -x /usr/bin/script ] && /usr/bin/script -q -c /bin/bash /dev/null || exec /bin/bash) || exec /bin/sh",
+        "export TERM=xterm; sh </dev/tty",
+        "stty rows 40; su - postgres",
+    ];
+    for script in scripts {
+        check(&["sh", "-c", script], true, true, true);
+        check(&["sh", "-c", script], true, false, false);
+    }
+    for script in [
+        "echo hi",
+        "curl -s https://example.com/i.sh | sh",
+        "sh < /opt/run.sh",
+        "bash /opt/run.sh",
+        "echo ls | bash",
+        "sh <<< ls",
+        "exec psql -U app",
+        "false && bash",
+        "find / -name x -exec sh -c 'ls {}' \\;",
+        "ls | xargs -n1 sh",
+    ] {
+        check(&["bash", "-c", script], true, true, false);
+    }
+    for program in ["python3", "mysql", "redis-cli", "vi", "top"] {
+        check(&[program], true, true, false);
+    }
     check(&["sh"], true, false, false);
     check(&["sh"], false, true, false);
     check(&["sh", "-c", "ls"], true, true, false);
     check(&["psql"], true, true, false);
     // It looks for nothing else.
     check(&["cat", "/etc/shadow"], true, true, false);
+}
+
+#[test]
+fn what_another_program_may_unquote_is_likely() {
+    let confidence = |text: &str| judge_text(text).and_then(|verdict| verdict.confidence);
+    assert_eq!(confidence("ssh h \"cat '/etc/'sha''dow\""), Some(Confidence::Likely));
+    let verdict = judge_text("printf %s \"a:;cat /etc/sh'a'dow\"").expect("a verdict");
+    assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"]);
+    let [found] = &verdict.matches[..] else { panic!("one match") };
+    assert_eq!(found.reads.as_deref(), Some("/etc/shadow"));
+    assert_eq!(found.steps, [WITHOUT_QUOTES]);
+    // A program that runs nothing looks for a file with quotes in its name.
+    assert_eq!(judge_query("command=cat&command=/etc/sh%27%27adow"), None);
+    // What is surer is told alone, and what is benign stays so.
+    assert_eq!(judge_text("cat /etc/sh''adow").map(|verdict| verdict.matches.len()), Some(1));
+    assert_eq!(confidence("x \"cat /etc/resolv'.'conf | grep key\""), None);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::audit::event::{Body, Event};
-use crate::audit::shell;
 use crate::detect::command::{Command, judge};
 use crate::rules::compile::{RuleKind, RuleQueries, RuleSet};
 use crate::rules::query::{Derived, DerivedField, DerivedValues, Scratch};
@@ -95,7 +94,7 @@ impl Derived for FromCommand<'_> {
                 verdicts.flat_map(|it| it.access_types).for_each(|label| values.text(&label));
             }
             DerivedField::ExecInteractive => {
-                let interactive = exec.stdin && exec.tty && shell::is_bare_shell(&exec.argv);
+                let interactive = exec.stdin && exec.tty && command.reading().interactive;
                 values.boolean(interactive);
             }
             DerivedField::ContainerName => {

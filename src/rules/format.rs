@@ -99,8 +99,8 @@ pub struct RuleFile {
     /// `exec`: the same as paths, against which globs, directories and cleaned paths of the normal
     /// form are tested; see `rules::paths`. A name that a pattern has as well is the same thing.
     pub paths: Option<Vec<PathEntry>>,
-    /// `exec`: raises every interactive shell (standard input, a terminal, and nothing but a
-    /// shell to run), under the default label.
+    /// `exec`: raises every interactive shell (standard input, a terminal, and a shell that takes
+    /// its commands from there), under the default label.
     #[serde(default)]
     pub interactive_shell: bool,
     /// `exec`: what kinds of access there are, the most telling first.

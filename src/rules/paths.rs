@@ -88,6 +88,8 @@ pub enum PathError {
 pub enum How {
     /// The path itself is a sensitive one.
     Read,
+    /// What stands before it is not known: it may be one.
+    BehindUnknown,
     /// A pattern can match one.
     GlobCovers,
     /// A directory that is walked, or searched for such a name, holds one.

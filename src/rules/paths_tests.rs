@@ -5,7 +5,8 @@ use crate::audit::shell::reading::{Access, Reach};
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::How::{GlobCovers, ParentCovers, Read};
+use super::How::{BehindUnknown, GlobCovers, ParentCovers, Read};
+use crate::audit::shell::text::Step;
 
 /// A list like that of the built-in rule.
 const PATHS: &str = r#"
@@ -56,6 +57,40 @@ fn check(reach: Reach, how: How, cases: &[(&str, &str)]) {
             expected.split_whitespace().map(|name| (name.to_owned(), how)).collect();
         assert_eq!(found(&set, &access(path, reach, None)), expected, "{reach:?} `{path}`");
     }
+}
+
+#[test]
+fn what_stands_behind_an_unknown_directory_has_to_tell() {
+    let set = set();
+    let cases = [
+        ("/.ssh/id_rsa", "user service"),
+        ("/.aws/credentials", "user service"),
+        ("/.kube", "user"),
+        ("/serviceaccount/token", "token"),
+        ("/lib/kubelet/config.yaml", "kubelet"),
+        ("/shadow", ""),
+        ("/token", ""),
+        ("/app/.ssh/id_rsa", ""),
+    ];
+    for (path, expected) in cases {
+        let expected: Vec<(String, How)> =
+            expected.split_whitespace().map(|name| (name.to_owned(), BehindUnknown)).collect();
+        for step in [Step::UnsetVariable, Step::UnknownDirectory] {
+            let mut access = access(path, Named, None);
+            assert_eq!(found(&set, &access), [], "{path}");
+            access.path.steps.add(step);
+            assert_eq!(found(&set, &access), expected, "{path}");
+        }
+    }
+    // As with `.`, what is below is not known.
+    let mut walked = access("/", Walked, None);
+    assert_ne!(found(&set, &walked), []);
+    walked.path.steps.add(Step::UnsetVariable);
+    assert_eq!(found(&set, &walked), []);
+    // What is told without it stays as sure as it is.
+    let mut access = access("/etc/shadow", Named, None);
+    access.path.steps.add(Step::UnsetVariable);
+    assert_eq!(found(&set, &access), [("shadow".to_owned(), Read)]);
 }
 
 #[test]

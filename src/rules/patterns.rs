@@ -105,6 +105,11 @@ impl PatternList {
         spans
     }
 
+    /// Whether any pattern matches anywhere.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.set.is_match(text)
+    }
+
     /// The indices of the patterns that match anywhere, in order.
     pub fn matching(&self, text: &str) -> Vec<usize> {
         self.set.matches(text).into_iter().collect()

@@ -108,6 +108,9 @@ fn wrong_usage_is_told() {
     check(&["explain", "--uri", "/x", "--command", "x"], b"", 64);
     let (_, stderr) = check(&["explain", "--command", "x", "--enable", "pod-exec"], b"", 64);
     assert!(stderr.contains("there is no rule `pod-exec`"), "{stderr}");
+    assert!(stderr.contains("hint: did you mean `pod-exec-"), "{stderr}");
+    let (_, stderr) = check(&["explain", "--command", "x", "--enable", "zzz"], b"", 64);
+    assert!(stderr.contains("hint: `kubetell rules list` lists the rules"), "{stderr}");
     let (_, stderr) = check(&["explain", "--event", "/nowhere/x"], b"", 2);
     assert!(stderr.contains("/nowhere/x"), "{stderr}");
 }

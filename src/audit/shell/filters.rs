@@ -48,6 +48,10 @@ pub fn run(
     input: &Stream,
     files: &dyn Fn(&Text) -> Stream,
 ) -> Option<Stream> {
+    let (program, args) = module(program, args).unwrap_or((program, args));
+    if compress::unpacks(program, args) {
+        return Some(Unknown::Decoded.into_stream());
+    }
     let tool = tool(program)?;
     let output = tool(&Call { program, args, input, files });
     Some(output.unwrap_or_else(Unknown::into_stream))
@@ -60,6 +64,33 @@ pub fn printf(args: &[Text]) -> Option<Text> {
         Stream::Unknown { .. } => None,
         known => Some(known.to_text()),
     }
+}
+
+/// The file that a tool is told to write what it prints to, and its arguments without that.
+pub fn written(program: &str, args: &[Text]) -> Option<(Text, Vec<Text>)> {
+    let option = match program {
+        "openssl" => "-out",
+        "sort" | "uudecode" | "gpg" | "gpg2" | "base64" | "shuf" => "-o",
+        "dd" => "of=",
+        _ => return None,
+    };
+    let at = args.iter().position(|arg| arg.as_str().starts_with(option))?;
+    let arg = args.get(at)?;
+    let attached = arg.slice(option.len(), arg.len());
+    let (file, taken) = match attached.is_empty() {
+        true => (args.get(at + 1)?.clone(), 2),
+        false => (attached, 1),
+    };
+    let rest = args.iter().take(at).chain(args.iter().skip(at + taken)).cloned().collect();
+    Some((file, rest))
+}
+
+/// `python3 -m base64 -d` is `base64 -d`.
+fn module<'a>(program: &str, args: &'a [Text]) -> Option<(&'a str, &'a [Text])> {
+    let [option, name, rest @ ..] = args else { return None };
+    let python = program.starts_with("python") || program.starts_with("pypy");
+    let known = matches!(name.as_str(), "base64" | "gzip");
+    (python && known && option.as_str() == "-m").then(|| (name.as_str(), rest))
 }
 
 type Tool = fn(&Call) -> Output;

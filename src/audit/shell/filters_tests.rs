@@ -724,3 +724,53 @@ fn nothing_panics_on_anything() {
     }
     assert!(known > 10_000, "{known}");
 }
+
+#[test]
+fn what_is_unknown_is_decoded_by_what_makes_it_readable_alone() {
+    check(&[
+        ("rev", &[], "UNKNOWN", "DECODED"),
+        ("tac", &[], "UNKNOWN", "UNKNOWN"),
+        ("dd", &["conv=swab"], "UNKNOWN", "DECODED"),
+        ("dd", &["bs=1"], "UNKNOWN", "UNKNOWN"),
+        ("sed", &["y/abcdefgh/ijklmnop/"], "UNKNOWN", "DECODED"),
+        ("sed", &["y/,/;/"], "UNKNOWN", "UNKNOWN"),
+        ("sed", &[r"s/\(.\)\(.\)/\2\1/g"], "UNKNOWN", "DECODED"),
+        ("sed", &[r"s/\(.*\)=\(.*\)/\2=\1/"], "UNKNOWN", "UNKNOWN"),
+        ("sed", &["s/@HOST@/db/"], "UNKNOWN", "UNKNOWN"),
+        ("iconv", &["-f", "utf-16"], "UNKNOWN", "DECODED"),
+        ("unzip", &["-p", "a.zip", "x"], "UNKNOWN", "DECODED"),
+        ("tar", &["xzOf", "a.tgz"], "UNKNOWN", "DECODED"),
+        ("tar", &["-x", "--to-stdout", "-f", "a"], "UNKNOWN", "DECODED"),
+        ("7z", &["x", "-so", "a.7z"], "UNKNOWN", "DECODED"),
+        ("lz4", &["-d", "a.lz4"], "UNKNOWN", "DECODED"),
+        ("lz4", &["-d", "a.lz4", "a"], "UNKNOWN", ""),
+        ("python3", &["-m", "base64", "-d"], "UNKNOWN", "DECODED"),
+        ("python3", &["-m", "base64", "-d"], "L2V0Yw==", "/etc"),
+    ]);
+    assert!(
+        run("tar", &[Text::literal("xf"), Text::literal("a")], &Stream::Empty, &no_files).is_none()
+    );
+}
+
+#[test]
+fn jq_adds_strings() {
+    check(&[
+        ("jq", &["-nr", "\"sha\"+\"dow\""], "", "shadow\n"),
+        ("jq", &["-nr", "[\"sha\", \"dow\"] | add"], "", "shadow\n"),
+        ("jq", &["-nr", "[\"etc\",\"shadow\"]|join(\"/\")"], "", "etc/shadow\n"),
+        ("jq", &["-nr", "--arg", "a", "sha", "$a+\"dow\""], "", "shadow\n"),
+        ("jq", &["-nr", "\"c2hhZG93\"|@base64d"], "", "shadow\n"),
+        ("jq", &["-nr", "1+\"dow\""], "", "UNKNOWN"),
+        ("jq", &["-n", "\"sha\"+\"dow\""], "", "UNKNOWN"),
+    ]);
+}
+
+#[test]
+fn a_number_that_something_unknown_continues_is_unknown() {
+    check(&[
+        ("printf", &[r"a\…b"], "", "a…b"),
+        ("printf", &[r"a\14…b"], "", "a…b"),
+        ("printf", &[r"a\x…b"], "", "a…b"),
+        ("printf", &[r"\141…b"], "", "a…b"),
+    ]);
+}

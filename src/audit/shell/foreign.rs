@@ -53,6 +53,45 @@ pub const CODE_MAX_BYTES: usize = 256 * 1024;
 /// Most bytes of all strings that are told.
 pub const OUTPUT_MAX_BYTES: usize = 256 * 1024;
 
+/// Functions that decode, by which code tells that it does.
+const DECODERS: [&str; 30] = [
+    "b64decode",
+    "b32decode",
+    "b16decode",
+    "b85decode",
+    "a85decode",
+    "decodebytes",
+    "unhexlify",
+    "fromhex",
+    "rot13",
+    "rot_13",
+    "rot-13",
+    "decompress",
+    "decode_base64",
+    "decode64",
+    "pack(",
+    "pack'",
+    "unpack \"",
+    "unpack1",
+    "base64_decode",
+    "hex2bin",
+    "gzinflate",
+    "gzuncompress",
+    "gzdecode",
+    "uudecode",
+    "atob(",
+    "'base64')",
+    "\"base64\")",
+    "'hex')",
+    "\"hex\")",
+    "inflate",
+];
+
+/// Whether the code decodes something, of what it is given or of what it reads.
+pub fn decodes(code: &str) -> bool {
+    DECODERS.iter().any(|name| code.contains(name))
+}
+
 /// What was found in code.
 #[derive(Debug, Clone, Default)]
 pub struct Foreign {

@@ -32,23 +32,3 @@ mod run;
 pub mod text;
 
 pub use run::{read, read_script};
-
-use programs::Program;
-use text::Text;
-
-/// The most wrappers that are looked behind for a shell.
-const WRAPPERS_MAX: usize = 8;
-
-/// Whether the command starts a shell that takes its commands from the standard input, behind
-/// wrappers such as `env` or `nsenter` or without.
-pub fn is_bare_shell(argv: &[String]) -> bool {
-    let mut words: Vec<Text> = argv.iter().map(|word| Text::literal(word.as_str())).collect();
-    for _ in 0..WRAPPERS_MAX {
-        match programs::classify(&words) {
-            Program::ShellStdin { .. } => return true,
-            Program::Wrapper(wrapper) => words = wrapper.argv,
-            _ => return false,
-        }
-    }
-    false
-}

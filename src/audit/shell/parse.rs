@@ -27,6 +27,7 @@ use self::cursor::Cursor;
 use self::document::{Pending, fill_parts, fill_script};
 use self::word::Close;
 use super::ast::{Connector, Item, Node, Part, Redirect, RedirectKind, Script, Span, Word};
+use super::reading::HiddenWhy;
 
 /// Deepest nesting of commands, substitutions and expansions within each other.
 const NESTING_MAX: usize = 64;
@@ -42,18 +43,25 @@ const SCAN_PER_BYTE: usize = 8;
 /// Where a shell without bash's constructs would read other commands (`[[ a || b c ]]`, `((a))`),
 /// the reading of such a shell is the first item, as a subshell: it shares nothing with the other.
 pub fn parse(source: &str) -> Script {
+    parse_within_bounds(source).0
+}
+
+/// The same, with the bound that an incomplete tree has met.
+pub fn parse_within_bounds(source: &str) -> (Script, HiddenWhy) {
     let mut state = State::new(source.len(), Dialect::Bash);
     let mut script = Parser::new(source, &mut state, None).script();
+    let mut too_much = state.too_much();
     if state.differs {
         let mut state = State::new(source.len(), Dialect::Posix);
         let other = Parser::new(source, &mut state, None).script();
+        too_much |= state.too_much();
         if other.items != script.items {
             script.incomplete |= other.incomplete;
             let node = Node::Subshell(other);
             script.items.insert(0, Item { connector: Connector::Then, node, background: false });
         }
     }
-    script
+    (script, if too_much { HiddenWhy::Work } else { HiddenWhy::Depth })
 }
 
 /// A text whose expansions work as within double quotes, and whose double quotes are characters:
@@ -102,6 +110,11 @@ impl State {
             differs: false,
             unclosed: false,
         }
+    }
+
+    /// Whether there were too many parts, or too much to look ahead at.
+    fn too_much(&self) -> bool {
+        self.exhausted || self.allowance == 0
     }
 }
 

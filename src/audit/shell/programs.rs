@@ -218,6 +218,13 @@ pub fn name_of(program: &Text) -> Option<&str> {
     }
 }
 
+/// Whether the program may run what it is given: one that is not known, or that is known to.
+pub fn evaluates(program: &Text) -> bool {
+    name_of(program).is_none_or(|name| {
+        known_class(name).is_none() || matches!(name, "make" | "gmake" | "ninja" | "compgen")
+    })
+}
+
 fn class_of(program: &Text) -> Class {
     if program.has_hole() {
         // `/proc/…/exe` is what runs it: mostly the shell.

@@ -14,6 +14,11 @@ pub struct Reading {
     pub accesses: Vec<Access>,
     /// What stays hidden, and why.
     pub hidden: Vec<Hidden>,
+    /// Something in it is code, or is given to a program that is not known: quotes in it may mean
+    /// what they mean in a shell.
+    pub evaluates: bool,
+    /// A shell takes its commands from the standard input that the command is given.
+    pub interactive: bool,
 }
 
 /// A simple command after its expansions, its words joined by one space; or a text that a decoder

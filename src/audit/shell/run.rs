@@ -26,13 +26,13 @@ use crate::limits;
 
 use super::ast::{Connector, Script, Span};
 use super::expand::{self, Shell};
-use super::parse::parse;
-use super::reading::{Hidden, HiddenWhy, Reading};
+use super::parse::{parse, parse_within_bounds};
+use super::reading::{Hidden, HiddenWhy, Line, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
 use environment::Environment;
-use files::Files;
+use files::{Files, Outputs};
 
 /// How many levels of depth a script within a script takes: it brings a tree of its own.
 const SCRIPT_LEVELS: usize = 8;
@@ -115,12 +115,17 @@ struct Interpreter<'a> {
     /// What the next command reads as its standard input.
     input: Stream,
     descriptors: BTreeMap<u32, Stream>,
+    outputs: Outputs,
+    /// The input is neither a pipe nor a file, but what the whole command is given.
+    input_is_given: bool,
     files: Files,
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
     flow: Option<Flow>,
     /// Something in the loop around may have ended it.
     may_leave: bool,
+    /// Something may have ended the script or the function.
+    may_end: bool,
     /// How many conditions stand around that may be false.
     undecided: usize,
     /// Which of a variable's possible values is taken, and how many the ones that were asked for
@@ -130,8 +135,16 @@ struct Interpreter<'a> {
     /// What led to the source that is being read.
     steps: Steps,
     places: Places,
+    /// Which bound the source that is being read has met, if any.
+    bound: HiddenWhy,
     /// Set by `exec` without a command: its redirections stay.
     keeps_descriptors: bool,
+    /// The first lines of the command of a pipeline that is being read.
+    piped: Option<Vec<Line>>,
+    /// `rev` has turned round what flows in the pipeline.
+    reversed: bool,
+    /// A word of the command that is being read has expanded to nothing.
+    vanished: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -158,6 +171,12 @@ impl<'a> Interpreter<'a> {
             places.push(at..at + word.len());
             at += word.len() + 1;
         }
+        let told = |word: &String| {
+            word.len() >= "serviceacc".len()
+                && (word.contains("serviceacc") || word.contains("kubernetes.io"))
+        };
+        let mut files = Files::default();
+        files.tells_mounts = argv.iter().any(told);
         Interpreter {
             argv,
             reading: Reading::default(),
@@ -166,16 +185,23 @@ impl<'a> Interpreter<'a> {
             environment: Rc::default(),
             input: Stream::UNKNOWN,
             descriptors: BTreeMap::new(),
-            files: Files::default(),
+            outputs: Outputs::default(),
+            input_is_given: true,
+            files,
             status: Some(true),
             flow: None,
             may_leave: false,
+            may_end: false,
             undecided: 0,
             choice: 0,
             choices: Cell::new(1),
             steps: Steps::NONE,
             places: Places { argv: places, current: Place::Offset(0) },
+            bound: HiddenWhy::Depth,
             keeps_descriptors: false,
+            piped: None,
+            reversed: false,
+            vanished: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),
@@ -233,7 +259,14 @@ impl<'a> Interpreter<'a> {
         if matches!(self.places.current, Place::Fixed(_)) {
             self.steps.add(step);
         }
-        let output = self.run_script(&parse(&spelled(source)));
+        let (script, bound) = parse_within_bounds(&spelled(source));
+        let bound = std::mem::replace(&mut self.bound, bound);
+        self.reading.evaluates = true;
+        // What a shell runs is no part of the pipeline that the shell stands in.
+        let piped = self.piped.take();
+        let output = self.run_script(&script);
+        self.piped = piped;
+        self.bound = bound;
         self.steps = steps;
         self.places.current = place;
         self.budget.leave(SCRIPT_LEVELS);
@@ -265,7 +298,7 @@ impl<'a> Interpreter<'a> {
 
     fn run_script(&mut self, script: &Script) -> Stream {
         if script.incomplete {
-            self.budget.exceed(HiddenWhy::Depth);
+            self.budget.exceed(self.bound);
         }
         let mut output = Stream::Empty;
         for item in &script.items {
@@ -286,6 +319,7 @@ impl<'a> Interpreter<'a> {
                     out
                 }
             };
+            let out = self.printed_on(out);
             output = self.joined(output, out);
         }
         output
@@ -316,21 +350,28 @@ impl<'a> Interpreter<'a> {
     fn subshell(&mut self, run: impl FnOnce(&mut Self) -> Stream) -> Stream {
         let environment = Rc::clone(&self.environment);
         let descriptors = self.descriptors.clone();
+        let outputs = std::mem::take(&mut self.outputs);
+        self.outputs.descriptors.clone_from(&outputs.descriptors);
         self.environment().traps.clear();
         let output = run(self);
-        self.run_traps();
+        let last = self.run_traps();
+        let output = self.joined(output, last);
         self.environment = environment;
         self.descriptors = descriptors;
+        self.outputs = outputs;
         output
     }
 
-    fn run_traps(&mut self) {
+    fn run_traps(&mut self) -> Stream {
+        let mut output = Stream::Empty;
         if self.environment.traps.is_empty() {
-            return;
+            return output;
         }
         for trap in std::mem::take(&mut self.environment().traps) {
-            self.run_text(&trap, Step::Eval);
+            let out = self.run_text(&trap, Step::Eval);
+            output = self.joined(output, out);
         }
+        output
     }
 
     fn joined(&mut self, first: Stream, second: Stream) -> Stream {
@@ -450,7 +491,15 @@ impl Shell for Interpreter<'_> {
         self.budget.leave(SCRIPT_LEVELS / 2);
         let text = output.to_text();
         let end = text.as_str().trim_end_matches('\n').len();
-        if end == text.len() { text } else { text.slice(0, end) }
+        if end == text.len() {
+            return text;
+        }
+        let mut trimmed = text.slice(0, end);
+        // What is unknown before the newlines stays.
+        if text.marks().iter().any(|mark| mark.at >= end && mark.kind == MarkKind::Hole) {
+            trimmed.push_hole();
+        }
+        trimmed
     }
 
     fn process(&mut self, script: &Script, input: bool) -> Text {

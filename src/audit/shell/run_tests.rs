@@ -163,7 +163,12 @@ fn files_that_the_script_writes_are_read_back() {
 fn input_flows_through_pipes_and_redirections() {
     check(
         "echo a b | { read x y; echo $y; }",
-        &["echo a b", "read x y", "echo b # variables expanded"],
+        &[
+            "echo a b",
+            "read x y",
+            "echo b # variables expanded",
+            "echo a b | read x y | echo b # variables expanded",
+        ],
     );
     check(
         "read x <<< 'a b'; echo $x",
@@ -269,4 +274,114 @@ fn no_bytes_make_it_panic_and_no_depth_overflows_the_stack() {
     };
     // A worker's stack.
     std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_a_loop_counts_to_is_unknown_beyond_the_rounds_that_are_read() {
+    let poll = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); test -e /x && break; done; ";
+    let told = lines(&format!("{poll}test $i = 300 && echo a"));
+    assert_eq!(told.last().map(String::as_str), Some("echo a"));
+    let hidden = |script: &str| -> Vec<HiddenWhy> {
+        read_script(&format!("{poll}{script}")).hidden.iter().map(|hidden| hidden.why).collect()
+    };
+    assert_eq!(hidden("echo $i"), []);
+    assert_eq!(hidden("eval $i"), [HiddenWhy::DecodedCode]);
+    // A text that grows is more than a count.
+    let grows = "p=; while :; do p=x$p; test -e /x && break; done; cat $p";
+    assert_eq!(read_script(grows).hidden[0].why, HiddenWhy::Work);
+    // What takes from something known ends on its own.
+    let words = "a ".repeat(200);
+    let told = format!(
+        "set -- {words} b; while test -n \"$1\"; do c=$1; test -e /x && break; shift; done"
+    );
+    assert_eq!(read_script(&told).hidden, []);
+}
+
+#[test]
+fn the_bound_that_a_script_has_met_is_told() {
+    let whys = |script: &str| -> Vec<HiddenWhy> {
+        read_script(script).hidden.iter().map(|hidden| hidden.why).collect()
+    };
+    assert_eq!(whys(&"echo a\n".repeat(60_000)), [HiddenWhy::Work]);
+    assert_eq!(whys(&format!("{}id{}", "( ".repeat(80), ")".repeat(80))), [HiddenWhy::Depth]);
+}
+
+#[test]
+fn the_commands_of_a_pipeline_are_a_line_where_one_is_not_as_written() {
+    check("a | b", &["a", "b"]);
+    check("a x''y | b", &["a xy # quotes removed", "b", "a xy | b # quotes removed"]);
+    check(
+        "a | sh -c \"b 'c'd\" | e",
+        &[
+            "a",
+            "sh -c b 'c'd # quotes removed",
+            "b cd # quotes removed, text run as code",
+            "e",
+            "a | sh -c b 'c'd | e # quotes removed",
+        ],
+    );
+}
+
+#[test]
+fn files_that_exec_opens_hold_what_is_printed_there() {
+    let paths = |script: &str| lines(script).last().cloned().unwrap_or_default();
+    let expected = "b c # text run as code, file written by the command read back";
+    assert_eq!(paths("exec 3>/tmp/s; echo b c >&3; . /tmp/s"), expected);
+    assert_eq!(paths("(exec >/tmp/s; echo b c); . /tmp/s"), expected);
+    assert_eq!(paths("exec >/tmp/s; echo b c; exec >/dev/tty; . /tmp/s"), expected);
+    // One for a single command is gone behind it.
+    assert_eq!(paths("a 3>/tmp/s; echo b c >&3; . /tmp/s"), ". /tmp/s");
+    check(
+        "exec 3>/tmp/s; x=$(echo b); echo c$x",
+        &["exec", "echo b", "echo cb # variables expanded, command substitution evaluated"],
+    );
+}
+
+#[test]
+fn a_file_that_may_have_been_written_is_hidden_when_it_runs() {
+    let hidden = |script: &str| !read_script(script).hidden.is_empty();
+    assert!(hidden("echo x | awk '{print > \"/tmp/s\"}'; sh /tmp/s"));
+    assert!(hidden("echo x | /opt/tool /tmp/s; . /tmp/s"));
+    assert!(!hidden("curl -o /tmp/s http://x; sh /tmp/s"));
+    assert!(!hidden("echo x | /opt/tool /tmp/s; sh /tmp/t"));
+}
+
+#[test]
+fn the_mounts_are_told_to_whom_asks_for_the_token() {
+    check_opened(
+        "cat $(mount | awk '/serviceaccount/{print $3}')/token",
+        &["/run/secrets/kubernetes.io/serviceaccount/token"],
+    );
+    check_opened("cat $(mount | awk '/data/{print $3}')/token", &["…/token"]);
+}
+
+#[test]
+fn names_that_stand_for_others_are_followed() {
+    check("declare -n r=x; x=b; echo $r", &["declare -n r=x", "echo b # variables expanded"]);
+    check("declare -n r; r=x; r=b; echo $x", &["declare -n r", "echo b # variables expanded"]);
+    check(
+        "declare -n r=x; unset -n r; r=b; echo \"$x\" $r",
+        &[
+            "declare -n r=x",
+            "unset -n r",
+            "echo  b # quotes removed, variables expanded, unset variables taken for empty",
+        ],
+    );
+}
+
+#[test]
+fn a_quoted_substitution_is_read_and_changes_nothing() {
+    check(
+        "v='${x:=a}$(b $((y = 1)))'; c $x $y",
+        &["b 1 # quotes removed, arithmetic evaluated, text run as code", "c"],
+    );
+}
+
+#[test]
+fn turning_a_text_round_twice_decodes_nothing() {
+    let hidden = |script: &str| !read_script(script).hidden.is_empty();
+    assert!(hidden("rev /opt/x | sh"));
+    assert!(hidden("rev < /opt/x | sh; rev < /opt/y | sh"));
+    assert!(hidden("base64 -d /opt/x | rev | sh"));
+    assert!(!hidden("rev /opt/x | cut -d- -f1 | rev | sh"));
 }

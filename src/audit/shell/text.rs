@@ -71,9 +71,11 @@ pub enum Step {
     UnknownDecoded,
     /// A directory that the script may still be in: a `cd` after it may have failed.
     EarlierDirectory,
+    /// The working directory at the start, taken for the root where a path has to be made of it.
+    UnknownDirectory,
 }
 
-const STEPS: [(Step, &str); 30] = [
+const STEPS: [(Step, &str); 31] = [
     (Step::Quotes, "quotes removed"),
     (Step::Backslash, "backslashes removed"),
     (Step::AnsiQuotes, "escapes in $'…' decoded"),
@@ -104,6 +106,7 @@ const STEPS: [(Step, &str); 30] = [
     (Step::OtherLanguage, "strings of another language put together"),
     (Step::UnknownDecoded, "something unknown decoded"),
     (Step::EarlierDirectory, "directory before a `cd` that may have failed"),
+    (Step::UnknownDirectory, "unknown working directory taken for the root"),
 ];
 
 impl Step {

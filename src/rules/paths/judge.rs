@@ -8,7 +8,7 @@ use super::{How, PathMatch, PathSet};
 use crate::audit::shell::path;
 use crate::audit::shell::pattern::Pattern;
 use crate::audit::shell::reading::{Access, Reach};
-use crate::audit::shell::text::{MarkKind, Text};
+use crate::audit::shell::text::{MarkKind, Step, Text};
 
 /// Characters of the last name that a pattern has to spell where names are only listed, and that
 /// something unknown has to leave known.
@@ -71,7 +71,7 @@ impl<'s> Judge<'s> {
     pub(super) fn judge(mut self, access: &Access) -> Vec<PathMatch> {
         let path = path::cleaned(&access.path);
         match path.as_literal() {
-            Some(literal) => self.literal(literal),
+            Some(literal) => self.literal(literal, assumes_root(&path)),
             None => self.pattern(&path, access.reach),
         }
         if matches!(access.reach, Reach::Walked | Reach::Searched) {
@@ -89,11 +89,15 @@ impl<'s> Judge<'s> {
         }
     }
 
-    fn literal(&mut self, literal: &str) {
+    /// `assumed`: the root may be any other directory.
+    fn literal(&mut self, literal: &str, assumed: bool) {
         let names = literal.split('/').filter(|name| !name.is_empty());
         let names: Vec<&str> = names.skip_while(|name| *name == "..").collect();
         let unknown_start = !literal.starts_with('/');
         self.names(&names, unknown_start, How::Read, || literal.to_owned());
+        if assumed {
+            self.names(&names, true, How::BehindUnknown, || format!("…{literal}"));
+        }
     }
 
     /// Components without patterns: those that an entry describes, at any place.
@@ -161,7 +165,7 @@ impl<'s> Judge<'s> {
         let mut at = 0;
         for run in pieces.chunk_by(|a, b| a.literal().is_some() && b.literal().is_some()) {
             let names: Vec<&str> = run.iter().filter_map(Piece::literal).collect();
-            let unknown_start = at > 0 || !path::is_absolute(path);
+            let unknown_start = at > 0 || !path::is_absolute(path) || assumes_root(path);
             let below = at + run.len() < pieces.len();
             at += run.len();
             if names.is_empty() {
@@ -276,6 +280,8 @@ impl<'s> Judge<'s> {
         let name = access.name.as_ref().map(Name::new).filter(|name| name.literals > 0);
         let rooted = match path::from_above(path) {
             Some(above) => Some(path::without_roots(&above)),
+            // `cp -r "$SOURCE"/. x`: a directory that only the container knows, as `.` is.
+            None if path.as_str() == "/" && assumes_root(path) => None,
             None if path::is_absolute(path) => Some(path::without_roots(path)),
             // Containers mostly start in the root.
             None if name.is_some() => anchored(path),
@@ -321,6 +327,13 @@ impl Piece {
         text.push_active('*');
         Piece::new(text).fits(component)
     }
+}
+
+/// Whether the path begins at the root only because something before it is taken for empty: a
+/// variable of the container, the working directory at the start.
+fn assumes_root(path: &Text) -> bool {
+    let assumed = [Step::UnsetVariable, Step::UnknownDirectory];
+    path::is_absolute(path) && assumed.into_iter().any(|step| path.steps.has(step))
 }
 
 /// The path from the root on, its other names removed; a relative one that begins with a plain

@@ -372,9 +372,52 @@ const JQ: Spec = Spec {
     permute: true,
 };
 
+/// The string that a program begins with, and of how many stages it is made: strings and variables
+/// that are added to each other, or a list of them that is joined.
+fn jq_string(call: &Call, program: &str) -> Option<(String, usize)> {
+    let mut stages = program.split('|').map(str::trim);
+    let first = stages.next()?;
+    let list = first.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let (parts, between) = (first.split('+'), String::new());
+    let Some(list) = list else {
+        let parts = parts.map(|part| jq_value(call, part.trim()));
+        return Some((parts.collect::<Option<Vec<_>>>()?.join(&between), 1));
+    };
+    let between = match stages.next()? {
+        "add" => between,
+        joins => jq_value(call, joins.strip_prefix("join(")?.strip_suffix(')')?)?,
+    };
+    let parts = list.split(',').map(|part| jq_value(call, part.trim()));
+    Some((parts.collect::<Option<Vec<_>>>()?.join(&between), 2))
+}
+
+/// `"text"`, or `$name` that `--arg` gives.
+fn jq_value(call: &Call, written: &str) -> Option<String> {
+    if let Some(name) = written.strip_prefix('$') {
+        let given = call.args.windows(3).find_map(|words| match words {
+            [option, given, value] if option.as_str() == "--arg" && given.as_str() == name => {
+                value.as_literal()
+            }
+            _ => None,
+        });
+        return given.map(str::to_owned);
+    }
+    let string = written.strip_prefix('"')?.strip_suffix('"')?;
+    (!string.contains(['"', '\\'])).then(|| string.to_owned())
+}
+
 /// A string, a raw line, or something unknown, and whether that is decoded.
 pub(super) fn jq(call: &Call) -> Output {
-    let options: Options = options(call.args, &JQ);
+    // `--arg NAME VALUE` takes two words.
+    let mut args = Vec::with_capacity(call.args.len());
+    let mut rest = call.args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.as_str() {
+            "--arg" | "--argjson" => rest.by_ref().take(2).for_each(drop),
+            _ => args.push(arg.clone()),
+        }
+    }
+    let options: Options = options(&args, &JQ);
     let Some((program, files)) = options.operands.split_first() else {
         return Err(Unknown::Plain);
     };
@@ -391,9 +434,10 @@ pub(super) fn jq(call: &Call) -> Output {
             call.read(files)
         }
         _ if options.has('n') => {
-            let string = first.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            let plain = string.filter(|string| !string.contains(['"', '\\']));
-            plain.map(|plain| Data::of_text(&Text::literal(plain))).ok_or(Unknown::of(decodes))
+            let (string, used) = jq_string(call, text).ok_or(Unknown::of(decodes))?;
+            stages = text.split('|').map(str::trim);
+            stages.by_ref().take(used).for_each(drop);
+            Ok(Data::of_text(&Text::literal(string)))
         }
         _ => Err(Unknown::of(decodes)),
     };

@@ -7,8 +7,10 @@ use flate2::bufread::{GzEncoder, MultiGzDecoder, ZlibDecoder};
 
 use super::options::{Options, Spec, options};
 use super::{Call, OUTPUT_MAX_BYTES, Output, Unknown};
-use crate::audit::shell::text::{Step, Stream};
+use crate::audit::shell::text::{Step, Stream, Text};
 
+/// A word of options is shorter than this.
+const BUNDLE_MAX: usize = 12;
 /// Largest window of zstd data, as a power of two: what the decoder may allocate. 8 MiB is what a
 /// decoder has to accept (RFC 8878).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -45,7 +47,9 @@ fn expands(program: &str, options: &Options) -> bool {
 fn to_file(program: &str, options: &Options) -> bool {
     let named = options.operands.iter().any(|operand| operand.as_str() != "-");
     let to_stdout = options.has('c') || program.contains("cat") || program == "funzip";
-    named && !to_stdout
+    // Into a pipe lz4 prints unless it is given a second name.
+    let prints = program.contains("lz4") && options.operands.len() < 2;
+    named && !to_stdout && !prints
 }
 
 pub(super) fn known(call: &Call) -> Output {
@@ -107,6 +111,31 @@ pub(super) fn unknown(call: &Call) -> Output {
         return Ok(Stream::Empty);
     }
     Err(Unknown::of(expands(call.program, &options)))
+}
+
+/// Whether it prints what is in an archive.
+pub(super) fn unpacks(program: &str, args: &[Text]) -> bool {
+    let first = args.first().map(Text::as_str).unwrap_or_default();
+    let given = |options: &[&str]| args.iter().any(|arg| options.contains(&arg.as_str()));
+    let letters = |wanted: char| {
+        args.iter().enumerate().any(|(at, arg)| {
+            let arg = arg.as_str();
+            let letters = arg.strip_prefix('-').or((at == 0).then_some(arg)).unwrap_or_default();
+            letters.len() < BUNDLE_MAX
+                && letters.bytes().all(|letter| letter.is_ascii_alphabetic())
+                && letters.contains(wanted)
+        })
+    };
+    match program {
+        "tar" | "bsdtar" | "gtar" | "star" => {
+            given(&["--to-stdout"]) || letters('x') && letters('O')
+        }
+        "unzip" => first.starts_with('-') && (letters('p') || letters('c')),
+        "7z" | "7za" | "7zr" | "7zz" => given(&["-so"]),
+        "unrar" | "rar" | "ar" => first == "p" || first == "-p",
+        "cpio" => given(&["--to-stdout"]),
+        _ => false,
+    }
 }
 
 /// What needs a key: it decodes unless it is told to encrypt.

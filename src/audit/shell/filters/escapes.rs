@@ -4,7 +4,7 @@
 
 use std::slice::Iter;
 
-use super::data::Data;
+use super::data::{Data, is_marked};
 use super::{Call, OUTPUT_MAX_BYTES, Output, Unknown};
 use crate::audit::shell::text::{Step, Text};
 
@@ -19,6 +19,9 @@ pub(super) enum Dialect {
     Format,
 }
 
+/// From so many characters on a number of an escape is complete.
+const NUMBER_LONGEST: usize = 3;
+
 /// Appends the text with its escapes decoded; false when `\c` ended the output.
 pub(super) fn unescape(text: &[u8], dialect: Dialect, out: &mut Vec<u8>) -> bool {
     let mut rest = text;
@@ -29,6 +32,7 @@ pub(super) fn unescape(text: &[u8], dialect: Dialect, out: &mut Vec<u8>) -> bool
             out.push(b'\\');
             return true;
         };
+        let begun = out.len();
         let taken = match letter {
             b'a' => simple(7, out),
             b'b' => simple(8, out),
@@ -67,6 +71,15 @@ pub(super) fn unescape(text: &[u8], dialect: Dialect, out: &mut Vec<u8>) -> bool
             }
             _ => 0,
         };
+        // The unknown text behind a backslash, or behind too few digits, is part of the escape.
+        let open = matches!(letter, b'x' | b'u' | b'U' | b'0'..=b'7')
+            && rest[..taken].len() < NUMBER_LONGEST
+            && begins_marked(&rest[taken.max(1)..]);
+        if open || taken == 0 && begins_marked(rest) {
+            out.truncate(begun);
+            rest = &rest[if open { taken.max(1) } else { 0 }..];
+            continue;
+        }
         if taken == 0 {
             out.push(b'\\');
         }
@@ -74,6 +87,11 @@ pub(super) fn unescape(text: &[u8], dialect: Dialect, out: &mut Vec<u8>) -> bool
     }
     out.extend_from_slice(rest);
     true
+}
+
+/// Whether something unknown comes first.
+fn begins_marked(text: &[u8]) -> bool {
+    text.get(..3).is_some_and(is_marked)
 }
 
 fn simple(byte: u8, out: &mut Vec<u8>) -> usize {

@@ -90,6 +90,27 @@ enum Action {
     Clear,
 }
 
+/// So many letters that are exchanged are a cipher.
+const CIPHER_LETTERS_MIN: usize = 8;
+
+impl Action {
+    /// Whether it makes something readable that was not: letters become others, or change places.
+    fn is_cipher(&self) -> bool {
+        match self {
+            Action::Exchange(map) => {
+                let letters = map.iter().filter(|(from, to)| {
+                    from.is_ascii_lowercase()
+                        && to.is_ascii_alphanumeric()
+                        && !to.eq_ignore_ascii_case(from)
+                });
+                letters.count() >= CIPHER_LETTERS_MIN
+            }
+            Action::Substitute(substitution) => substitution.swaps(),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Branch {
     Always,
@@ -135,7 +156,11 @@ pub(super) fn sed(call: &Call) -> Output {
         }
         script.push_str(source.as_str());
     }
-    let data = call.read(operands)?;
+    let extended = options.has('E') || options.has('r');
+    let data = call.read(operands).map_err(|why| {
+        let commands = parse::parse(&script, extended, false);
+        why.max_decoded(commands.is_ok_and(|all| all.iter().any(|it| it.action.is_cipher())))
+    })?;
     if options.has('z') || options.unknown || options.unclear {
         return Err(Unknown::Decoded);
     }
@@ -144,7 +169,6 @@ pub(super) fn sed(call: &Call) -> Output {
         None => (options.has('n'), script.as_str()),
     };
     let text = !data.bytes.is_ascii() && std::str::from_utf8(&data.bytes).is_ok();
-    let extended = options.has('E') || options.has('r');
     let commands = parse::parse(script, extended, text)?;
     let mut machine = Machine::new(&data, quiet, commands.len());
     machine.run(&commands)?;

@@ -134,9 +134,10 @@ fn dd(call: &Call) -> Output {
         }
     }
     let data = match &input {
-        Some(file) => call.file(file)?,
-        None => call.input()?,
+        Some(file) => call.file(file),
+        None => call.input(),
     };
+    let data = data.map_err(|why| why.max_decoded(pairs))?;
     let from = skip.saturating_mul(block).min(data.bytes.len());
     let most = count.map_or(usize::MAX, |count: usize| count.saturating_mul(block));
     let rest = &data.bytes[from..];
@@ -165,7 +166,6 @@ const ICONV: Spec = Spec {
 /// Between encodings that have ASCII in common; others are decoders of their own.
 fn iconv(call: &Call) -> Output {
     let options = options(call.args, &ICONV);
-    let data = call.read(&options.operands)?;
     let common = |name: &Text| {
         let name = name.as_str().to_ascii_lowercase();
         let known = ["utf-8", "utf8", "ascii", "us-ascii", "latin", "iso-8859", "iso8859", "cp125"];
@@ -174,6 +174,7 @@ fn iconv(call: &Call) -> Output {
     if !options.values('f').chain(options.values('t')).all(common) {
         return Err(Unknown::Decoded);
     }
+    let data = call.read(&options.operands)?;
     call.changed(&data, data.clone(), Step::Filter)
 }
 
@@ -203,7 +204,7 @@ pub(super) fn nl(call: &Call) -> Output {
 
 pub(super) fn rev(call: &Call) -> Output {
     let options = options(call.args, &SAME);
-    let data = call.read(&options.operands)?;
+    let data = call.read(&options.operands).map_err(|why| why.max_decoded(true))?;
     let mut out = Vec::with_capacity(data.bytes.len());
     for line in data.bytes.split_inclusive(|byte| *byte == b'\n') {
         let (line, end) = match line.strip_suffix(b"\n") {

@@ -398,9 +398,9 @@ static NAMES: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
 pub(super) fn class(name: &str) -> Option<Class> {
     let beginning = beginning(name);
     let from = BEGINNINGS.partition_point(|known| *known < beginning);
-    let same = BEGINNINGS.iter().zip(NAMES.iter()).skip(from);
-    let mut same = same.take_while(|(known, _)| **known == beginning);
-    same.find(|(_, (known, _))| *known == name).map(|(_, (_, class))| *class)
+    let known = BEGINNINGS.get(from..)?.iter().zip(NAMES.get(from..)?);
+    let mut known = known.take_while(|(known, _)| **known == beginning);
+    known.find(|(_, (known, _))| *known == name).map(|(_, (_, class))| *class)
 }
 
 /// The first eight bytes of a name as a number, which is in order as the names are.

@@ -14,8 +14,9 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
     shell.status = Some(true);
     let output = match name {
         ":" | "true" | "wait" | "jobs" | "bg" | "fg" | "umask" | "ulimit" | "hash" | "shopt"
-        | "setopt" | "enable" | "disown" | "times" | "history" | "compgen" | "complete" => {
-            Stream::Empty
+        | "setopt" | "enable" | "disown" | "times" | "history" | "complete" => Stream::Empty,
+        "compgen" => {
+            return Some(compgen(shell, arguments));
         }
         "false" => {
             shell.status = Some(false);
@@ -38,14 +39,19 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             shell.run_text(&source, Step::Eval)
         }
         "." | "source" => return source(shell, arguments),
-        "export" | "readonly" | "declare" | "typeset" | "local" | "integer" => {
-            declare(shell, arguments);
+        "export" | "readonly" | "declare" | "typeset" | "local" | "integer" | "nameref" => {
+            declare(shell, name, arguments);
             Stream::Empty
         }
         "unset" => {
+            let reference = arguments.first().is_some_and(|option| option.as_str() == "-n");
             for argument in arguments {
                 if let Some(name) = argument.as_literal().filter(|name| !name.starts_with('-')) {
                     let environment = shell.environment();
+                    if reference {
+                        environment.stop_referring(name);
+                        continue;
+                    }
                     environment.unset(name);
                     environment.functions.remove(name);
                 }
@@ -70,18 +76,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
         }
         "read" => read(shell, arguments),
         "mapfile" | "readarray" => {
-            let text = std::mem::take(&mut shell.input).to_text();
-            let lines = if text.is_literal() {
-                text.as_str()
-                    .lines()
-                    .map(|line| Text::literal(line).with_steps(text.steps))
-                    .collect()
-            } else {
-                vec![text]
-            };
-            let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
-            let name = name.map_or("MAPFILE", Text::as_str).to_owned();
-            shell.environment().set_elements(&name, lines);
+            mapfile(shell, arguments);
             Stream::Empty
         }
         "alias" => {
@@ -131,7 +126,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             Stream::Empty
         }
         "exit" | "return" | "logout" => {
-            shell.may_leave = true;
+            shell.may_end = true;
             Stream::Empty
         }
         "test" => {
@@ -170,6 +165,26 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
     Some(output)
 }
 
+/// `compgen -W WORDS` expands and prints them, `-C COMMAND` runs it, `-G PATTERN` and `-f NAME`
+/// print what files there are.
+fn compgen(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
+    let [option, value, ..] = arguments else { return Stream::UNKNOWN };
+    match option.as_str() {
+        "-W" => {
+            shell.expand_later(value);
+            Stream::from_text(value.clone())
+        }
+        "-C" => shell.run_text(value, Step::Eval),
+        "-G" => Stream::from_text(value.activated()),
+        "-f" | "-d" => {
+            let mut names = value.clone();
+            names.push_active('*');
+            Stream::from_text(names)
+        }
+        _ => Stream::UNKNOWN,
+    }
+}
+
 /// Words joined by one space, with their steps.
 fn joined(words: &[Text]) -> Text {
     let mut text = Text::new();
@@ -185,6 +200,7 @@ fn joined(words: &[Text]) -> Text {
 fn source(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Option<Stream> {
     let mut arguments = arguments.iter().skip_while(|word| word.as_str() == "--");
     let file = arguments.next()?;
+    shell.hide_written(file);
     let content = shell.read_file(file);
     shell.note_operand(file, &[], &[]);
     shell.status = None;
@@ -228,24 +244,52 @@ fn getopts(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     shell.status = Some(true);
 }
 
-fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+/// `mapfile [-d x] [name]`: the lines of the standard input as an array.
+fn mapfile(shell: &mut Interpreter<'_>, arguments: &[Text]) {
+    let ends = arguments.windows(2).find(|pair| pair[0].as_str() == "-d");
+    let ends = ends.map_or('\n', |pair| pair[1].as_str().chars().next().unwrap_or('\0'));
+    let text = std::mem::take(&mut shell.input).to_text();
+    let lines = if text.is_literal() {
+        let lines = text.as_str().trim_end_matches('\n').split(ends);
+        lines.map(|line| Text::literal(line).with_steps(text.steps)).collect()
+    } else {
+        vec![text]
+    };
+    let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
+    let name = name.map_or("MAPFILE", Text::as_str).to_owned();
+    shell.environment().set_elements(&name, lines);
+}
+
+fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
     let option = |letter: char| {
         arguments.iter().any(|word| {
             word.as_str().strip_prefix('-').is_some_and(|letters| letters.contains(letter))
         })
     };
-    let (lower, upper, reference) = (option('l'), option('u'), option('n'));
+    let (lower, upper) = (option('l'), option('u'));
+    let reference = option('n') || builtin == "nameref";
     for argument in arguments {
-        let Some((name, _)) = argument.as_str().split_once('=') else { continue };
+        let Some((name, _)) = argument.as_str().split_once('=') else {
+            if reference && !argument.as_str().starts_with('-') {
+                shell.environment().refer(argument.as_str(), "");
+            }
+            continue;
+        };
         if name.starts_with('-') || name.is_empty() {
             continue;
         }
+        // A variable of a function's own is none of those that a name outside stands for.
+        if builtin == "local" {
+            shell.environment().stop_referring(name);
+        }
         let value = argument.slice(name.len() + 1, argument.len()).quoted();
+        if let Some(target) = value.as_literal().filter(|target| reference && *target != name) {
+            shell.environment().refer(name, target);
+            continue;
+        }
         let value = match value.as_literal() {
             Some(text) if lower => Text::literal(text.to_lowercase()).with_steps(value.steps),
             Some(text) if upper => Text::literal(text.to_uppercase()).with_steps(value.steps),
-            // What the other variable holds by now; later changes of it are not followed.
-            Some(text) if reference => shell.environment.value(text, 0).0.unwrap_or_default(),
             _ => value,
         };
         let (name, value) = match name.strip_suffix('+') {
@@ -258,7 +302,9 @@ fn declare(shell: &mut Interpreter<'_>, arguments: &[Text]) {
         };
         if shell.budget.spend(value.len()) {
             let steps = shell.steps;
-            shell.environment().set(name, value.with_steps(steps));
+            let value = value.with_steps(steps);
+            shell.note_value(name, std::slice::from_ref(&value));
+            shell.environment().set(name, value);
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::limits;
 use super::super::ast::Node;
 use super::super::text::{Step, Text};
 
+/// The most names that are gone through to the variable that is meant.
+const REFERENCES_FOLLOWED_MAX: usize = 8;
+
 /// A variable that is set. A plain one is an array of one element.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Variable {
@@ -23,6 +26,8 @@ pub struct Variable {
 pub struct Environment {
     /// `None` is a variable that was unset.
     variables: BTreeMap<String, Option<Variable>>,
+    /// `declare -n r=x`: the variable that another name stands for; empty before it is given.
+    references: BTreeMap<String, String>,
     pub functions: BTreeMap<String, Rc<Node>>,
     pub aliases: BTreeMap<String, Text>,
     /// `$0` first.
@@ -39,8 +44,18 @@ pub struct Environment {
     pub forgot: bool,
 }
 
+/// The difference between two environments.
+#[derive(Debug)]
+pub struct Changed {
+    /// Variables that are other than they were.
+    pub names: Vec<String>,
+    /// More than numbers is.
+    pub others: bool,
+}
+
 impl Environment {
     pub fn get(&self, name: &str) -> Option<Variable> {
+        let name = self.target(name);
         match self.variables.get(name) {
             Some(set) => set.clone(),
             None => inherited(name, self)
@@ -50,6 +65,7 @@ impl Environment {
 
     /// What of a variable may be its value, without copying: the first and the others.
     pub fn value(&self, name: &str, choice: usize) -> (Option<Text>, usize) {
+        let name = self.target(name);
         match self.variables.get(name) {
             Some(None) => (None, 1),
             Some(Some(variable)) => {
@@ -69,12 +85,40 @@ impl Environment {
     }
 
     pub fn set_elements(&mut self, name: &str, elements: Vec<Text>) {
-        self.variables
-            .insert(name.to_owned(), Some(Variable { elements, alternatives: Vec::new() }));
+        let name = self.target(name).to_owned();
+        if let Some(target) = self.references.get_mut(&name).filter(|target| target.is_empty()) {
+            let given = elements.first().and_then(Text::as_literal).unwrap_or_default();
+            given.clone_into(target);
+            return;
+        }
+        self.variables.insert(name, Some(Variable { elements, alternatives: Vec::new() }));
     }
 
     pub fn unset(&mut self, name: &str) {
-        self.variables.insert(name.to_owned(), None);
+        let name = self.target(name).to_owned();
+        self.variables.insert(name, None);
+    }
+
+    /// Makes one name stand for another variable, or with an empty target for the one that it is
+    /// given next.
+    pub fn refer(&mut self, name: &str, target: &str) {
+        self.references.insert(name.to_owned(), target.to_owned());
+    }
+
+    pub fn stop_referring(&mut self, name: &str) {
+        self.references.remove(name);
+    }
+
+    /// The name of the variable that is meant.
+    fn target<'n>(&'n self, name: &'n str) -> &'n str {
+        let mut name = name;
+        for _ in 0..REFERENCES_FOLLOWED_MAX {
+            match self.references.get(name) {
+                Some(target) if !target.is_empty() => name = target,
+                _ => break,
+            }
+        }
+        name
     }
 
     pub fn names(&self, prefix: &str) -> Vec<String> {
@@ -93,13 +137,48 @@ impl Environment {
         self.directory == other.directory
             && self.positional == other.positional
             && self.variables == other.variables
+            && self.references == other.references
             && self.functions.iter().all(same)
             && self.aliases == other.aliases
     }
 
+    /// What a round of a loop made other than it was.
+    pub fn changed_since(&self, before: &Environment) -> Changed {
+        let is_number = |value: &Text| {
+            value.as_str().is_empty() || value.as_str().trim().parse::<i64>().is_ok()
+        };
+        let mut names = Vec::new();
+        let mut others = self.positional != before.positional
+            || self.directory != before.directory
+            || self.references != before.references
+            || self.functions.len() != before.functions.len()
+            || self.aliases != before.aliases;
+        for (name, value) in &self.variables {
+            if before.variables.get(name) == Some(value) {
+                continue;
+            }
+            let values = value.iter().flat_map(|it| it.elements.iter().chain(&it.alternatives));
+            others |= !values.into_iter().all(is_number)
+                || value.as_ref().is_some_and(|variable| variable.elements.len() > 1);
+            names.push(name.clone());
+        }
+        names.sort_unstable();
+        Changed { names, others }
+    }
+
+    /// What is unknown in a variable is unknown because it was not followed.
+    pub fn mark_unknown(&mut self, name: &str) {
+        if let Some(Some(variable)) = self.variables.get_mut(name) {
+            let values = variable.elements.iter_mut().chain(&mut variable.alternatives);
+            values.filter(|value| value.has_hole()).for_each(|value| {
+                value.steps.add(Step::UnknownDecoded);
+            });
+        }
+    }
+
     /// How many things there are to copy.
     pub fn size(&self) -> usize {
-        self.variables.len() + self.functions.len() + self.positional.len()
+        self.variables.len() + self.references.len() + self.functions.len() + self.positional.len()
     }
 
     /// Goes to another directory and remembers the one it leaves.
@@ -165,8 +244,11 @@ fn inherited(name: &str, environment: &Environment) -> Option<Text> {
         "MACHTYPE" => "x86_64-pc-linux-gnu",
         "PWD" => {
             let directory = &environment.directory;
-            let known = directory.clone().with_step(Step::WorkingDirectory);
-            return Some(if directory.is_empty() { Text::literal("/") } else { known });
+            return Some(if directory.is_empty() {
+                Text::literal("/").with_step(Step::UnknownDirectory)
+            } else {
+                directory.clone().with_step(Step::WorkingDirectory)
+            });
         }
         "HOSTNAME" | "PPID" | "SECONDS" | "LINENO" | "EPOCHSECONDS" | "BASHPID"
         | "BASH_VERSION" | "SRANDOM" | "REPLY" => return Some(Text::hole()),

@@ -1,13 +1,13 @@
 //! The files and links that a script makes itself, and the redirections that open them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ast::{Redirect, RedirectKind};
 use super::super::expand;
 use super::super::filters;
 use super::super::path;
 use super::super::programs;
-use super::super::reading::Reach;
+use super::super::reading::{HiddenWhy, Reach};
 use super::super::text::{Step, Stream, Text};
 use super::Interpreter;
 
@@ -15,9 +15,15 @@ use super::Interpreter;
 #[derive(Debug, Default)]
 pub struct Files {
     contents: BTreeMap<String, Stream>,
+    /// What the files are called without their directories.
+    names: BTreeSet<String>,
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
+    /// The command asks for the mount that every pod has, so what is mounted matters.
+    pub tells_mounts: bool,
+    /// Paths that were given to a program that may write there.
+    may_be_written: Vec<String>,
 }
 
 /// Where a descriptor that a redirection opened for writing leads.
@@ -27,8 +33,23 @@ enum Output {
     Elsewhere,
 }
 
+/// The files that `exec` has opened for writing, for what is yet to come.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Where the standard output goes.
+    standard: Option<String>,
+    pub descriptors: BTreeMap<u32, String>,
+}
+
 /// The most links that are followed from one path.
 const LINKS_FOLLOWED_MAX: usize = 8;
+/// The most paths that are kept of those that may be written, and the longest.
+const WRITTEN_MAX: usize = 64;
+const NAME_MAX_BYTES: usize = 4096;
+/// The most directories of `PATH` in which a program is looked for.
+const DIRECTORIES_MAX: usize = 16;
+/// The most descriptors that are kept.
+const DESCRIPTORS_MAX: usize = 64;
 /// The most links that are kept.
 const LINKS_MAX: usize = 256;
 
@@ -46,6 +67,7 @@ impl Files {
     }
 
     pub fn insert(&mut self, key: String, content: Stream) {
+        self.names.insert(programs::base_name(&key).to_owned());
         self.contents.insert(key, content);
     }
 
@@ -53,6 +75,16 @@ impl Files {
         if self.links.len() < LINKS_MAX {
             self.links.push((key, target));
         }
+    }
+
+    fn may_write(&mut self, key: &str) {
+        if self.may_be_written.len() < WRITTEN_MAX && !self.is_written(key) {
+            self.may_be_written.push(key.to_owned());
+        }
+    }
+
+    fn is_written(&self, key: &str) -> bool {
+        self.may_be_written.iter().any(|written| written == key)
     }
 
     /// A path for a file without a name, as process substitution makes it.
@@ -91,6 +123,9 @@ impl Files {
                 0 => input.clone(),
                 other => descriptors.get(&other).cloned().unwrap_or(Stream::UNKNOWN),
             };
+        }
+        if self.tells_mounts && is_mount_table(path.as_str()) {
+            return mount_table("tmpfs ", " tmpfs ro,relatime 0 0");
         }
         if self.contents.is_empty() {
             return Stream::UNKNOWN;
@@ -137,6 +172,21 @@ fn with_step(stream: Stream, step: Step) -> Stream {
     }
 }
 
+/// What a pod's mount table holds in any case: the directory of its service account's token.
+const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
+
+fn is_mount_table(path: &str) -> bool {
+    path == "/etc/mtab" || path.starts_with("/proc/") && path.ends_with("/mounts")
+}
+
+/// Lines of a mount table, of which one is known.
+fn mount_table(before: &str, behind: &str) -> Stream {
+    let mut text = Text::hole();
+    text.push_str(&format!("\n{before}{SERVICE_ACCOUNT}{behind}\n"));
+    text.push_hole();
+    Stream::from_text(text.with_step(Step::KnownLink))
+}
+
 /// The descriptor that a path such as `/dev/fd/3` names.
 fn descriptor(path: &str) -> Option<u32> {
     match path {
@@ -149,6 +199,11 @@ fn descriptor(path: &str) -> Option<u32> {
     }
 }
 
+/// Whether what is read there is what somebody types.
+fn is_terminal(path: &str) -> bool {
+    matches!(path, "/dev/tty" | "/dev/console" | "/dev/stdin") || path.starts_with("/dev/pts/")
+}
+
 impl Interpreter<'_> {
     /// Runs something with its redirections; what it prints, unless that goes elsewhere.
     pub(super) fn redirected(
@@ -159,36 +214,62 @@ impl Interpreter<'_> {
         if redirects.is_empty() {
             return run(self);
         }
-        let input = self.input.clone();
+        let (input, given) = (self.input.clone(), self.input_is_given);
         let descriptors = self.descriptors.clone();
-        let mut output = Output::Pipe;
+        let outputs = self.outputs.descriptors.clone();
+        let mut output = None;
         let mut reads = false;
         for redirect in redirects {
             if let Some(to) = self.redirect(redirect, &mut reads) {
-                output = to;
+                output = Some(to);
             }
         }
+        let standard = output.as_ref().map(|_| self.outputs.standard.take());
         let printed = run(self);
+        if let Some(standard) = standard {
+            self.outputs.standard = match &output {
+                Some(Output::File { key, .. }) if self.keeps_descriptors => Some(key.clone()),
+                Some(_) if self.keeps_descriptors => None,
+                _ => standard,
+            };
+        }
         if reads {
             self.input = input;
+            self.input_is_given = given;
         }
         if !self.keeps_descriptors {
             self.descriptors = descriptors;
+            self.outputs.descriptors = outputs;
         }
         self.keeps_descriptors = false;
         match output {
-            Output::Pipe => printed,
-            Output::Elsewhere => Stream::Empty,
-            Output::File { key, append } => {
-                let earlier = if append { self.files.get(&key).cloned() } else { None };
-                let content = match earlier {
-                    Some(earlier) => self.joined(earlier, printed),
-                    None => printed,
-                };
-                self.budget.spend(key.len() + 1);
-                self.files.insert(key, content);
+            None | Some(Output::Pipe) => printed,
+            Some(Output::Elsewhere) => Stream::Empty,
+            Some(Output::File { key, append }) => {
+                self.write(key, append, printed);
                 Stream::Empty
             }
+        }
+    }
+
+    fn write(&mut self, key: String, append: bool, printed: Stream) {
+        let earlier = if append { self.files.contents.remove(&key) } else { None };
+        let content = match earlier {
+            Some(earlier) => self.joined(earlier, printed),
+            None => printed,
+        };
+        self.budget.spend(key.len() + 1);
+        self.files.insert(key, content);
+    }
+
+    /// What is printed, unless `exec` has turned the standard output to a file.
+    pub(super) fn printed_on(&mut self, printed: Stream) -> Stream {
+        match self.outputs.standard.clone() {
+            Some(key) if !matches!(printed, Stream::Empty) => {
+                self.write(key, true, printed);
+                Stream::Empty
+            }
+            _ => printed,
         }
     }
 
@@ -207,14 +288,20 @@ impl Interpreter<'_> {
             }
             RedirectKind::HereString => {
                 let mut text = target.quoted().with_step(Step::HereDocument);
+                // Nobody hands on nothing: the variable comes from the container.
+                let unset = text.is_empty() && text.steps.has(Step::UnsetVariable);
                 text.push('\n');
-                self.open(redirect.descriptor, Stream::from_text(text), reads);
+                let content = if unset { Stream::UNKNOWN } else { Stream::from_text(text) };
+                self.open(redirect.descriptor, content, reads);
                 None
             }
             RedirectKind::Read | RedirectKind::ReadWrite => {
                 let content = self.read_file(&target);
                 self.note_redirect(&target);
                 self.open(redirect.descriptor, content, reads);
+                if redirect.descriptor.unwrap_or(0) == 0 {
+                    self.input_is_given = is_terminal(target.as_str());
+                }
                 None
             }
             RedirectKind::DuplicateInput => {
@@ -229,11 +316,23 @@ impl Interpreter<'_> {
             | RedirectKind::Write
             | RedirectKind::Append => {
                 let is_number = target.as_str().parse::<u32>().is_ok() || target.as_str() == "-";
+                let other = redirect.descriptor.filter(|descriptor| *descriptor != 1);
                 if redirect.kind == RedirectKind::DuplicateOutput && is_number {
-                    return None;
+                    let to = target.as_str().parse().ok();
+                    let key = to.and_then(|to: u32| self.outputs.descriptors.get(&to)).cloned();
+                    return match key.filter(|_| other.is_none()) {
+                        Some(key) => Some(Output::File { key, append: true }),
+                        None if other.is_none() && to == Some(2) => Some(Output::Pipe),
+                        None => None,
+                    };
                 }
                 self.note_redirect(&target);
-                if redirect.descriptor.is_some_and(|descriptor| descriptor != 1) {
+                if let Some(other) = other {
+                    if let Output::File { key, .. } = self.output(&target, false)
+                        && self.outputs.descriptors.len() < DESCRIPTORS_MAX
+                    {
+                        self.outputs.descriptors.insert(other, key);
+                    }
                     return None;
                 }
                 Some(self.output(&target, redirect.kind == RedirectKind::Append))
@@ -256,13 +355,25 @@ impl Interpreter<'_> {
             0 => {
                 *reads = !self.keeps_descriptors;
                 self.input = content;
+                self.input_is_given = false;
             }
             other => {
-                if self.descriptors.len() < 64 {
+                if self.descriptors.len() < DESCRIPTORS_MAX {
                     self.descriptors.insert(other, content);
                 }
             }
         }
+    }
+
+    /// What a program prints that lists mounts.
+    pub(super) fn printed_mounts(&self, program: &str) -> Option<Stream> {
+        let of = match program {
+            "mount" => mount_table("tmpfs on ", " type tmpfs (ro,relatime)"),
+            "df" => mount_table("tmpfs 65536 12 65524 1% ", ""),
+            "findmnt" => mount_table("", " tmpfs tmpfs ro,relatime"),
+            _ => return None,
+        };
+        self.files.tells_mounts.then_some(of)
     }
 
     pub(super) fn read_file(&self, path: &Text) -> Stream {
@@ -271,12 +382,47 @@ impl Interpreter<'_> {
 
     /// The content of a file that the script wrote and now runs as a program.
     pub(super) fn own_file(&self, program: &Text) -> Option<Stream> {
-        if self.files.is_empty() || !program.as_str().contains('/') {
+        if self.files.is_empty() {
             return None;
+        }
+        if !program.as_str().contains('/') {
+            return self.own_program(program);
         }
         let path = self.resolved(program);
         let content = self.files.get(path.as_literal()?)?;
         Some(with_step(content.clone(), Step::OwnFile))
+    }
+
+    /// A program that is not followed has this name, and may write to it what it is given.
+    pub(super) fn may_write(&mut self, path: &Text) {
+        if path.len() > NAME_MAX_BYTES || !path.as_str().contains('/') {
+            return;
+        }
+        if let Some(key) = self.resolved(path).as_literal() {
+            self.files.may_write(key);
+        }
+    }
+
+    /// Tells that a file is run which the command may have written in a way that is not followed.
+    pub(super) fn hide_written(&mut self, path: &Text) {
+        let may_be = self.resolved(path).as_literal().is_some_and(|key| self.files.is_written(key));
+        if may_be && matches!(self.read_file(path), Stream::Unknown { .. }) {
+            self.hide(HiddenWhy::DecodedCode, path.steps.with(Step::UnknownDecoded));
+        }
+    }
+
+    /// The same for one that is found by `PATH`.
+    fn own_program(&self, name: &Text) -> Option<Stream> {
+        if !self.files.names.contains(name.as_str()) {
+            return None;
+        }
+        let path = self.environment.value("PATH", 0).0?;
+        let mut directories = path.as_str().split(':').take(DIRECTORIES_MAX);
+        directories.find_map(|directory| {
+            let file = path::join(&Text::literal(directory), name);
+            let content = self.files.get(self.resolved(&file).as_literal()?)?;
+            Some(with_step(content.clone(), Step::OwnFile))
+        })
     }
 
     /// `cp`, `mv`, `ln`, `mount` of what the script made: where it is then found as well.

@@ -10,7 +10,7 @@ use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
-use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS};
+use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
 
 impl Interpreter<'_> {
     pub(super) fn run_node(&mut self, node: &Node) -> Stream {
@@ -81,15 +81,28 @@ impl Interpreter<'_> {
             self.status = self.status.map(|status| status != negated);
             return output;
         }
-        let input = self.input.clone();
+        let (input, given) = (self.input.clone(), self.input_is_given);
         let mut flowing = None;
+        self.reversed = false;
+        let around = self.piped.take();
+        let mut lines = Vec::new();
         for command in commands {
+            self.piped = Some(Vec::new());
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
+                self.input_is_given = false;
             }
             flowing = Some(self.subshell(|shell| shell.run_node(command)));
+            lines.extend(self.piped.take().into_iter().flatten());
         }
+        self.note_pipeline(&lines);
+        self.piped = around.map(|mut around| {
+            around.append(&mut lines);
+            around.truncate(reach::PIPED_LINES_MAX);
+            around
+        });
         self.input = input;
+        self.input_is_given = given;
         self.status = self.status.map(|status| status != negated);
         flowing.unwrap_or_default()
     }
@@ -145,17 +158,35 @@ impl Interpreter<'_> {
         let steps = self.steps;
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
-        for word in words {
+        let around = std::mem::take(&mut self.may_leave);
+        let mut before = Rc::clone(&self.environment);
+        let mut uncounted = None;
+        for (round, word) in words.iter().enumerate() {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
-            self.environment().set(name, word);
+            // One that may have been left while it counts is as one that goes on for ever.
+            let rest = words.get(round..).unwrap_or_default();
+            if round == limits::SHELL_COUNTED_ROUNDS_MAX
+                && (self.may_leave || self.may_end)
+                && rest.iter().all(is_number)
+            {
+                uncounted = self.uncounted(&before, false);
+            }
+            before = Rc::clone(&self.environment);
+            if uncounted.is_none() {
+                self.environment().set(name, word.clone());
+            }
             let out = self.run_script(body);
             output = self.joined(output, out);
-            if self.leaves_loop() {
+            if self.leaves_loop() || uncounted.is_some() {
                 break;
             }
         }
+        for name in uncounted.iter().flatten() {
+            self.environment().mark_unknown(name);
+        }
+        self.may_leave = around;
         self.steps = steps;
         output
     }
@@ -171,19 +202,26 @@ impl Interpreter<'_> {
         let mut output = Stream::Empty;
         let mut undecided = 0;
         let around = std::mem::take(&mut self.may_leave);
+        let mut before = Rc::clone(&self.environment);
+        let mut waiting = self.waiting();
+        let mut uncounted = None;
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
-                break;
-            }
-            if self.may_leave && round >= limits::SHELL_LEFT_ROUNDS_MAX {
                 break;
             }
             if round == limits::SHELL_ROUNDS_MAX {
                 self.budget.exceed(HiddenWhy::Work);
                 break;
             }
-            let before = Rc::clone(&self.environment);
-            let waiting = self.waiting();
+            // Polls go on for ever, but what the loop may have counted to by its end matters.
+            let endless = (self.may_leave || self.may_end) && undecided == 0;
+            let asks =
+                matches!(round, limits::SHELL_COUNTED_ROUNDS_MAX | limits::SHELL_LEFT_ROUNDS_MAX);
+            if endless && asks && !self.uses_up(&before, waiting) {
+                uncounted = self.uncounted(&before, round == limits::SHELL_LEFT_ROUNDS_MAX);
+            }
+            before = Rc::clone(&self.environment);
+            waiting = self.waiting();
             let out = condition(self);
             output = self.joined(output, out);
             let out = match self.status.map(|status| status != until) {
@@ -195,7 +233,7 @@ impl Interpreter<'_> {
                 }
             };
             output = self.joined(output, out);
-            if self.leaves_loop() || undecided == UNDECIDED_ROUNDS {
+            if self.leaves_loop() || undecided == UNDECIDED_ROUNDS || uncounted.is_some() {
                 break;
             }
             // What changes nothing goes on for ever and shows nothing new.
@@ -203,9 +241,37 @@ impl Interpreter<'_> {
                 break;
             }
         }
+        for name in uncounted.iter().flatten() {
+            self.environment().mark_unknown(name);
+        }
         self.may_leave = around;
         self.steps = steps;
         output
+    }
+
+    /// Whether the last round took something away that is known, so that the loop ends when it is
+    /// used up: lines of the input, positional parameters.
+    fn uses_up(&self, before: &Environment, waiting: usize) -> bool {
+        self.waiting() < waiting || self.environment.positional.len() < before.positional.len()
+    }
+
+    /// Takes what the last round changed for unknown, and answers which variables that are. More
+    /// than numbers may be what matters: a loop that changes others goes on until it is at its
+    /// `last` round.
+    fn uncounted(&mut self, before: &Environment, last: bool) -> Option<Vec<String>> {
+        self.budget.spend(before.size());
+        let changed = self.environment.changed_since(before);
+        if changed.others && !last {
+            return None;
+        }
+        if changed.others {
+            self.budget.exceed(HiddenWhy::Work);
+        }
+        for name in &changed.names {
+            let unknown = Text::hole().with_step(Step::UnknownDecoded);
+            self.environment().set(name, unknown);
+        }
+        Some(changed.names)
     }
 
     /// Bytes that the standard input and other descriptors still hold.
@@ -271,4 +337,9 @@ impl Interpreter<'_> {
         }
         output
     }
+}
+
+fn is_number(word: &Text) -> bool {
+    let digits = word.as_literal().unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use crate::limits;
 
 use super::super::ast::Span;
+use super::super::expand;
+use super::super::parse::parse_document;
 use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
@@ -13,6 +15,9 @@ use super::{COMMAND_WORK, Interpreter, reach};
 
 /// What compiling a text tool's regular expression costs beside the bytes that go through it.
 const PATTERN_WORK: usize = 512;
+
+/// Longest word in a program's input that may be a file's name.
+const NAME_MAX_BYTES: usize = 256;
 
 impl Interpreter<'_> {
     /// The file that a shell runs before anything else, where the script has set it.
@@ -40,10 +45,15 @@ impl Interpreter<'_> {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
             }
             Program::ShellStdin { positional } => {
+                self.reading.interactive |= self.input_is_given;
                 let source = std::mem::take(&mut self.input);
                 self.with_script(positional, |shell| shell.run_stream(&source))
             }
             Program::ShellFile { file, positional } => {
+                self.hide_written(&file);
+                // A file that is read before what is typed.
+                let starts = |word: &Text| matches!(word.as_str(), "--rcfile" | "--init-file");
+                self.reading.interactive |= self.input_is_given && words.iter().any(starts);
                 let source = self.read_file(&file);
                 self.note_operand(&file, spans, words);
                 self.with_script(positional, |shell| shell.run_stream(&source))
@@ -71,6 +81,7 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
+                self.reading.evaluates |= words.first().is_some_and(programs::evaluates);
                 self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);
@@ -98,8 +109,20 @@ impl Interpreter<'_> {
     pub(super) fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
         let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
         let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
+        if name == "envsubst" && self.is_given_text() {
+            let text = std::mem::take(&mut self.input).to_text();
+            let out = expand::document(&parse_document(text.as_str()), self);
+            return Stream::from_text(out.quoted().with_steps(text.steps).with_step(Step::Filter));
+        }
         if matches!(name, "sed" | "grep" | "egrep" | "awk" | "gawk" | "mawk" | "nawk") {
             self.budget.spend(PATTERN_WORK);
+        }
+        if let Some((file, rest)) = filters::written(name, arguments) {
+            let content = filters::run(name, &rest, &self.input, &|path| self.read_file(path));
+            self.write_files(&[file], &content.unwrap_or(Stream::UNKNOWN));
+        }
+        if let Some(mounts) = self.printed_mounts(name) {
+            return mounts;
         }
         let before = self.input.steps();
         // Whatever is given files reads those; anything else reads all of its input.
@@ -113,14 +136,19 @@ impl Interpreter<'_> {
             return self.printed_names(name, operands);
         }
         let Some(output) = output else {
+            if self.is_given_text() {
+                operands.iter().for_each(|operand| self.may_write(&operand.path));
+            }
             self.note_input();
             return Stream::UNKNOWN;
         };
+        let vanished = std::mem::take(&mut self.vanished);
         let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
-        if unset && output.to_text().as_str().trim().is_empty() {
+        if (unset || vanished) && output.to_text().as_str().trim().is_empty() {
             // Nobody prints nothing: the variable comes from the container.
             return Stream::UNKNOWN;
         }
+        let output = if self.turns_back(name, reads_input) { Stream::UNKNOWN } else { output };
         self.budget.spend(output.as_bytes().map_or(0, <[u8]>::len) + self.waiting());
         if reads_input {
             self.input = Stream::Empty;
@@ -143,14 +171,25 @@ impl Interpreter<'_> {
         if code.has_hole() && code.steps.has(Step::UnknownDecoded) {
             self.hide(HiddenWhy::DecodedCode, code.steps);
         }
+        self.reading.evaluates = true;
         self.budget.spend(code.len());
+        // What comes out of code that is given a known text may be any other.
+        let given = self.is_given_text();
         let found = foreign::read(language, code.as_str(), arguments);
         if found.incomplete {
             self.budget.exceed(HiddenWhy::Work);
         }
         let reach = reach::of_code(code.as_str());
+        let line = self.given_line();
         for text in &found.texts {
             self.note_text(text, reach);
+            self.may_write(text);
+            // The name of a file in a directory may be what it reads.
+            if let Some(line) = line.as_ref().filter(|_| text.as_str().ends_with('/')) {
+                let mut path = text.clone();
+                path.append(line);
+                self.note_path(&path.with_step(Step::OtherLanguage), reach, None);
+            }
         }
         for argument in arguments {
             self.note_operand(argument, &[], &[]);
@@ -160,11 +199,49 @@ impl Interpreter<'_> {
             self.with_script(positional, |shell| shell.run_text(script, Step::OtherLanguage));
         }
         // What the code prints is mostly one of its strings.
-        match found.texts.as_slice() {
-            [only] => Stream::from_text(only.clone()),
-            [] => Stream::UNKNOWN,
-            [first, ..] => Stream::Unknown { decoded: first.steps.has(Step::Base64) },
+        let decodes = found.texts.iter().any(|text| text.steps.has(Step::Base64));
+        let decoded = given || decodes || foreign::decodes(code.as_str());
+        // What it decodes is what it does so for.
+        let readable =
+            found.texts.iter().rfind(|text| text.is_literal() && reach::is_decoded(text));
+        if let Some(text) = readable {
+            return Stream::from_text(text.clone());
         }
+        match found.texts.as_slice() {
+            [only] if decodes || !decoded => Stream::from_text(only.clone()),
+            _ => Stream::Unknown { decoded },
+        }
+    }
+
+    /// Whether a second `rev` undoes the first: `rev | cut -d- -f1 | rev` takes the last field and
+    /// decodes nothing.
+    fn turns_back(&mut self, name: &str, reads_input: bool) -> bool {
+        match name {
+            "rev" => {
+                let unknown = matches!(self.input, Stream::Unknown { .. });
+                let back = self.reversed && reads_input && unknown;
+                self.reversed = !back;
+                back
+            }
+            "cut" | "head" | "tail" | "grep" | "tr" | "sed" | "awk" => false,
+            _ => {
+                self.reversed = false;
+                false
+            }
+        }
+    }
+
+    /// The standard input, if it is one known word.
+    fn given_line(&self) -> Option<Text> {
+        let bytes = self.input.as_bytes().filter(|bytes| bytes.len() <= NAME_MAX_BYTES)?;
+        let line = std::str::from_utf8(bytes).ok()?.trim();
+        let word = !line.is_empty() && !line.contains(char::is_whitespace);
+        word.then(|| Text::literal(line).with_steps(self.input.steps()))
+    }
+
+    /// Whether the standard input is known, and holds something.
+    fn is_given_text(&self) -> bool {
+        self.input.as_bytes().is_some_and(|bytes| !bytes.trim_ascii().is_empty())
     }
 
     pub(super) fn run_wrapper(
@@ -186,6 +263,7 @@ impl Interpreter<'_> {
         }
         let environment = Rc::clone(&self.environment);
         for (name, value) in &wrapper.assignments {
+            self.note_value(name, std::slice::from_ref(value));
             self.environment().set(name, value.clone());
         }
         let found_there = || {

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::super::ast::Span;
+use super::super::expand;
+use super::super::parse::parse_document;
 use super::super::path;
 use super::super::programs::{Operand, Separator, WrapperInput};
 use super::super::reading::{Access, Line, Reach};
 use super::super::text::{MarkKind, Step, Steps, Stream, Text};
-use super::{Interpreter, Mentions};
+use super::{Interpreter, Mentions, Place, SCRIPT_LEVELS};
 
 /// Steps by which an encoded text becomes readable.
 const DECODERS: [Step; 6] = [
@@ -18,6 +20,14 @@ const DECODERS: [Step; 6] = [
     Step::Decompressed,
     Step::PercentDecoded,
 ];
+
+/// What stands between the commands of a pipeline.
+const PIPE: &str = " | ";
+/// The most lines of one command of a pipeline that stand in the pipeline's line: it may be a loop.
+pub(super) const PIPED_LINES_MAX: usize = 8;
+
+/// Longest value of a variable that is a line.
+const VALUE_TOLD_MAX_BYTES: usize = 4096;
 
 /// From so many lines or paths on, those told are remembered in a set.
 const SEEN_FROM: usize = 16;
@@ -37,7 +47,27 @@ impl Interpreter<'_> {
             text.push_str(word.as_str());
             steps.extend(word.steps);
         }
+        if let Some(lines) = self.piped.as_mut().filter(|lines| lines.len() < PIPED_LINES_MAX) {
+            lines.push(Line { text: text.clone(), steps, span: self.span.clone() });
+        }
         self.push_line(text, steps);
+    }
+
+    /// The line of a whole pipeline, where one of its commands is not as it was written: what
+    /// stands there in one piece may be told apart by its commands together only.
+    pub(super) fn note_pipeline(&mut self, lines: &[Line]) {
+        let length = lines.iter().map(|line| line.text.len() + PIPE.len()).sum();
+        let written = lines.iter().all(|line| line.steps.is_empty());
+        if written || lines.len() < 2 || !self.budget.spend(length) {
+            return;
+        }
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
+        let span = first.span.start..last.span.end.max(first.span.end);
+        let around = std::mem::replace(&mut self.span, span);
+        let texts: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+        let steps = lines.iter().fold(Steps::NONE, |steps, line| steps.and(line.steps));
+        self.push_line(texts.join(PIPE), steps);
+        self.span = around;
     }
 
     fn push_line(&mut self, text: String, steps: Steps) {
@@ -80,6 +110,48 @@ impl Interpreter<'_> {
         } else {
             self.note_path(&text.clone().with_step(Step::OtherLanguage), reach, None);
         }
+    }
+
+    /// What a variable is given: a path that is put together may be handed on in it to a program
+    /// that is not followed, and a substitution that was quoted may be expanded later, as
+    /// subscripts, `${a@P}` and prompts are.
+    pub(super) fn note_value(&mut self, name: &str, values: &[Text]) {
+        for value in values {
+            let text = value.as_str();
+            if text.contains("$(") || text.contains('`') {
+                self.expand_later(value);
+            }
+            let steps = self.steps.and(value.steps);
+            let told = !value.steps.is_empty() && text.contains('/') && value.is_literal();
+            if told && text.len() <= VALUE_TOLD_MAX_BYTES && self.budget.spend(text.len()) {
+                self.push_line(format!("{name}={text}"), steps);
+            }
+        }
+    }
+
+    /// Expands a text that is not expanded yet and may be.
+    pub(super) fn expand_later(&mut self, text: &Text) {
+        if !self.budget.spend(text.len()) || !self.budget.enter(SCRIPT_LEVELS) {
+            return;
+        }
+        let place = self.places.current.clone();
+        self.places.current = Place::Fixed(Span::new(self.span.start, self.span.end));
+        let steps = self.steps;
+        self.steps.extend(text.steps.with(Step::Eval));
+        // Whether it ever is expanded is not known: it changes nothing.
+        let (choices, status, input) = (self.choices.get(), self.status, self.input.clone());
+        let (span, piped) = (self.span.clone(), self.piped.take());
+        self.undecided += 1;
+        self.subshell(|shell| {
+            expand::document(&parse_document(text.as_str()), shell);
+            Stream::Empty
+        });
+        self.undecided -= 1;
+        self.choices.set(choices);
+        (self.status, self.input, self.span, self.piped) = (status, input, span, piped);
+        self.steps = steps;
+        self.places.current = place;
+        self.budget.leave(SCRIPT_LEVELS);
     }
 
     /// A known input of a program that is not known: what it does with it is not, but it holds
@@ -287,6 +359,11 @@ impl Interpreter<'_> {
         let span: Range<usize> = self.span.clone();
         self.reading.accesses.push(Access { path, reach, name: name.cloned(), span });
     }
+}
+
+/// Whether a decoder has made the text readable.
+pub(super) fn is_decoded(text: &Text) -> bool {
+    DECODERS.iter().any(|step| text.steps.has(*step))
 }
 
 fn star(before: &Text) -> Text {

@@ -43,8 +43,10 @@ impl Interpreter<'_> {
         }
         let mut words = Vec::with_capacity(simple.words.len());
         let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
+        let mut vanished = false;
         for word in &simple.words {
             expand::fields(word, self, &mut words);
+            vanished |= words.len() == spans.len();
             self.budget.spend(words.iter().skip(spans.len()).map(Text::len).sum());
             spans.resize(words.len(), word.span);
         }
@@ -63,14 +65,19 @@ impl Interpreter<'_> {
         }
         let choices = self.choices.get();
         let output = if simple.assignments.is_empty() {
-            self.redirected(&simple.redirects, |shell| shell.command(words, &spans, simple.span))
+            self.redirected(&simple.redirects, |shell| {
+                shell.vanished = vanished;
+                shell.command(words, &spans, simple.span)
+            })
         } else {
             let environment = Rc::clone(&self.environment);
             for assignment in &simple.assignments {
                 self.assign(assignment);
             }
-            let output = self
-                .redirected(&simple.redirects, |shell| shell.command(words, &spans, simple.span));
+            let output = self.redirected(&simple.redirects, |shell| {
+                shell.vanished = vanished;
+                shell.command(words, &spans, simple.span)
+            });
             self.forget_assignments(&simple.assignments, &environment);
             output
         };
@@ -144,7 +151,9 @@ impl Interpreter<'_> {
         let size = elements.iter().map(Text::len).sum();
         if self.budget.spend(size) {
             let steps = self.steps;
-            let elements = elements.into_iter().map(|text| text.with_steps(steps)).collect();
+            let elements: Vec<Text> =
+                elements.into_iter().map(|text| text.with_steps(steps)).collect();
+            self.note_value(name, &elements);
             self.environment().set_elements(name, elements);
         }
         if matches!(name.as_str(), "PS4" | "PS1" | "PROMPT_COMMAND") {

@@ -40,6 +40,12 @@ pub enum Case {
 }
 
 impl Substitution {
+    /// Whether two groups beside each other change places, as in `s/\(.\)\(.\)/\2\1/g`.
+    pub fn swaps(&self) -> bool {
+        let falls = |pair: &[Piece]| matches!(pair, [Piece::Group(first), Piece::Group(second)] if first > second && *second > 0);
+        self.replacement.windows(2).any(falls)
+    }
+
     /// The text after it; `None` when nothing matched.
     pub fn apply(
         &self,

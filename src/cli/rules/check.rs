@@ -1,0 +1,152 @@
+//! `kubetell rules check` and `kubetell rules try`: what rule files and queries are worth before they
+//! are in force.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::rules::{self, RuleFile};
+use crate::cli::args::{AlertFormat, TextOrJson};
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::scan::{self, ScanArgs};
+use crate::cli::{report, stdout};
+use crate::rules::compile::{Rule, RuleSet};
+
+use super::kind_of;
+
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Files and folders with rules
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+
+    /// Counts files of a kind that is not supported as errors
+    #[arg(long)]
+    pub strict: bool,
+
+    /// A line for each file, or one JSON array
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TryArgs {
+    /// A query in KQL, e.g. `event.action:delete and kubernetes.audit.objectRef.resource:secrets`
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+
+    /// Files and directories; `-`, or nothing, reads standard input
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How events are written [default: text on a terminal, ecs otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<AlertFormat>,
+}
+
+/// What became of one rule file, for programs.
+#[derive(Debug, Serialize)]
+struct Checked {
+    path: String,
+    /// `ok`, `unsupported` or `invalid`.
+    verdict: &'static str,
+    rule: Option<String>,
+    kind: Option<&'static str>,
+    /// What of the file has no meaning here.
+    notes: Vec<String>,
+    error: Option<String>,
+}
+
+pub(super) fn check(args: &CheckArgs) -> Exit {
+    let files = rules::read(&args.paths);
+    let mut checked = Vec::with_capacity(files.len());
+    let mut valid = Vec::new();
+    for RuleFile { path, outcome } in files {
+        let path = path.display().to_string();
+        checked.push(match outcome {
+            Ok(found) => {
+                let entry = Checked {
+                    path: path.clone(),
+                    verdict: "ok",
+                    rule: Some(found.rule.id().to_owned()),
+                    kind: Some(kind_of(&found.rule)),
+                    notes: found.notes,
+                    error: None,
+                };
+                valid.push((path, found.rule));
+                entry
+            }
+            Err(error) => Checked {
+                path,
+                verdict: if error.is_unsupported() { "unsupported" } else { "invalid" },
+                rule: None,
+                kind: None,
+                notes: Vec::new(),
+                error: Some(error.to_string()),
+            },
+        });
+    }
+    // What is wrong with all of them together: two of one id, or too much.
+    let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
+    let none = checked.is_empty();
+    let failed = |it: &Checked| it.verdict == "invalid" || args.strict && it.verdict != "ok";
+    let bad = checked.iter().any(failed) || together.is_err() || none;
+    let shown = match args.format {
+        TextOrJson::Json => stdout::print_json(&json!(checked)),
+        TextOrJson::Text => {
+            let mut lines = String::new();
+            for it in &checked {
+                let what = match (&it.rule, it.kind) {
+                    (Some(rule), Some(kind)) => format!("{kind} rule `{rule}`"),
+                    _ => it.verdict.to_owned(),
+                };
+                lines.push_str(&format!("{}: {what}\n", it.path));
+            }
+            stdout::print(&lines)
+        }
+    };
+    for it in &checked {
+        if args.format == TextOrJson::Text {
+            for note in &it.notes {
+                report::note(format_args!("`{}`: {note}", it.path));
+            }
+        }
+        match &it.error {
+            Some(error) if failed(it) => report::error_text(error),
+            Some(error) => report::warning(error),
+            None => {}
+        }
+    }
+    if let Err(error) = together {
+        report::error_text(&error.to_string());
+    }
+    if none {
+        report::error("there is no rule file", Some("rule files end with `.toml`"));
+    }
+    match shown {
+        Exit::Done if bad => Exit::Configuration,
+        shown => shown,
+    }
+}
+
+/// What `scan` does with the query as its only rule.
+pub(super) fn try_query(args: &TryArgs, context: &Context) -> Exit {
+    let rules = || {
+        let rule = Rule::of_query(&args.query).map_err(|error| error.to_string());
+        let set = |rule| {
+            let own = RuleSet::of([(String::new(), rule)]).map_err(|error| error.to_string())?;
+            let all = RuleSet::builtin().and_then(|builtin| builtin.merged(own));
+            let all = all.map_err(|error| error.to_string())?;
+            all.only(&[Rule::QUERY_ID]).map_err(|error| error.to_string())
+        };
+        rule.and_then(set).map_err(|error| {
+            report::error_text(&error);
+            Exit::Usage
+        })
+    };
+    let scan = ScanArgs { paths: args.paths.clone(), format: args.format, ..ScanArgs::default() };
+    scan::run_with(&scan, context, rules)
+}
