@@ -197,10 +197,10 @@ fn completions_are_generated_for_each_shell() {
     ] {
         let (stdout, _) = check(&["completions", shell], 0);
         assert!(stdout.contains(mark), "{shell}");
-        for word in ["unreadable", "offline"] {
+        for word in ["unreadable", "offline", "rules"] {
             assert!(stdout.contains(word), "{shell} lacks {word}");
         }
-        for word in ["ocsf", "--rules", "-l rules"] {
+        for word in ["ocsf", "exactly-once"] {
             assert!(!stdout.contains(word), "{shell} completes `{word}`, which is not available");
         }
     }

@@ -82,7 +82,9 @@ impl<'w> Level<'w> {
         let [unit] = self.word.units() else { return None };
         let written = self.around?.word.text().get(self.word.places(0..1).first()?.clone())?;
         let name = written.strip_prefix('$').filter(|_| unit.opaque)?;
-        Some(name.trim_matches(|c: char| "{}".contains(c)))
+        let name = name.trim_matches(|c: char| "{}".contains(c));
+        // Not `$(…)`.
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
     }
 }
 
