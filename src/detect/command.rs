@@ -18,7 +18,7 @@ use crate::rules::paths::{How, PathMatch};
 /// The pattern that a match names whose command could not be read.
 const HIDDEN_COMMAND: &str = "hidden-command";
 
-/// What quotes a character in a shell and in most languages, and how it is told that it is gone.
+/// How it is told that quotes were left out.
 const WITHOUT_QUOTES: &str = "all quotes and backslashes of the command left out";
 
 /// Why a command is worth an alert.
