@@ -18,8 +18,7 @@ use crate::rules::paths::{How, PathMatch};
 /// The pattern that a match names whose command could not be read.
 const HIDDEN_COMMAND: &str = "hidden-command";
 
-/// What quotes a character in a shell and in most languages, and how it is told that it is gone.
-const QUOTES: [char; 3] = ['"', '\'', '\\'];
+/// How it is told that quotes were left out.
 const WITHOUT_QUOTES: &str = "all quotes and backslashes of the command left out";
 
 /// Why a command is worth an alert.
@@ -179,15 +178,13 @@ impl Judging<'_> {
     /// was found, since it knows of no shell.
     fn without_quotes(&mut self, text: &str) {
         let surer = self.matches.iter().any(|found| found.confidence > Confidence::Suspicious);
-        if surer || self.rule.likely.is_none() || !text.contains(QUOTES) {
+        if surer || self.rule.likely.is_none() || quotes(text).next().is_none() {
             return;
         }
-        let bare: String = text.split(QUOTES).collect();
-        if !self.rule.sensitive_paths.is_match(&bare) {
+        if !self.rule.sensitive_paths.is_match(&without_quotes(text)) {
             return;
         }
-        let masked = self.rule.mask.apply(text);
-        let bare: String = masked.split(QUOTES).collect();
+        let bare = without_quotes(&self.rule.mask.apply(text));
         let bare = self.rule.mask.apply(&bare);
         let found = self.rule.sensitive_paths.find(&bare, limits::MATCHES_LISTED_MAX);
         if found.is_empty() {
@@ -327,6 +324,22 @@ impl Judging<'_> {
             severity,
         })
     }
+}
+
+/// Where quotes and backslashes stand.
+fn quotes(text: &str) -> impl Iterator<Item = usize> {
+    memchr::memchr3_iter(b'\'', b'"', b'\\', text.as_bytes())
+}
+
+fn without_quotes(text: &str) -> String {
+    let mut bare = String::with_capacity(text.len());
+    let mut from = 0;
+    for at in quotes(text) {
+        bare.push_str(&text[from..at]);
+        from = at + 1;
+    }
+    bare.push_str(&text[from..]);
+    bare
 }
 
 /// Whether the path is reached if the command runs as it is written.

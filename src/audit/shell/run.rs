@@ -352,7 +352,9 @@ impl<'a> Interpreter<'a> {
         let descriptors = self.descriptors.clone();
         let outputs = std::mem::take(&mut self.outputs);
         self.outputs.descriptors.clone_from(&outputs.descriptors);
-        self.environment().traps.clear();
+        if !self.environment.traps.is_empty() {
+            self.environment().traps.clear();
+        }
         let output = run(self);
         let last = self.run_traps();
         let output = self.joined(output, last);

@@ -3,6 +3,8 @@
 //! Translates basic and extended expressions (POSIX chapter 9, with GNU's additions) into those of
 //! the `regex` crate, which has no back-references: a pattern with one is not followed.
 
+use std::cell::OnceCell;
+
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Unknown;
@@ -54,13 +56,39 @@ pub(super) type Groups = Vec<Option<(usize, usize)>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    regex: Regex,
+    regex: Lazy,
     /// The same for exactly a whole text, where the crate's leftmost-first rule may find a shorter
     /// match than the leftmost-longest one of POSIX.
-    whole: Option<Regex>,
+    whole: Option<Lazy>,
     weight: usize,
     /// A search may look at all of the text although it matches little of it.
     unbounded: bool,
+}
+
+/// An expression that is compiled once there is something to match it with: mostly there is not.
+#[derive(Debug, Clone)]
+struct Lazy {
+    pattern: String,
+    unicode: bool,
+    ignore_case: bool,
+    regex: OnceCell<Option<Regex>>,
+}
+
+impl Lazy {
+    fn get(&self) -> Result<&Regex, Unknown> {
+        let compiled = self.regex.get_or_init(|| {
+            RegexBuilder::new(&self.pattern)
+                .unicode(self.unicode)
+                .case_insensitive(self.ignore_case)
+                .dot_matches_new_line(true)
+                .size_limit(COMPILED_MAX_BYTES)
+                .dfa_size_limit(COMPILED_MAX_BYTES)
+                .nest_limit(NESTING_MAX * 4)
+                .build()
+                .ok()
+        });
+        compiled.as_ref().ok_or(Unknown::Decoded)
+    }
 }
 
 impl Pattern {
@@ -85,33 +113,16 @@ impl Pattern {
         if weight > WEIGHT_MAX {
             return Err(Unknown::Decoded);
         }
-        let compile = |pattern: &str| {
-            RegexBuilder::new(pattern)
-                .unicode(unicode)
-                .case_insensitive(ignore_case)
-                .dot_matches_new_line(true)
-                .size_limit(COMPILED_MAX_BYTES)
-                .dfa_size_limit(COMPILED_MAX_BYTES)
-                .nest_limit(NESTING_MAX * 4)
-                .build()
-                .map_err(|_| Unknown::Decoded)
-        };
-        let whole = if translation.ambiguous && !translation.anchored {
-            Some(compile(&format!(r"\A(?:{})\z", translation.out))?)
-        } else {
-            None
-        };
-        Ok(Pattern {
-            regex: compile(&translation.out)?,
-            whole,
-            weight,
-            unbounded: translation.unbounded,
-        })
+        let lazy = |pattern: String| Lazy { pattern, unicode, ignore_case, regex: OnceCell::new() };
+        let ambiguous = translation.ambiguous && !translation.anchored;
+        let whole = ambiguous.then(|| lazy(format!(r"\A(?:{})\z", translation.out)));
+        let unbounded = translation.unbounded;
+        Ok(Pattern { regex: lazy(translation.out), whole, weight, unbounded })
     }
 
     pub fn is_match(&self, text: &[u8], work: &mut Work) -> Result<bool, Unknown> {
         work.spend(self.weight.saturating_mul(text.len() + 8))?;
-        Ok(self.regex.is_match(text))
+        Ok(self.regex.get()?.is_match(text))
     }
 
     /// The first match at or behind `from`.
@@ -125,7 +136,7 @@ impl Pattern {
         if self.weight.saturating_mul(ahead) > work.0 {
             return Err(Unknown::Decoded);
         }
-        let Some(captures) = self.regex.captures_at(text, from) else {
+        let Some(captures) = self.regex.get()?.captures_at(text, from) else {
             work.spend(self.weight.saturating_mul(ahead + 8))?;
             return Ok(None);
         };
@@ -146,6 +157,7 @@ impl Pattern {
         work: &mut Work,
     ) -> Result<Option<Groups>, Unknown> {
         let Some(whole) = &self.whole else { return Ok(None) };
+        let whole = whole.get()?;
         for longer in (end + 1..=text.len()).rev() {
             let Some(part) = text.get(start..longer) else { break };
             work.spend(self.weight.saturating_mul(part.len()))?;
