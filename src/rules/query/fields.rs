@@ -108,7 +108,7 @@ const fn derived(name: &'static str, kind: Kind, field: DerivedField) -> Field {
     Field { name, kind, origin: Origin::Derived(field) }
 }
 
-static EVENT_FIELDS: [Field; 33] = event_fields! {
+static EVENT_FIELDS: [Field; 30] = event_fields! {
     Keyword: "kind" "apiVersion" "level" "auditID" "stage" "requestURI" "verb" "userAgent"
         "sourceIPs"
         "user.username" "user.uid" "user.groups"
@@ -116,9 +116,7 @@ static EVENT_FIELDS: [Field; 33] = event_fields! {
         "objectRef.resource" "objectRef.namespace" "objectRef.name" "objectRef.uid"
         "objectRef.apiGroup" "objectRef.apiVersion" "objectRef.resourceVersion"
         "objectRef.subresource"
-        "responseStatus.kind" "responseStatus.apiVersion" "responseStatus.status"
-        "responseStatus.reason" "responseStatus.message"
-        "authenticationMetadata.impersonationConstraint";
+        "responseStatus.status" "responseStatus.reason" "responseStatus.message";
     Integer: "responseStatus.code";
     Date: "requestReceivedTimestamp" "stageTimestamp" "timestamp";
 };
@@ -150,15 +148,12 @@ static OTHER_FIELDS: [Field; 24] = [
     derived("container.name", Kind::Keyword, DerivedField::ContainerName),
 ];
 
-pub(super) static OPEN: [Open; 8] = [
+pub(super) static OPEN: [Open; 5] = [
     open(ANNOTATIONS, true),
     open("kubernetes.audit.user.extra", false),
     open("kubernetes.audit.impersonatedUser.extra", false),
     open("kubernetes.audit.requestObject", false),
     open("kubernetes.audit.responseObject", false),
-    open("kubernetes.audit.responseStatus.details", false),
-    open("kubernetes.audit.responseStatus.metadata", false),
-    open("kubernetes.audit.metadata", false),
 ];
 
 const fn open(name: &'static str, underscored: bool) -> Open {
