@@ -243,6 +243,17 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    /// Runs something whose source was computed: it is told where the command is that made it.
+    fn computed<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let here = Place::Fixed(Span::new(self.span.start, self.span.end));
+        let place = std::mem::replace(&mut self.places.current, here);
+        let span = self.span.clone();
+        let out = run(self);
+        self.span = span;
+        self.places.current = place;
+        out
+    }
+
     /// Runs a text as a script where it stands.
     fn run_text(&mut self, source: &Text, step: Step) -> Stream {
         if source.has_hole() && source.steps.has(Step::UnknownDecoded) {

@@ -385,3 +385,20 @@ fn turning_a_text_round_twice_decodes_nothing() {
     assert!(hidden("base64 -d /opt/x | rev | sh"));
     assert!(!hidden("rev /opt/x | cut -d- -f1 | rev | sh"));
 }
+
+#[test]
+fn what_a_computed_text_runs_is_told_where_the_command_stands_that_holds_it() {
+    // Behind quotes the text is shorter than what was written.
+    for script in [
+        "echo é; PS4='$(cat /etc//etc/sha\"\"dow)'",
+        "echo é; let 'a[$(cat /etc/sha\"\"dow)]=1'",
+        "echo é; a='$(cat /etc/sha\"\"dow)'; PS1=$a",
+        "echo 'é $(cat /etc/sha\"\"dow)' | envsubst",
+    ] {
+        let reading = read_script(script);
+        let spans = reading.lines.iter().map(|line| &line.span);
+        for span in spans.chain(reading.accesses.iter().map(|access| &access.span)) {
+            assert!(script.get(span.clone()).is_some(), "{script}: {span:?}");
+        }
+    }
+}

@@ -109,7 +109,7 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             for argument in arguments {
                 let source = format!("$(({argument}))");
                 let word = super::parse(&source);
-                evaluate(shell, &word);
+                shell.computed(|shell| evaluate(shell, &word));
             }
             shell.status = None;
             Stream::Empty

@@ -111,7 +111,8 @@ impl Interpreter<'_> {
         let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
         if name == "envsubst" && self.is_given_text() {
             let text = std::mem::take(&mut self.input).to_text();
-            let out = expand::document(&parse_document(text.as_str()), self);
+            let out =
+                self.computed(|shell| expand::document(&parse_document(text.as_str()), shell));
             return Stream::from_text(out.quoted().with_steps(text.steps).with_step(Step::Filter));
         }
         if matches!(name, "sed" | "grep" | "egrep" | "awk" | "gawk" | "mawk" | "nawk") {

@@ -9,7 +9,7 @@ use super::super::path;
 use super::super::programs::{Operand, Separator, WrapperInput};
 use super::super::reading::{Access, Line, Reach};
 use super::super::text::{MarkKind, Step, Steps, Stream, Text};
-use super::{Interpreter, Mentions, Place, SCRIPT_LEVELS};
+use super::{Interpreter, Mentions, SCRIPT_LEVELS};
 
 /// Steps by which an encoded text becomes readable.
 const DECODERS: [Step; 6] = [
@@ -134,23 +134,22 @@ impl Interpreter<'_> {
         if !self.budget.spend(text.len()) || !self.budget.enter(SCRIPT_LEVELS) {
             return;
         }
-        let place = self.places.current.clone();
-        self.places.current = Place::Fixed(Span::new(self.span.start, self.span.end));
         let steps = self.steps;
         self.steps.extend(text.steps.with(Step::Eval));
         // Whether it ever is expanded is not known: it changes nothing.
         let (choices, status, input) = (self.choices.get(), self.status, self.input.clone());
-        let (span, piped) = (self.span.clone(), self.piped.take());
+        let piped = self.piped.take();
         self.undecided += 1;
-        self.subshell(|shell| {
-            expand::document(&parse_document(text.as_str()), shell);
-            Stream::Empty
+        self.computed(|shell| {
+            shell.subshell(|shell| {
+                expand::document(&parse_document(text.as_str()), shell);
+                Stream::Empty
+            })
         });
         self.undecided -= 1;
         self.choices.set(choices);
-        (self.status, self.input, self.span, self.piped) = (status, input, span, piped);
+        (self.status, self.input, self.piped) = (status, input, piped);
         self.steps = steps;
-        self.places.current = place;
         self.budget.leave(SCRIPT_LEVELS);
     }
 

@@ -170,7 +170,7 @@ impl Interpreter<'_> {
         if name == "PROMPT_COMMAND" {
             self.run_text(&text, Step::Eval);
         } else {
-            expand::document(&parse_document(text.as_str()), self);
+            self.computed(|shell| expand::document(&parse_document(text.as_str()), shell));
         }
         self.budget.leave(SCRIPT_LEVELS);
     }
