@@ -52,6 +52,12 @@ pub const SHELL_INPUT_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Most other values a variable may have, and most directories a script may have been in. What is
 /// beyond is told as hidden.
 pub const SHELL_ALTERNATIVES_MAX: usize = 16;
+/// Most combinations of the values of a command's variables that are all read.
+pub const SHELL_COMBINATIONS_MAX: usize = 64;
+/// What text tools and code of other languages may cost within one command, in bytes that are
+/// looked at or made: at least, and for each byte of the command.
+pub const SHELL_TOOLS_WORK_BASE: usize = 8 * 1024 * 1024;
+pub const SHELL_TOOLS_WORK_PER_BYTE: usize = 64;
 /// Most rounds of a loop that something may have ended before, such as `cmd && break`: of one that
 /// only counts, and of any.
 pub const SHELL_COUNTED_ROUNDS_MAX: usize = 4;

@@ -307,7 +307,7 @@ pub fn is_open(value: &str) -> bool {
 pub fn is_path(value: &str) -> bool {
     let value = value.strip_prefix('@').unwrap_or(value);
     let value = value.strip_prefix("file://").unwrap_or(value);
-    let of_path = |c: char| c.is_alphanumeric() || "/._-~@:%,".contains(c);
+    let of_path = |c: char| c.is_alphanumeric() || "/._-~@:%,*?[]{}!".contains(c);
     if value.is_empty() || !value.chars().all(of_path) {
         return false;
     }

@@ -30,6 +30,9 @@ mod select;
 mod tr;
 mod words;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use data::Data;
 
 use super::text::{Step, Steps, Stream, Text};
@@ -47,14 +50,51 @@ pub fn run(
     args: &[Text],
     input: &Stream,
     files: &dyn Fn(&Text) -> Stream,
+    allowance: &Allowance,
 ) -> Option<Stream> {
     let (program, args) = module(program, args).unwrap_or((program, args));
     if compress::unpacks(program, args) {
         return Some(Unknown::Decoded.into_stream());
     }
     let tool = tool(program)?;
-    let output = tool(&Call { program, args, input, files });
+    if allowance.is_spent() {
+        return Some(Unknown::Decoded.into_stream());
+    }
+    let known = input.as_bytes().map_or(0, <[u8]>::len);
+    let output = tool(&Call { program, args, input, files, allowance });
+    let made = match &output {
+        Ok(output) => output.as_bytes().map_or(0, <[u8]>::len),
+        // With an input that is known it mostly was a bound.
+        Err(_) if known > 0 => OUTPUT_MAX_BYTES,
+        Err(_) => 0,
+    };
+    allowance.take(known + made);
     Some(output.unwrap_or_else(Unknown::into_stream))
+}
+
+/// What all tools, and all code of other languages, may cost within one reading, in units of about
+/// one byte that is looked at or made. Clones are one allowance.
+#[derive(Debug, Clone)]
+pub struct Allowance(Rc<Cell<usize>>);
+
+impl Allowance {
+    pub fn new(units: usize) -> Allowance {
+        Allowance(Rc::new(Cell::new(units)))
+    }
+
+    /// Takes so much; false when there is not enough, now and from then on.
+    pub fn take(&self, units: usize) -> bool {
+        self.0.set(self.0.get().saturating_sub(units));
+        !self.is_spent()
+    }
+
+    pub fn left(&self) -> usize {
+        self.0.get()
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.left() == 0
+    }
 }
 
 /// What `printf FORMAT ARG…` prints; for `printf -v NAME`, whose caller keeps it. `None` when that
@@ -152,6 +192,7 @@ struct Call<'a> {
     args: &'a [Text],
     input: &'a Stream,
     files: &'a dyn Fn(&Text) -> Stream,
+    allowance: &'a Allowance,
 }
 
 /// Why a tool's output is not known.

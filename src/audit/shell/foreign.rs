@@ -46,6 +46,7 @@ mod statement;
 mod tell;
 mod value;
 
+use crate::audit::shell::filters::Allowance;
 use crate::audit::shell::text::Text;
 
 /// Longest code that is read; of a longer one the beginning.
@@ -91,6 +92,9 @@ const DECODERS: [&str; 30] = [
 pub fn decodes(code: &str) -> bool {
     DECODERS.iter().any(|name| code.contains(name))
 }
+
+/// What a unit of the evaluator's work counts among the tools'.
+const UNIT_WORK: usize = 4;
 
 /// What was found in code.
 #[derive(Debug, Clone, Default)]
@@ -139,13 +143,15 @@ pub fn language(program: &str) -> Option<Language> {
 
 /// Reads `code`. `arguments` are those that follow it, in order; for awk, also the `name=value`
 /// of its `-v` options.
-pub fn read(language: Language, code: &str, arguments: &[Text]) -> Foreign {
+pub fn read(language: Language, code: &str, arguments: &[Text], allowance: &Allowance) -> Foreign {
     let mut end = code.len().min(CODE_MAX_BYTES);
     while !code.is_char_boundary(end) {
         end -= 1;
     }
-    let mut folder = fold::Folder::new(language, arguments);
+    let mut folder = fold::Folder::new(language, arguments, allowance.left() / UNIT_WORK);
+    let before = folder.work_left();
     folder.read(code.get(..end).unwrap_or(""));
+    allowance.take(before.saturating_sub(folder.work_left()).saturating_mul(UNIT_WORK));
     let mut foreign = folder.finish();
     foreign.incomplete |= end < code.len();
     foreign

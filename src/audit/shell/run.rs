@@ -15,7 +15,7 @@ mod simple;
 mod test;
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -26,6 +26,7 @@ use crate::limits;
 
 use super::ast::{Connector, Script, Span};
 use super::expand::{self, Shell};
+use super::filters::Allowance;
 use super::parse::{parse, parse_within_bounds};
 use super::reading::{Hidden, HiddenWhy, Line, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
@@ -111,6 +112,8 @@ struct Interpreter<'a> {
     /// What was told, once looking at all of it would cost more than remembering it.
     seen: Option<Box<Seen>>,
     budget: Budget,
+    /// What text tools and code of other languages may cost.
+    tools: Allowance,
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
     input: Stream,
@@ -124,14 +127,17 @@ struct Interpreter<'a> {
     flow: Option<Flow>,
     /// Something in the loop around may have ended it.
     may_leave: bool,
-    /// Something may have ended the script or the function.
+    /// Something may have ended the shell, or the function.
     may_end: bool,
+    may_return: bool,
     /// How many conditions stand around that may be false.
     undecided: usize,
     /// Which of a variable's possible values is taken, and how many the ones that were asked for
     /// have.
     choice: usize,
     choices: Cell<usize>,
+    /// Those of which there are several values, and each how many choices they take the next.
+    asked: RefCell<Vec<(String, usize)>>,
     /// What led to the source that is being read.
     steps: Steps,
     places: Places,
@@ -182,6 +188,10 @@ impl<'a> Interpreter<'a> {
             reading: Reading::default(),
             seen: None,
             budget: Budget::new(size),
+            tools: Allowance::new(
+                limits::SHELL_TOOLS_WORK_BASE
+                    + limits::SHELL_TOOLS_WORK_PER_BYTE.saturating_mul(size),
+            ),
             environment: Rc::default(),
             input: Stream::UNKNOWN,
             descriptors: BTreeMap::new(),
@@ -192,9 +202,11 @@ impl<'a> Interpreter<'a> {
             flow: None,
             may_leave: false,
             may_end: false,
+            may_return: false,
             undecided: 0,
             choice: 0,
             choices: Cell::new(1),
+            asked: RefCell::default(),
             steps: Steps::NONE,
             places: Places { argv: places, current: Place::Offset(0) },
             bound: HiddenWhy::Depth,
@@ -366,9 +378,11 @@ impl<'a> Interpreter<'a> {
         if !self.environment.traps.is_empty() {
             self.environment().traps.clear();
         }
+        let may_end = (self.may_end, self.may_return);
         let output = run(self);
         let last = self.run_traps();
         let output = self.joined(output, last);
+        (self.may_end, self.may_return) = may_end;
         self.environment = environment;
         self.descriptors = descriptors;
         self.outputs = outputs;
@@ -413,6 +427,16 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    /// Each how many choices the variable takes its next value.
+    fn stride(&self, name: &str) -> usize {
+        let asked = self.asked.borrow();
+        asked.iter().find(|(known, _)| known == name).map_or(1, |(_, stride)| *stride)
+    }
+
+    fn is_asked(&self, name: &str) -> bool {
+        self.asked.borrow().iter().any(|(known, _)| known == name)
+    }
+
     fn hide(&mut self, why: HiddenWhy, steps: Steps) {
         let hidden = Hidden { why, steps: steps.and(self.steps), span: self.span.clone() };
         if !self.reading.hidden.contains(&hidden) && self.reading.hidden.len() < 16 {
@@ -444,8 +468,19 @@ fn spelled(source: &Text) -> Cow<'_, str> {
 
 impl Shell for Interpreter<'_> {
     fn variable(&self, name: &str) -> Option<Text> {
-        let (value, choices) = self.environment.value(name, self.choice);
-        self.choices.set(self.choices.get().max(choices));
+        let (value, count) = self.environment.value(name, self.choice / self.stride(name));
+        if count > 1 && self.stride(name) == 1 {
+            // Every value of it with every one of those that were asked for before, if these are
+            // not too many; else each once.
+            let before = self.choices.get();
+            let all = before.saturating_mul(count);
+            if all <= limits::SHELL_COMBINATIONS_MAX && !self.is_asked(name) {
+                self.choices.set(all);
+                self.asked.borrow_mut().push((name.to_owned(), before));
+                return self.environment.value(name, self.choice / before).0;
+            }
+            self.choices.set(before.max(count));
+        }
         value
     }
 
@@ -493,6 +528,7 @@ impl Shell for Interpreter<'_> {
             return Text::hole();
         }
         let (choice, choices, status) = (self.choice, self.choices.get(), self.status);
+        let asked = self.asked.take();
         let input = self.input.clone();
         let span = self.span.clone();
         let output = self.subshell(|shell| shell.run_script(script));
@@ -501,6 +537,7 @@ impl Shell for Interpreter<'_> {
         self.status = status;
         self.choice = choice;
         self.choices.set(choices);
+        self.asked.replace(asked);
         self.budget.leave(SCRIPT_LEVELS / 2);
         let text = output.to_text();
         let end = text.as_str().trim_end_matches('\n').len();
@@ -520,11 +557,13 @@ impl Shell for Interpreter<'_> {
             return Text::hole();
         }
         let (choice, choices) = (self.choice, self.choices.get());
+        let asked = self.asked.take();
         let span = self.span.clone();
         let output = self.subshell(|shell| shell.run_script(script));
         self.span = span;
         self.choice = choice;
         self.choices.set(choices);
+        self.asked.replace(asked);
         self.budget.leave(SCRIPT_LEVELS / 2);
         let output = if input { output } else { Stream::UNKNOWN };
         self.files.unnamed(output)

@@ -402,3 +402,85 @@ fn what_a_computed_text_runs_is_told_where_the_command_stands_that_holds_it() {
         }
     }
 }
+
+/// The paths that are opened, one of which has to be this.
+fn check_opens(script: &str, path: &str) {
+    let reading = read_script(script);
+    let opened = reading.accesses.iter().filter(|access| access.reach == Reach::Named);
+    let paths: Vec<String> = opened.map(|access| access.path.to_string()).collect();
+    assert!(paths.iter().any(|opened| opened == path), "{script}: {paths:?}");
+}
+
+#[test]
+fn a_loop_that_prints_or_writes_is_not_cut_short() {
+    let backwards = "s=wodahs/cte/; for i in 10 9 8 7 6 5 4 3 2 1 0; do echo -n ${s:$i:1}; done";
+    for before in
+        ["[ -d / ] || exit 1", "(exit)", "f(){ return 0; }; f", "x | while read l; do exit; done"]
+    {
+        check_opens(&format!("{before}; {backwards} | xargs cat"), "/etc/shadow");
+    }
+    check_opens(
+        "i=11; s=wodahs/cte/; while ((i--)); do test -e /q && break; echo -n ${s:$i:1}; done | xargs cat",
+        "/etc/shadow",
+    );
+    check_opens(
+        "for i in 1 2 3 4 5 6 7; do [ -e /$i ] && break; ln -s /etc /tmp/l$i; done; cat /tmp/l6/shadow",
+        "/etc/shadow",
+    );
+    check_opens(
+        ": > /tmp/n; until [ \"$(cat /tmp/n)\" = shadow ]; do case $(cat /tmp/n) in sh) printf adow;; \
+         \"\") printf sh;; esac >> /tmp/n; done; cat /etc/$(cat /tmp/n)",
+        "/etc/shadow",
+    );
+    // What a poll prints is nobody's path.
+    let poll = "while :; do i=$((i+1)); curl -s x && break; echo waiting $i; sleep 1; done";
+    assert!(read_script(poll).hidden.is_empty());
+    assert!(!read_script(&format!("{poll} | sh")).hidden.is_empty());
+}
+
+#[test]
+fn values_of_several_variables_are_combined() {
+    check_opens(
+        "if [ -e /n ]; then a=tmp; else a=etc; fi; if [ -e /e ]; then b=shadow; else b=hosts; fi; \
+         cat /$a/$b",
+        "/etc/shadow",
+    );
+    check_opens("a=etc; [ -e /n ] && a=x; c=s; [ -e /e ] && c=shado; cat /$a/${c}w", "/etc/shadow");
+}
+
+#[test]
+fn names_may_end_in_a_nul() {
+    check_opens("find /etc -type f -print0 | xargs -0 cat", "/etc/*");
+    check_opens("find /etc -type f -name 'sh*' -print0 | xargs -0 cat", "/etc/sh*");
+}
+
+#[test]
+fn options_of_a_mount_are_no_source() {
+    for options in ["-o bind", "-o ro,bind", "--bind", "-t none -o bind"] {
+        check_opens(&format!("mount {options} /etc /q; cat /q/shadow"), "/etc/shadow");
+    }
+}
+
+#[test]
+fn what_is_not_kept_is_told() {
+    let links: String = (0..300).map(|at| format!("ln -s /x /t{at};")).collect();
+    let traps = "trap : 1;".repeat(70);
+    let descriptors: String = (100..180).map(|at| format!("exec {at}</x;")).collect();
+    for script in [links, traps, descriptors, "a[2000]=x".to_owned()] {
+        let hidden = read_script(&script).hidden;
+        assert!(hidden.iter().any(|hidden| hidden.why == HiddenWhy::Work), "{script:.40}");
+    }
+}
+
+#[test]
+fn tools_and_languages_share_what_they_may_cost() {
+    for (script, times) in [
+        ("awk 'BEGIN{while(1)a[i++]=i}';", 64),
+        ("echo a | sed ':a;s/a/aa/;ta';", 32),
+        ("seq 1 99999;", 1_000),
+        ("python3 -c 'for i in range(100000): x=i+i*i';", 200),
+    ] {
+        let hidden = read_script(&script.repeat(times)).hidden;
+        assert!(hidden.iter().any(|hidden| hidden.why == HiddenWhy::Work), "{script}");
+    }
+}

@@ -75,7 +75,7 @@ pub(super) fn awk(call: &Call) -> Output {
     let data = if reads { call.read(&files)? } else { Data::default() };
     let text = std::str::from_utf8(&data.bytes).is_ok();
     let items = if text { items } else { parse::parse(&program, false)? };
-    let mut machine = Machine::new(text);
+    let mut machine = Machine::new(text, call.allowance);
     if let Some(separator) = options.value('F') {
         machine.set("FS", lex::unescape(separator.as_str()));
     }

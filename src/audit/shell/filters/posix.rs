@@ -7,8 +7,8 @@ use std::cell::OnceCell;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Unknown;
 use super::tr::class_test;
+use super::{Allowance, Unknown};
 
 const PATTERN_MAX_BYTES: usize = 4 * 1024;
 const NESTING_MAX: u32 = 32;
@@ -23,17 +23,22 @@ const WORK_MAX: usize = 8 * 1024 * 1024;
 
 /// What is left of the work that one run of a tool may do.
 #[derive(Debug)]
-pub(super) struct Work(usize);
-
-impl Default for Work {
-    fn default() -> Work {
-        Work(WORK_MAX)
-    }
+pub(super) struct Work {
+    left: usize,
+    /// Of the whole reading.
+    allowance: Allowance,
 }
 
 impl Work {
+    pub fn new(allowance: &Allowance) -> Work {
+        Work { left: WORK_MAX.min(allowance.left()), allowance: allowance.clone() }
+    }
+
     pub fn spend(&mut self, work: usize) -> Result<(), Unknown> {
-        self.0 = self.0.checked_sub(work).ok_or(Unknown::Decoded)?;
+        let left = self.left.checked_sub(work);
+        // What a bound cuts short was paid for too.
+        self.allowance.take(work.min(self.left));
+        self.left = left.ok_or(Unknown::Decoded)?;
         Ok(())
     }
 }
@@ -133,7 +138,7 @@ impl Pattern {
         work: &mut Work,
     ) -> Result<Option<Groups>, Unknown> {
         let ahead = text.len().saturating_sub(from);
-        if self.weight.saturating_mul(ahead) > work.0 {
+        if self.weight.saturating_mul(ahead) > work.left {
             return Err(Unknown::Decoded);
         }
         let Some(captures) = self.regex.get()?.captures_at(text, from) else {

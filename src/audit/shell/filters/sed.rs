@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::data::{Data, Lines};
 use super::options::{Spec, options};
 use super::posix::{Pattern, Work};
-use super::{Call, OUTPUT_MAX_BYTES, Output, Unknown};
+use super::{Allowance, Call, OUTPUT_MAX_BYTES, Output, Unknown};
 use crate::audit::shell::text::{Step, Stream, Text};
 use substitute::Substitution;
 
@@ -170,7 +170,7 @@ pub(super) fn sed(call: &Call) -> Output {
     };
     let text = !data.bytes.is_ascii() && std::str::from_utf8(&data.bytes).is_ok();
     let commands = parse::parse(script, extended, text)?;
-    let mut machine = Machine::new(&data, quiet, commands.len());
+    let mut machine = Machine::new(&data, quiet, commands.len(), call.allowance);
     machine.run(&commands)?;
     call.changed(&data, data.with(machine.out), Step::Filter)
 }
@@ -222,7 +222,7 @@ enum Flow {
 }
 
 impl<'a> Machine<'a> {
-    fn new(data: &'a Data, quiet: bool, commands: usize) -> Machine<'a> {
+    fn new(data: &'a Data, quiet: bool, commands: usize, allowance: &Allowance) -> Machine<'a> {
         Machine {
             lines: data.lines().peekable(),
             unfinished: !data.bytes.ends_with(b"\n"),
@@ -237,7 +237,7 @@ impl<'a> Machine<'a> {
             queue: Vec::new(),
             substituted: false,
             last_pattern: None,
-            work: Work::default(),
+            work: Work::new(allowance),
         }
     }
 

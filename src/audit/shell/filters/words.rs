@@ -101,6 +101,7 @@ pub(super) fn seq(call: &Call) -> Output {
         }
         // A list of numbers hides nothing, however long.
         if data.bytes.len() > OUTPUT_MAX_BYTES {
+            call.allowance.take(OUTPUT_MAX_BYTES);
             return Err(Unknown::Plain);
         }
         let Some(next) = current.checked_add(step) else { break };
@@ -242,7 +243,7 @@ pub(super) fn expr(call: &Call) -> Output {
         ["index", text, set] => {
             text.chars().position(|c| set.contains(c)).map_or(0, |at| at + 1).to_string()
         }
-        ["match", text, pattern] | [text, ":", pattern] => anchored(text, pattern)?,
+        ["match", text, pattern] | [text, ":", pattern] => anchored(call, text, pattern)?,
         [only] | ["+", only] => (*only).to_owned(),
         [left, operator, right] => calculate(left, operator, right).ok_or(Unknown::Plain)?,
         _ => return Err(Unknown::Plain),
@@ -252,10 +253,11 @@ pub(super) fn expr(call: &Call) -> Output {
 }
 
 /// The group of a pattern that matches at the start, or how long the match is.
-fn anchored(text: &str, pattern: &str) -> Result<String, Unknown> {
+fn anchored(call: &Call, text: &str, pattern: &str) -> Result<String, Unknown> {
     let has_group = pattern.contains(r"\(");
     let pattern = Pattern::new(&format!("^{pattern}"), Syntax::Basic, false, !text.is_ascii())?;
-    let groups = pattern.find(text.as_bytes(), 0, &mut Work::default())?.unwrap_or_default();
+    let groups =
+        pattern.find(text.as_bytes(), 0, &mut Work::new(call.allowance))?.unwrap_or_default();
     let group = |at: usize| {
         let (start, end) = groups.get(at).copied().flatten()?;
         text.get(start..end)

@@ -62,7 +62,7 @@ struct Variable {
 }
 
 impl Folder {
-    pub fn new(language: Language, arguments: &[Text]) -> Folder {
+    pub fn new(language: Language, arguments: &[Text], work: usize) -> Folder {
         let mut folder = Folder {
             language,
             unit: Rc::new(lex(language, String::new())),
@@ -80,7 +80,7 @@ impl Folder {
             compound: false,
             depth: 0,
             code_depth: 0,
-            work: WORK_MAX,
+            work: work.min(WORK_MAX),
             steps: Steps::NONE,
             told: Told::default(),
         };

@@ -5,6 +5,9 @@ use super::super::path;
 use super::super::text::{Step, Stream, Text};
 use super::{Flow, Interpreter};
 
+/// Most commands that are run when a shell ends.
+const TRAPS_MAX: usize = 64;
+
 /// How many positional parameters are moved for the work that one byte takes.
 const PARAMETERS_MOVED_A_UNIT: usize = 16;
 
@@ -98,10 +101,13 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             let command = arguments.iter().find(|word| word.as_str() != "--");
             if let Some(command) = command.filter(|_| arguments.len() > 1)
                 && !matches!(command.as_str(), "" | "-" | "-p" | "-l")
-                && shell.environment.traps.len() < 64
             {
-                let command = command.clone();
-                shell.environment().traps.push(command);
+                let kept = shell.environment.traps.len() < TRAPS_MAX;
+                shell.tell_dropped(kept);
+                if kept {
+                    let command = command.clone();
+                    shell.environment().traps.push(command);
+                }
             }
             Stream::Empty
         }
@@ -126,7 +132,11 @@ pub(super) fn run(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Op
             Stream::Empty
         }
         "exit" | "return" | "logout" => {
-            shell.may_end = true;
+            if name == "return" {
+                shell.may_return = true;
+            } else {
+                shell.may_end = true;
+            }
             Stream::Empty
         }
         "test" => {

@@ -151,7 +151,12 @@ impl Environment {
         let mut others = self.positional != before.positional
             || self.directory != before.directory
             || self.references != before.references
+            || self.directories != before.directories
+            || self.traps != before.traps
             || self.functions.len() != before.functions.len()
+            || self.functions.iter().any(|(name, body)| {
+                !before.functions.get(name).is_some_and(|other| Rc::ptr_eq(body, other))
+            })
             || self.aliases != before.aliases;
         for (name, value) in &self.variables {
             if before.variables.get(name) == Some(value) {

@@ -20,6 +20,7 @@ pub struct Files {
     /// A path, and where it leads.
     links: Vec<(String, Text)>,
     unnamed: usize,
+    changes: usize,
     /// The command asks for the mount that every pod has, so what is mounted matters.
     pub tells_mounts: bool,
     /// Paths that were given to a program that may write there.
@@ -44,10 +45,10 @@ pub struct Outputs {
 /// The most links that are followed from one path.
 const LINKS_FOLLOWED_MAX: usize = 8;
 /// The most paths that are kept of those that may be written, and the longest.
-const WRITTEN_MAX: usize = 64;
+const WRITTEN_MAX: usize = 1_024;
 const NAME_MAX_BYTES: usize = 4096;
 /// The most directories of `PATH` in which a program is looked for.
-const DIRECTORIES_MAX: usize = 16;
+const DIRECTORIES_MAX: usize = 256;
 /// The most descriptors that are kept.
 const DESCRIPTORS_MAX: usize = 64;
 /// The most links that are kept.
@@ -67,20 +68,46 @@ impl Files {
     }
 
     pub fn insert(&mut self, key: String, content: Stream) {
+        let same = |earlier: &Stream| match (earlier.as_bytes(), content.as_bytes()) {
+            (Some(earlier), Some(content)) => earlier == content,
+            (None, None) => true,
+            _ => false,
+        };
+        if !self.contents.get(&key).is_some_and(same) {
+            self.changes += 1;
+        }
         self.names.insert(programs::base_name(&key).to_owned());
         self.contents.insert(key, content);
     }
 
-    pub fn link(&mut self, key: String, target: Text) {
-        if self.links.len() < LINKS_MAX {
+    /// False when there are too many to keep one more.
+    pub fn link(&mut self, key: String, target: Text) -> bool {
+        if self.links.iter().any(|(from, to)| *from == key && *to == target) {
+            return true;
+        }
+        let kept = self.links.len() < LINKS_MAX;
+        if kept {
+            self.changes += 1;
             self.links.push((key, target));
         }
+        kept
     }
 
-    fn may_write(&mut self, key: &str) {
-        if self.may_be_written.len() < WRITTEN_MAX && !self.is_written(key) {
+    /// How often anything became other than it was.
+    pub fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// False when there are too many to keep one more.
+    fn may_write(&mut self, key: &str) -> bool {
+        if self.is_written(key) {
+            return true;
+        }
+        let kept = self.may_be_written.len() < WRITTEN_MAX;
+        if kept {
             self.may_be_written.push(key.to_owned());
         }
+        kept
     }
 
     fn is_written(&self, key: &str) -> bool {
@@ -328,10 +355,12 @@ impl Interpreter<'_> {
                 }
                 self.note_redirect(&target);
                 if let Some(other) = other {
-                    if let Output::File { key, .. } = self.output(&target, false)
-                        && self.outputs.descriptors.len() < DESCRIPTORS_MAX
-                    {
-                        self.outputs.descriptors.insert(other, key);
+                    if let Output::File { key, .. } = self.output(&target, false) {
+                        let kept = self.outputs.descriptors.len() < DESCRIPTORS_MAX;
+                        self.tell_dropped(kept);
+                        if kept {
+                            self.outputs.descriptors.insert(other, key);
+                        }
                     }
                     return None;
                 }
@@ -358,7 +387,9 @@ impl Interpreter<'_> {
                 self.input_is_given = false;
             }
             other => {
-                if self.descriptors.len() < DESCRIPTORS_MAX {
+                let kept = self.descriptors.len() < DESCRIPTORS_MAX;
+                self.tell_dropped(kept);
+                if kept {
                     self.descriptors.insert(other, content);
                 }
             }
@@ -399,7 +430,15 @@ impl Interpreter<'_> {
             return;
         }
         if let Some(key) = self.resolved(path).as_literal() {
-            self.files.may_write(key);
+            let kept = self.files.may_write(key);
+            self.tell_dropped(kept);
+        }
+    }
+
+    /// What is not kept may be what matters.
+    pub(super) fn tell_dropped(&mut self, kept: bool) {
+        if !kept {
+            self.budget.exceed(HiddenWhy::Work);
         }
     }
 
@@ -433,15 +472,20 @@ impl Interpreter<'_> {
         if !links && (self.files.is_empty() || !matches!(name, "cp" | "mv" | "install")) {
             return;
         }
-        let mut operands =
-            words.iter().skip(1).filter(|word| !word.as_str().starts_with('-') && !word.is_empty());
+        let takes_value = |word: &Text| name == "mount" && matches!(word.as_str(), "-o" | "-t");
+        let mut after_option = false;
+        let mut operands = words.iter().skip(1).filter(|word| {
+            let is_value = std::mem::replace(&mut after_option, takes_value(word));
+            !is_value && !word.as_str().starts_with('-') && !word.is_empty()
+        });
         let (Some(from), Some(to)) = (operands.next(), operands.next()) else { return };
         let to = self.resolved(to);
         let Some(key) = to.as_literal() else { return };
         if links {
             let from = self.resolved(from);
             if from.as_str() != key && from.as_str().starts_with('/') && key != "/" {
-                self.files.link(key.to_owned(), from);
+                let kept = self.files.link(key.to_owned(), from);
+                self.tell_dropped(kept);
             }
         } else if let Some(content) =
             self.resolved(from).as_literal().and_then(|from| self.files.get(from).cloned())
@@ -473,7 +517,13 @@ impl Interpreter<'_> {
         }
         let others: Vec<Text> = arguments.iter().filter(|word| !in_place(word)).cloned().collect();
         let Some(file) = others.last().cloned() else { return };
-        let content = filters::run("sed", &others, &Stream::UNKNOWN, &|path| self.read_file(path));
+        let content = filters::run(
+            "sed",
+            &others,
+            &Stream::UNKNOWN,
+            &|path| self.read_file(path),
+            &self.tools,
+        );
         self.write_files(std::slice::from_ref(&file), &content.unwrap_or(Stream::UNKNOWN));
     }
 

@@ -158,33 +158,17 @@ impl Interpreter<'_> {
         let steps = self.steps;
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
-        let around = std::mem::take(&mut self.may_leave);
-        let mut before = Rc::clone(&self.environment);
-        let mut uncounted = None;
-        for (round, word) in words.iter().enumerate() {
+        let around = self.may_leave;
+        for word in words {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
-            // One that may have been left while it counts is as one that goes on for ever.
-            let rest = words.get(round..).unwrap_or_default();
-            if round == limits::SHELL_COUNTED_ROUNDS_MAX
-                && (self.may_leave || self.may_end)
-                && rest.iter().all(is_number)
-            {
-                uncounted = self.uncounted(&before, false);
-            }
-            before = Rc::clone(&self.environment);
-            if uncounted.is_none() {
-                self.environment().set(name, word.clone());
-            }
+            self.environment().set(name, word);
             let out = self.run_script(body);
             output = self.joined(output, out);
-            if self.leaves_loop() || uncounted.is_some() {
+            if self.leaves_loop() {
                 break;
             }
-        }
-        for name in uncounted.iter().flatten() {
-            self.environment().mark_unknown(name);
         }
         self.may_leave = around;
         self.steps = steps;
@@ -204,6 +188,7 @@ impl Interpreter<'_> {
         let around = std::mem::take(&mut self.may_leave);
         let mut before = Rc::clone(&self.environment);
         let mut waiting = self.waiting();
+        let (mut printed, mut changes) = (0, self.files.changes());
         let mut uncounted = None;
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
@@ -214,14 +199,22 @@ impl Interpreter<'_> {
                 break;
             }
             // Polls go on for ever, but what the loop may have counted to by its end matters.
-            let endless = (self.may_leave || self.may_end) && undecided == 0;
-            let asks =
-                matches!(round, limits::SHELL_COUNTED_ROUNDS_MAX | limits::SHELL_LEFT_ROUNDS_MAX);
+            let endless = (self.may_leave || self.may_end || self.may_return) && undecided == 0;
+            let last = round == limits::SHELL_LEFT_ROUNDS_MAX;
+            let asks = last || round == limits::SHELL_COUNTED_ROUNDS_MAX;
             if endless && asks && !self.uses_up(&before, waiting) {
-                uncounted = self.uncounted(&before, round == limits::SHELL_LEFT_ROUNDS_MAX);
+                let prints = known_bytes(&output) != printed;
+                if !prints || last {
+                    uncounted = self.uncounted(&before, changes != self.files.changes(), last);
+                }
+                // What it would go on to print is not known.
+                if prints && uncounted.is_some() {
+                    output = self.joined(output, Stream::Unknown { decoded: true });
+                }
             }
             before = Rc::clone(&self.environment);
             waiting = self.waiting();
+            (printed, changes) = (known_bytes(&output), self.files.changes());
             let out = condition(self);
             output = self.joined(output, out);
             let out = match self.status.map(|status| status != until) {
@@ -237,7 +230,8 @@ impl Interpreter<'_> {
                 break;
             }
             // What changes nothing goes on for ever and shows nothing new.
-            if waiting == self.waiting() && self.is_unchanged(&before) {
+            let same = waiting == self.waiting() && changes == self.files.changes();
+            if same && self.is_unchanged(&before) {
                 break;
             }
         }
@@ -256,15 +250,16 @@ impl Interpreter<'_> {
     }
 
     /// Takes what the last round changed for unknown, and answers which variables that are. More
-    /// than numbers may be what matters: a loop that changes others goes on until it is at its
-    /// `last` round.
-    fn uncounted(&mut self, before: &Environment, last: bool) -> Option<Vec<String>> {
+    /// than numbers may be what matters: a loop that changes others, or writes files, goes on until
+    /// it is at its `last` round.
+    fn uncounted(&mut self, before: &Environment, writes: bool, last: bool) -> Option<Vec<String>> {
         self.budget.spend(before.size());
         let changed = self.environment.changed_since(before);
-        if changed.others && !last {
+        let others = changed.others || writes;
+        if others && !last {
             return None;
         }
-        if changed.others {
+        if others {
             self.budget.exceed(HiddenWhy::Work);
         }
         for name in &changed.names {
@@ -276,12 +271,7 @@ impl Interpreter<'_> {
 
     /// Bytes that the standard input and other descriptors still hold.
     pub(super) fn waiting(&self) -> usize {
-        let size = |stream: &Stream| match stream {
-            Stream::Bytes { bytes, .. } => bytes.len(),
-            Stream::Partial(text) => text.len(),
-            Stream::Empty | Stream::Unknown { .. } => 0,
-        };
-        size(&self.input) + self.descriptors.values().map(size).sum::<usize>()
+        known_bytes(&self.input) + self.descriptors.values().map(known_bytes).sum::<usize>()
     }
 
     /// Whether a round has left the environment as it was.
@@ -339,7 +329,10 @@ impl Interpreter<'_> {
     }
 }
 
-fn is_number(word: &Text) -> bool {
-    let digits = word.as_literal().unwrap_or_default();
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+fn known_bytes(stream: &Stream) -> usize {
+    match stream {
+        Stream::Bytes { bytes, .. } => bytes.len(),
+        Stream::Partial(text) => text.len(),
+        Stream::Empty | Stream::Unknown { .. } => 0,
+    }
 }

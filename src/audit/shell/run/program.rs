@@ -119,7 +119,8 @@ impl Interpreter<'_> {
             self.budget.spend(PATTERN_WORK);
         }
         if let Some((file, rest)) = filters::written(name, arguments) {
-            let content = filters::run(name, &rest, &self.input, &|path| self.read_file(path));
+            let content =
+                filters::run(name, &rest, &self.input, &|path| self.read_file(path), &self.tools);
             self.write_files(&[file], &content.unwrap_or(Stream::UNKNOWN));
         }
         if let Some(mounts) = self.printed_mounts(name) {
@@ -130,11 +131,11 @@ impl Interpreter<'_> {
         let reads_input = operands.is_empty() && !matches!(name, "echo" | "printf" | "seq");
         let (files, descriptors) = (&self.files, &self.descriptors);
         let (directory, input) = (&self.environment.directory, &self.input);
-        let output = filters::run(name, arguments, input, &|path| {
-            files.content(path, directory, input, descriptors)
-        });
+        let read = |path: &Text| files.content(path, directory, input, descriptors);
+        let output = filters::run(name, arguments, input, &read, &self.tools);
+        self.check_tools();
         if matches!(name, "ls" | "dir" | "find" | "fd") {
-            return self.printed_names(name, operands);
+            return self.printed_names(name, words, operands);
         }
         let Some(output) = output else {
             if self.is_given_text() {
@@ -163,6 +164,13 @@ impl Interpreter<'_> {
         output
     }
 
+    /// Tools and other languages that were given too much to do are told.
+    fn check_tools(&mut self) {
+        if self.tools.is_spent() {
+            self.budget.exceed(HiddenWhy::Work);
+        }
+    }
+
     pub(super) fn run_foreign(
         &mut self,
         language: foreign::Language,
@@ -176,7 +184,8 @@ impl Interpreter<'_> {
         self.budget.spend(code.len());
         // What comes out of code that is given a known text may be any other.
         let given = self.is_given_text();
-        let found = foreign::read(language, code.as_str(), arguments);
+        let found = foreign::read(language, code.as_str(), arguments, &self.tools);
+        self.check_tools();
         if found.incomplete {
             self.budget.exceed(HiddenWhy::Work);
         }

@@ -138,6 +138,7 @@ impl Interpreter<'_> {
         self.steps.extend(text.steps.with(Step::Eval));
         // Whether it ever is expanded is not known: it changes nothing.
         let (choices, status, input) = (self.choices.get(), self.status, self.input.clone());
+        let asked = self.asked.take();
         let piped = self.piped.take();
         self.undecided += 1;
         self.computed(|shell| {
@@ -148,6 +149,7 @@ impl Interpreter<'_> {
         });
         self.undecided -= 1;
         self.choices.set(choices);
+        self.asked.replace(asked);
         (self.status, self.input, self.piped) = (status, input, piped);
         self.steps = steps;
         self.budget.leave(SCRIPT_LEVELS);
@@ -171,7 +173,16 @@ impl Interpreter<'_> {
     }
 
     /// What a program prints that lists names: patterns of what they may be.
-    pub(super) fn printed_names(&self, program: &str, operands: &[Operand]) -> Stream {
+    pub(super) fn printed_names(
+        &mut self,
+        program: &str,
+        words: &[Text],
+        operands: &[Operand],
+    ) -> Stream {
+        self.tell_dropped(operands.len() <= LISTED_ROOTS_MAX);
+        let ends_in_nul =
+            |word: &Text| matches!(word.as_str(), "-print0" | "-0" | "--print0" | "--zero");
+        let end = if words.iter().any(ends_in_nul) { '\0' } else { '\n' };
         let names = match program {
             "ls" | "dir" => {
                 // A file is printed as it was named, of a directory what is in it.
@@ -179,7 +190,7 @@ impl Interpreter<'_> {
                 let named = operands.iter().filter(|operand| operand.path.as_str() != ".");
                 for operand in named.take(LISTED_ROOTS_MAX) {
                     text.append(&operand.path);
-                    text.push('\n');
+                    text.push(end);
                 }
                 Some(star(&text))
             }
@@ -198,7 +209,7 @@ impl Interpreter<'_> {
                         None => star(&path),
                     };
                     text.append(&found);
-                    text.push('\n');
+                    text.push(end);
                 }
                 (!text.is_empty()).then_some(text)
             }
@@ -377,7 +388,7 @@ const WORDS_BETWEEN_MAX: usize = 8;
 const WORDS_SOUGHT_MAX: usize = 64;
 
 /// The most roots of a search whose names are followed.
-const LISTED_ROOTS_MAX: usize = 8;
+const LISTED_ROOTS_MAX: usize = 64;
 
 /// Functions of other languages that read all that is below a directory.
 const WALKS: [&str; 9] = [

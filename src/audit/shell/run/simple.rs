@@ -15,17 +15,21 @@ use super::{COMMAND_WORK, ELEMENTS_MAX, Environment, Interpreter, SCRIPT_LEVELS,
 impl Interpreter<'_> {
     pub(super) fn run_simple(&mut self, simple: &Simple) -> Stream {
         self.choices.set(1);
+        self.asked.take();
         self.choice = 0;
         let mut output = self.run_choice(simple);
-        // A variable that may have several values: the command with each of them.
-        let choices = self.choices.get().min(1 + limits::SHELL_ALTERNATIVES_MAX);
+        // Variables that may have several values: the command with each combination of them.
+        let choices = self.choices.get().min(limits::SHELL_COMBINATIONS_MAX);
         for choice in 1..choices {
             self.choice = choice;
+            self.choices.set(1);
+            self.asked.take();
             let out = self.maybe(|shell| shell.run_choice(simple));
             output = self.joined(output, out);
         }
         self.choice = 0;
         self.choices.set(1);
+        self.asked.take();
         output
     }
 
@@ -120,6 +124,7 @@ impl Interpreter<'_> {
                 let at = all.len();
                 let wanted =
                     expand::arithmetic(index, self).and_then(|at| usize::try_from(at).ok());
+                self.tell_dropped(wanted.is_none_or(|at| at < ELEMENTS_MAX));
                 let at = wanted.filter(|at| *at < ELEMENTS_MAX).unwrap_or(at);
                 if at >= all.len() {
                     self.budget.spend(at - all.len());
@@ -249,7 +254,9 @@ impl Interpreter<'_> {
         let positional = std::mem::replace(&mut self.environment().positional, positional);
         let steps = self.steps;
         self.steps.add(Step::Function);
+        let may_return = std::mem::take(&mut self.may_return);
         let output = self.run_node(body);
+        self.may_return = may_return;
         self.steps = steps;
         self.environment().positional = positional;
         self.budget.leave(SCRIPT_LEVELS);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::super::data::Data;
 use super::super::posix::{Pattern, Syntax, Work};
-use super::super::{OUTPUT_MAX_BYTES, Unknown};
+use super::super::{Allowance, OUTPUT_MAX_BYTES, Unknown};
 use super::parse::{Block, Expression, Item, Statement, When};
 use super::value::Value;
 
@@ -40,7 +40,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub fn new(text: bool) -> Machine {
+    pub fn new(text: bool, allowance: &Allowance) -> Machine {
         let mut machine = Machine {
             out: Vec::new(),
             variables: HashMap::new(),
@@ -48,7 +48,7 @@ impl Machine {
             line: String::new(),
             fields: Vec::new(),
             patterns: HashMap::new(),
-            work: Work::default(),
+            work: Work::new(allowance),
             text,
         };
         for (name, value) in

@@ -89,7 +89,9 @@ impl Substitution {
         if !replaced {
             return Ok(None);
         }
-        out.extend_from_slice(text.get(from..).unwrap_or_default());
+        let rest = text.get(from..).unwrap_or_default();
+        work.spend(rest.len())?;
+        out.extend_from_slice(rest);
         Ok(Some(out))
     }
 

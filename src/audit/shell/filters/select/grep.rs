@@ -118,7 +118,7 @@ pub(in super::super) fn grep(call: &Call) -> Output {
     }
     let text = !data.bytes.is_ascii() && std::str::from_utf8(&data.bytes).is_ok();
     let patterns = patterns(call, &options, &given, text)?;
-    let mut work = Work::default();
+    let mut work = Work::new(call.allowance);
     let inverted = options.has('v');
     let context = |letter| options.number(letter).or(options.number('C')).unwrap_or(0);
     let (before, after) = (context('B'), context('A'));
