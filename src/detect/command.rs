@@ -61,23 +61,58 @@ impl<'e> Command<'e> {
     }
 }
 
-/// A command whose arguments run into each other: what stands behind a shell's `-c` is taken for
-/// its script, and the whole for a line of a script where there is no such thing.
+/// A command whose arguments run into each other: what stands behind a shell's `-c`, or behind an
+/// interpreter's option for code, is taken for its script, and the whole for a line of a script
+/// where there is no such thing.
 fn read_without_boundaries(text: &str) -> Reading {
     let words: Vec<&str> = text.split(' ').collect();
-    let script = words.windows(2).position(|pair| {
-        let name = pair[0].rsplit('/').next().unwrap_or_default();
-        let option = pair[1].strip_prefix('-').unwrap_or_default();
-        name.ends_with("sh") && option.ends_with('c') && !option.starts_with('-')
-    });
-    match script {
-        Some(at) => {
-            let mut argv: Vec<String> = words[..at + 2].iter().map(|&word| word.into()).collect();
-            argv.push(words[at + 2..].join(" "));
-            shell::read(&argv)
-        }
-        None => shell::read_script(text),
+    let script = (0..words.len()).find_map(|at| behind_code_option(&words, at));
+    let Some(script) = script else { return shell::read_script(text) };
+    let before = &words[..script];
+    let mut argv: Vec<String> =
+        before.iter().filter(|word| !word.is_empty()).map(|&word| word.into()).collect();
+    let code_at = argv.iter().map(|word| word.len() + 1).sum::<usize>();
+    // Blanks that stand beside each other are no words, but have their places.
+    let left_out = before.len() - argv.len();
+    argv.push(words[script..].join(" "));
+    let mut reading = shell::read(&argv);
+    let spans = reading.lines.iter_mut().map(|line| &mut line.span);
+    let spans = spans.chain(reading.accesses.iter_mut().map(|access| &mut access.span));
+    for span in spans.chain(reading.hidden.iter_mut().map(|hidden| &mut hidden.span)) {
+        span.start += if span.start >= code_at { left_out } else { 0 };
+        span.end += left_out;
     }
+    reading
+}
+
+/// Where the code begins that the shell or interpreter at `at` is given, if it is one.
+fn behind_code_option(words: &[&str], at: usize) -> Option<usize> {
+    let name = words.get(at)?.rsplit('/').next()?;
+    let is_shell = name.ends_with("sh");
+    let letter = match name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
+        _ if is_shell => 'c',
+        "python" => 'c',
+        "perl" | "ruby" | "node" | "lua" => 'e',
+        "php" => 'r',
+        _ => return None,
+    };
+    let mut takes_value = false;
+    for (place, word) in words.iter().enumerate().skip(at + 1) {
+        let options = word.strip_prefix(['-', '+']).unwrap_or_default();
+        if std::mem::take(&mut takes_value) || word.is_empty() {
+            continue;
+        }
+        if options.is_empty() {
+            return None;
+        }
+        if !options.starts_with('-') && options.contains(letter) {
+            return Some(place + 1);
+        }
+        takes_value = is_shell
+            && matches!(*word, "-o" | "+o" | "-O" | "+O" | "--rcfile" | "--init-file")
+            || is_shell && !options.starts_with('-') && options.ends_with('o');
+    }
+    None
 }
 
 /// The verdict of `rule` on the command, `None` when nothing speaks against it.

@@ -340,10 +340,23 @@ fn a_label_without_argument_boundaries_is_read_as_a_script() {
         };
         with_exec_rule(|rule| judge(rule, &Command::new(&exec)))
     };
-    for text in ["sh -c cd /etc; cat shadow", "cat /etc/sh''adow", "bash -c cat /etc/sh''adow"] {
+    for text in [
+        "sh -c cd /etc; cat shadow",
+        "cat /etc/sh''adow",
+        "bash -c cat /etc/sh''adow",
+        "sh -x -c cat /etc/sh*",
+        "bash -o pipefail -c cat /etc/sh*",
+        "bash --norc -c cd /etc; cat shado*",
+        "bash -euo pipefail -c cd /et'c'; cat sh''adow",
+        "bash  -c  cat /etc/sh*",
+        "env A=1 /bin/bash -ec cat /etc/sh*",
+        "python3 -c print(open('/etc/sh'+'adow').read())",
+        "perl -e print `cat /etc/sh''adow`",
+    ] {
         let verdict = judge_label(text).unwrap_or_else(|| panic!("not raised: {text}"));
         assert_eq!(verdict.access_types, ["HOST_CREDENTIALS"], "{text}");
-        assert!(verdict.matches.iter().all(|found| found.span.end <= text.len()), "{text}");
+        let place = |found: &Match| text.get(found.span.clone()).is_some();
+        assert!(verdict.matches.iter().all(place), "{text}: {:?}", verdict.matches);
     }
     assert_eq!(judge_label("ls -la /app"), None);
 }

@@ -11,7 +11,6 @@ pub const SHAPES: [(&str, &str); 25] = [
         r#"(?i)\bauthorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|apikey|digest)\s+)?(?<secret>[a-z0-9._~+/=:-]{4,})"#,
     ),
     ("jwt", r"(?<secret>\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?)"),
-    // `https://user:password@host`: up to the last `@` before the host.
     // `https://user:password@host`, up to the last `@` before the host. In those of databases a
     // slash is written into passwords, too.
     ("url", r#"://[^\s/:@"'?#]*:(?<secret>[^\s/"'?#]+)@"#),

@@ -2,7 +2,8 @@
 //!
 //! One budget for all of a reading: work is counted in units of about one byte that is looked at
 //! or made, so it bounds time and memory alike. It grows with the command, so that reading is
-//! linear and a long harmless script is no suspicion.
+//! linear and a long harmless script is no suspicion. What text tools and other languages do with
+//! what they are given is counted on its own, by `filters::Allowance`.
 
 use crate::limits;
 
