@@ -17,7 +17,8 @@ use kubetell::audit::shell;
 use kubetell::clock;
 use kubetell::detect::command::{Command, judge};
 use kubetell::detect::finding::{ExecCommand, ExecVia};
-use kubetell::rules::compile::{ExecRule, RuleKind, RuleSet};
+use kubetell::rules::rule::{ExecRule, RuleKind};
+use kubetell::rules::set::RuleSet;
 
 #[derive(Debug, Parser)]
 struct Args {

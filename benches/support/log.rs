@@ -13,7 +13,7 @@ use kubetell::clock;
 use kubetell::detect::matcher::{Context, Detection, Matcher};
 use kubetell::limits;
 use kubetell::position::Position;
-use kubetell::rules::compile::RuleSet;
+use kubetell::rules::set::RuleSet;
 use kubetell::terms::observation::Observation;
 use kubetell::terms::record::{self, HASH_VERSION, Marker};
 

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::demo::scenario;
 use crate::ingest::kafka::reader_config;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 use crate::stats::Stats;
 
 const SOURCE_PARTITIONS: usize = 6;

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::limits;
-use crate::rules::compile::{Rule, RuleError, RuleSet, UnknownRule};
+use crate::rules::compile::RuleError;
 use crate::rules::published::PublishedError;
+use crate::rules::rule::Rule;
+use crate::rules::set::{RuleSet, UnknownRule};
 
 /// What became of one file.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::app::demo::{self as stage, DemoError, LEARNING_MS, Play, Stage, Summa
 use crate::app::run::RunError;
 use crate::config::{self, Inputs, Loaded};
 use crate::output::terminal::{self, Align};
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 use super::args::AlertFormat;
 use super::context::Context;

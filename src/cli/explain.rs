@@ -14,7 +14,7 @@ use crate::ingest::envelope::{self, Outcome};
 use crate::ingest::file::{self, FileEvent};
 use crate::limits;
 use crate::output::explanation;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 use super::args::TextOrJson;
 use super::context::Context;

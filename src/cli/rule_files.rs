@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::app::rules::{self, LoadError, Loaded};
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 use super::exit::Exit;
 use super::report;

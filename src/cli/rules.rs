@@ -9,9 +9,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::rules::compile::{ExecRule, Rule, RuleKind, RuleSet};
 use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
 use crate::rules::paths::PathEntry;
+use crate::rules::rule::{ExecRule, Rule, RuleKind};
+use crate::rules::set::RuleSet;
 
 use super::args::TextOrJson;
 use super::context::Context;

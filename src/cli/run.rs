@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
 use crate::heap;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 use crate::topics::{Report, TopicsError};
 
 use super::args::ConfigArgs;

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::detect::matcher::Matcher;
 use crate::limits;
 use crate::output::terminal;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 use crate::terms::local::LocalFold;
 use crate::terms::store::Store;
 use crate::terms::store::memory::MemoryStore;

@@ -11,9 +11,9 @@ use crate::audit::shell::{
 };
 use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Match, View};
 use crate::limits;
-use crate::rules::compile::ExecRule;
 use crate::rules::format::Severity;
 use crate::rules::paths::{How, PathMatch};
+use crate::rules::rule::ExecRule;
 
 /// The pattern that a match names whose command could not be read.
 const HIDDEN_COMMAND: &str = "hidden-command";

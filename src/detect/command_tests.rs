@@ -1,7 +1,8 @@
 use super::*;
 use crate::audit::event::{Event, ObjectRef};
 use crate::audit::exec::decode;
-use crate::rules::compile::{RuleKind, RuleSet};
+use crate::rules::rule::RuleKind;
+use crate::rules::set::RuleSet;
 
 fn with_exec_rule<T>(ask: impl FnOnce(&ExecRule) -> T) -> T {
     let rules = RuleSet::builtin().unwrap();

@@ -10,8 +10,9 @@ use crate::audit::shell::reading::{Access, Hidden, Line, Reach};
 use crate::audit::shell::text::Steps;
 use crate::detect::command::{self, Command};
 use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Match};
-use crate::rules::compile::{RuleKind, RuleSet};
 use crate::rules::format::Severity;
+use crate::rules::rule::RuleKind;
+use crate::rules::set::RuleSet;
 
 /// Most lines and paths of a normal form that are listed.
 const LISTED_MAX: usize = 1_000;

@@ -16,7 +16,8 @@ use crate::detect::tuples::{self, Absent, Tuple};
 use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::position::Position;
-use crate::rules::compile::{NewTermsRule, Rule, RuleKind, RuleSet};
+use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
+use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
 
 /// What is known of an event beside the event.

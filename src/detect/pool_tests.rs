@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 const TICKET: Ticket = Ticket { slot: 0, epoch: 4, offset: 77 };
 

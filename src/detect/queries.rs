@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use crate::audit::event::{Body, Event};
 use crate::detect::command::{Command, judge};
-use crate::rules::compile::{RuleKind, RuleQueries, RuleSet};
 use crate::rules::query::{Derived, DerivedField, DerivedValues, Scratch};
+use crate::rules::rule::RuleKind;
+use crate::rules::set::{RuleQueries, RuleSet};
 
 /// What asking takes, kept by each worker's thread from one event to the next.
 #[derive(Default)]

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::event::Event;
 use crate::limits;
-use crate::rules::compile::NewTermsRule;
 use crate::rules::format::TermField;
+use crate::rules::rule::NewTermsRule;
 
 /// What an event gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

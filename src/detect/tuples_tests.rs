@@ -1,6 +1,7 @@
 use super::*;
 use crate::audit::event::{ObjectRef, Text, User};
-use crate::rules::compile::{RuleKind, RuleSet};
+use crate::rules::rule::RuleKind;
+use crate::rules::set::RuleSet;
 
 const UNSTAMPED: &str = "controller/v0.0.0 (linux/amd64) kubernetes/$Format";
 

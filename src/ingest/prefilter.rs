@@ -31,8 +31,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
-use crate::rules::compile::RuleSet;
 use crate::rules::query;
+use crate::rules::set::RuleSet;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,8 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::rules::format::Severity;
+use crate::rules::set::RuleSet;
 
 const EXEC: &str = include_str!("builtin/pod-exec-sensitive-path.toml");
 const TERMS: &str = include_str!("builtin/secret-access-unusual-client.toml");

@@ -6,3 +6,5 @@ pub mod paths;
 pub mod patterns;
 pub mod published;
 pub mod query;
+pub mod rule;
+pub mod set;

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use kubetell::detect::command::{Command, CommandVerdict, judge};
 use kubetell::detect::finding::{Confidence, ExecCommand, ExecVia, View};
-use kubetell::rules::compile::{ExecRule, RuleKind, RuleSet};
+use kubetell::rules::rule::{ExecRule, RuleKind};
+use kubetell::rules::set::RuleSet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

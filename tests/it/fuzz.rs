@@ -21,7 +21,8 @@ use kubetell::detect::explain::explain;
 use kubetell::detect::finding::{Confidence, ExecCommand, ExecVia};
 use kubetell::ingest::envelope;
 use kubetell::limits;
-use kubetell::rules::compile::{ExecRule, RuleKind, RuleSet};
+use kubetell::rules::rule::{ExecRule, RuleKind};
+use kubetell::rules::set::RuleSet;
 use serde::Deserialize;
 
 use crate::shells::{self, Xorshift, from_environment};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kubetell::app::run::{self, Role, Service};
 use kubetell::config::{self, Config, Inputs};
-use kubetell::rules::compile::RuleSet;
+use kubetell::rules::set::RuleSet;
 use kubetell::terms::record;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;

@@ -9,7 +9,8 @@ use super::tests::redaction;
 use super::*;
 use crate::alert::{self, fixtures};
 use crate::detect::command::{Command, judge};
-use crate::rules::compile::{RuleKind, RuleSet};
+use crate::rules::rule::RuleKind;
+use crate::rules::set::RuleSet;
 
 #[derive(Deserialize)]
 struct Corpus {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::limits::{TERM_MAX_BYTES, WINDOW_MAX_MS};
-use crate::rules::compile::{NewTermsRule, RuleKind, RuleSet};
+use crate::rules::rule::{NewTermsRule, RuleKind};
+use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
 use crate::terms::record::{self, HASH_VERSION};
 

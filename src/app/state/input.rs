@@ -17,7 +17,7 @@ use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::file::{self, FileEvent};
 use crate::position::Position;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
 use crate::terms::record;
 

@@ -13,7 +13,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::scan::{self, ScanArgs};
 use crate::cli::{report, stdout};
-use crate::rules::compile::{Rule, RuleSet};
+use crate::rules::rule::Rule;
+use crate::rules::set::RuleSet;
 
 use super::kind_of;
 

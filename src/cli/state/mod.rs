@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, value_parser};
 use crate::app::state::log::ObservationsLog;
 use crate::app::state::{StateError, Watcher};
 use crate::config::Config;
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 use crate::topics::Problem;
 
 use super::args::{Cluster, ConfigArgs, TextOrJson};

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::limits::{DAY_MS, HOUR_MS, SECOND_MS, TERMINAL_VALUE_MAX_CHARS};
 use crate::output::terminal::{self, Align};
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 pub fn run(
     args: &ShowArgs,

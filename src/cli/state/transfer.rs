@@ -17,7 +17,7 @@ use crate::app::state::input::{Counts, Inputs};
 use crate::clock;
 use crate::config::{ClusterFrom, Config};
 use crate::output::terminal::{self, Align};
-use crate::rules::compile::RuleSet;
+use crate::rules::set::RuleSet;
 
 /// Where an export goes.
 enum Output {

@@ -8,7 +8,7 @@ use kubetell::audit::shell;
 use kubetell::detect::explain::explain;
 use kubetell::detect::finding::{ExecCommand, ExecVia};
 use kubetell::limits;
-use kubetell::rules::compile::RuleSet;
+use kubetell::rules::set::RuleSet;
 use libfuzzer_sys::fuzz_target;
 
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::builtin().expect("built-in rules"));

@@ -1,0 +1,236 @@
+//! The rules in force, and their queries as one program.
+//!
+//! Owns which rules of those that were read are in force, and their names.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::rules::compile::RuleError;
+use crate::rules::query::{Mode, Needles, Program, Query};
+use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
+
+/// The rules that stand in the binary: file name and text.
+const BUILTIN: [(&str, &str); 3] = [
+    ("pod-exec-sensitive-path.toml", include_str!("builtin/pod-exec-sensitive-path.toml")),
+    (
+        "secret-access-unusual-client.toml",
+        include_str!("builtin/secret-access-unusual-client.toml"),
+    ),
+    ("pod-exec-interactive-shell.toml", include_str!("builtin/pod-exec-interactive-shell.toml")),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no rule `{id}`{}", nearest.as_ref().map(|near| format!("\n\nhint: did you mean `{near}`?")).unwrap_or_default())]
+pub struct UnknownRule {
+    pub id: String,
+    pub nearest: Option<String>,
+}
+
+/// The rules in force, in the order they were given, and those that could be.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    /// Not in force unless asked for by id.
+    off: Vec<Arc<Rule>>,
+    /// Where any rule has a query.
+    queries: Option<RuleQueries>,
+}
+
+/// The queries of a set's rules as one program, those of rules that are not in force included.
+#[derive(Debug, Clone)]
+pub struct RuleQueries {
+    program: Arc<Program>,
+    /// For each query its rule, and whether that is in force.
+    rules: Vec<(Arc<Rule>, bool)>,
+    bodies: bool,
+}
+
+impl RuleQueries {
+    /// Its queries are numbered as [`RuleQueries::rule`] counts.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The rule of a query; `None` where it is not in force.
+    pub fn rule(&self, query: usize) -> Option<&Arc<Rule>> {
+        self.rules.get(query).filter(|(_, in_force)| *in_force).map(|(rule, _)| rule)
+    }
+
+    /// Whether any of them looks into what was sent or answered.
+    pub fn asks_about_bodies(&self) -> bool {
+        self.bodies
+    }
+
+    /// What an event has to hold so that a rule in force can match, rule by rule.
+    pub fn needles(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
+        let needles = self.program.needles();
+        let rules = self.rules.iter().zip(needles).filter(|((_, in_force), _)| *in_force);
+        rules.map(|((rule, _), needles)| (&**rule, needles))
+    }
+}
+
+impl RuleSet {
+    /// The rules that stand in the binary. They are files like any other, so this can fail in
+    /// principle; a test keeps it from failing.
+    pub fn builtin() -> Result<RuleSet, RuleError> {
+        RuleSet::from_sources(BUILTIN)
+    }
+
+    /// Rules from pairs of a file name, for messages, and the file's text.
+    pub fn from_sources<'s>(
+        sources: impl IntoIterator<Item = (&'s str, &'s str)>,
+    ) -> Result<RuleSet, RuleError> {
+        let rules = sources
+            .into_iter()
+            .map(|(file, text)| Rule::read(file, text).map(|(rule, _)| (file.to_owned(), rule)));
+        RuleSet::of(rules.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// The rules with the files they come from, for messages.
+    pub fn of(all: impl IntoIterator<Item = (String, Rule)>) -> Result<RuleSet, RuleError> {
+        let (mut rules, mut off) = (Vec::new(), Vec::new());
+        let mut ids = HashSet::new();
+        for (file, rule) in all {
+            if !ids.insert(rule.info.id.clone()) {
+                return Err(RuleError::DuplicateId { file, id: rule.info.id.clone() });
+            }
+            let in_force = if rule.enabled { &mut rules } else { &mut off };
+            in_force.push(Arc::new(rule));
+        }
+        RuleSet { rules, off, queries: None }.with_queries()
+    }
+
+    /// Compiles the queries of all rules into one program.
+    fn with_queries(mut self) -> Result<RuleSet, RuleError> {
+        let (mut queries, mut rules) = (Vec::new(), Vec::new());
+        for rule in self.rules.iter().chain(&self.off) {
+            if let RuleKind::Query(query_rule) = rule.kind() {
+                queries.push(query_rule.query.clone());
+                rules.push((Arc::clone(rule), false));
+            }
+        }
+        self.queries = None;
+        if !queries.is_empty() {
+            // Each was compiled before, strictly where it is the project's own: what is wrong is
+            // wrong with all of them together.
+            let program = Program::compile(&queries, &[], Mode::Lenient).map_err(|problems| {
+                let first = problems.into_iter().next().map(|problem| problem.error);
+                first.map_or(RuleError::TooManyQueries, |error| RuleError::Queries(Box::new(error)))
+            })?;
+            let bodies = queries.iter().any(asks_about_bodies);
+            self.queries = Some(RuleQueries { program: Arc::new(program), rules, bodies });
+        }
+        Ok(self.with_queries_in_force())
+    }
+
+    /// Which queries count, after rules were taken in or out.
+    fn with_queries_in_force(mut self) -> RuleSet {
+        if let Some(queries) = &mut self.queries {
+            for (rule, in_force) in &mut queries.rules {
+                *in_force = self.rules.iter().any(|it| it.id() == rule.id());
+            }
+        }
+        self
+    }
+
+    /// The queries of the rules in force; `None` where no rule has one.
+    pub fn queries(&self) -> Option<&RuleQueries> {
+        self.queries.as_ref().filter(|queries| queries.rules.iter().any(|(_, in_force)| *in_force))
+    }
+
+    /// Both sets together, e.g. the built-in rules and those of the configuration.
+    pub fn merged(mut self, other: RuleSet) -> Result<RuleSet, RuleError> {
+        for rule in other.rules {
+            if self.get(rule.id()).is_some() {
+                let id = rule.id().to_owned();
+                return Err(RuleError::DuplicateId { file: format!("{id}.toml"), id });
+            }
+            self.rules.push(rule);
+        }
+        self.off.extend(other.off);
+        self.with_queries()
+    }
+
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// Longest window of any new-terms rule, milliseconds; 0 without one.
+    pub fn longest_window_ms(&self) -> i64 {
+        self.new_terms().map(|(_, rule)| rule.window_ms).max().unwrap_or(0)
+    }
+
+    /// Ids of the new-terms rules, in their order.
+    pub fn new_terms_ids(&self) -> Vec<&str> {
+        self.new_terms().map(|(id, _)| id).collect()
+    }
+
+    fn new_terms(&self) -> impl Iterator<Item = (&str, &NewTermsRule)> {
+        self.rules().iter().filter_map(|rule| match rule.kind() {
+            RuleKind::NewTerms(new_terms) => Some((rule.id(), new_terms)),
+            RuleKind::Exec(_) | RuleKind::Query(_) => None,
+        })
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Arc<Rule>> {
+        self.rules.iter().chain(&self.off).find(|rule| rule.id() == id)
+    }
+
+    /// The rules that are not in force unless asked for.
+    pub fn off(&self) -> &[Arc<Rule>] {
+        &self.off
+    }
+
+    /// The same rules, those of these ids in force too.
+    pub fn with(mut self, ids: &[impl AsRef<str>]) -> Result<RuleSet, UnknownRule> {
+        for id in ids.iter().map(AsRef::as_ref) {
+            self.get(id).ok_or_else(|| self.unknown(id))?;
+            if let Some(at) = self.off.iter().position(|rule| rule.id() == id) {
+                let rule = self.off.remove(at);
+                self.rules.push(rule);
+            }
+        }
+        Ok(self.with_queries_in_force())
+    }
+
+    /// The rules of these ids, in the order of the set. No ids at all mean every rule.
+    pub fn only(&self, ids: &[impl AsRef<str>]) -> Result<RuleSet, UnknownRule> {
+        if ids.is_empty() {
+            return Ok(self.clone());
+        }
+        for id in ids.iter().map(AsRef::as_ref) {
+            self.get(id).ok_or_else(|| self.unknown(id))?;
+        }
+        let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
+        let all = self.rules.iter().chain(&self.off).cloned();
+        let (rules, off) = all.partition(|rule| wanted(&rule));
+        let set = RuleSet { rules, off, queries: self.queries.clone() };
+        Ok(set.with_queries_in_force())
+    }
+
+    /// The error for an id that is not in the set, with the nearest that is.
+    pub fn unknown(&self, id: &str) -> UnknownRule {
+        let nearest = self
+            .rules
+            .iter()
+            .chain(&self.off)
+            .map(|rule| (strsim::jaro_winkler(id, rule.id()), rule.id()))
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, id)| id.to_owned());
+        UnknownRule { id: id.to_owned(), nearest }
+    }
+}
+
+/// Whether a field of the query is below a body, or may be.
+fn asks_about_bodies(query: &Query) -> bool {
+    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
+    query.fields().iter().any(|field| {
+        let known = field.split('*').next().unwrap_or_default();
+        BODIES
+            .iter()
+            .any(|body| field.starts_with(body) || known != field && body.starts_with(known))
+    })
+}
