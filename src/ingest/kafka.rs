@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -254,7 +255,7 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
     ) {
         match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-                if *self.phase() == Phase::Finishing =>
+                if *self.phase() != Phase::Running =>
             {
                 if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
                     tracing::warn!(%error, "the group's assignment could not be answered");
@@ -324,9 +325,11 @@ pub fn run_member<H: GroupHandler>(
     if let Some(error) = consumer.context().handler().take_fatal() {
         result = result.and(Err(error));
     }
-    // Dropping the consumer leaves the group, which revokes what is assigned.
     *consumer.context().phase() = if finished { Phase::Finished } else { Phase::GivenUp };
-    drop(consumer);
+    if !consumer.context().connection.is_lost() {
+        leave(&consumer);
+    }
+    close(consumer);
     if result.is_ok() && (!finished || undrained.load(Ordering::Relaxed)) {
         return Err(HalfError::Undrained);
     }
@@ -366,6 +369,42 @@ fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
         while clock::monotonic() < pause {
             let _ = consumer.poll(FINISH_POLL);
         }
+    }
+}
+
+/// How long a member waits for the group to let it go, a rebalance that is under way included.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+const LEAVE_POLL: Duration = Duration::from_millis(20);
+/// How long a client may take to close. What it held is drained and committed by then, or given up.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Gives the partitions back and leaves the group before the client is closed. A client that
+/// closes while a rebalance waits for its answer may end its group's part first: the answer, which
+/// is a question to that part, is then never answered itself.
+fn leave<H: GroupHandler>(consumer: &GroupConsumer<H>) {
+    let deadline = clock::monotonic() + LEAVE_MAX;
+    consumer.unsubscribe();
+    loop {
+        // What is read meanwhile is let go; it is not committed.
+        let _ = consumer.poll(LEAVE_POLL);
+        let left = consumer.assignment().is_ok_and(|owned| owned.count() > 0);
+        if !left || clock::monotonic() >= deadline {
+            return;
+        }
+    }
+}
+
+/// Drops the client, which tells the brokers that it is gone. It is left to itself where that
+/// takes too long: the group then notices by the session's time-out, and nothing is lost.
+fn close<H: GroupHandler>(consumer: GroupConsumer<H>) {
+    let (sender, closed) = crossbeam_channel::bounded::<()>(0);
+    let closing = std::thread::Builder::new().name("close".to_owned()).spawn(move || {
+        drop(consumer);
+        drop(sender);
+    });
+    // A thread that could not be started has dropped the client here.
+    if closing.is_ok() && closed.recv_timeout(CLOSE_MAX) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("the Kafka client does not close; it is left behind");
     }
 }
 
