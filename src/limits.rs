@@ -177,6 +177,12 @@ const _: () = {
 /// takes. More only spares reading from the system's page cache.
 pub const STATE_CACHE_BYTES: u64 = 24 * 1024 * 1024;
 
+/// Most fields of a new-terms rule.
+pub const TERM_FIELDS_MAX: usize = 8;
+
+/// Most tuples that one event gives a new-terms rule; events with more are counted.
+pub const TUPLES_MAX: usize = 64;
+
 /// Longest value of one new-terms field that stands in a key as it is.
 pub const TERM_MAX_BYTES: usize = 8 * 1024;
 /// Longest `auditID` that a finding or an observation carries as it is: a client may choose it.

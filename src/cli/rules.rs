@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::duration::format_duration;
+use crate::limits::SECOND_MS;
 use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
 use crate::rules::paths::PathEntry;
 use crate::rules::rule::{ExecRule, Rule, RuleKind};
@@ -90,6 +92,15 @@ struct Entry {
     exec: Option<ExecText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<String>,
+    /// Of a new-terms rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_terms: Option<NewTermsEntry>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct NewTermsEntry {
+    fields: Vec<String>,
+    window_seconds: i64,
 }
 
 /// What an exec rule says beside its information, as lines.
@@ -148,9 +159,13 @@ fn entries(rules: &RuleSet) -> Vec<Entry> {
             RuleKind::Exec(exec) => Some(exec_text(rule.info(), exec)),
             RuleKind::NewTerms(_) | RuleKind::Query(_) => None,
         },
-        query: match rule.kind() {
-            RuleKind::Query(rule) => Some(rule.query.text().trim().to_owned()),
-            RuleKind::Exec(_) | RuleKind::NewTerms(_) => None,
+        query: rule.query().map(|query| query.text().trim().to_owned()),
+        new_terms: match rule.kind() {
+            RuleKind::NewTerms(terms) => Some(NewTermsEntry {
+                fields: terms.fields.iter().map(|field| field.name().to_owned()).collect(),
+                window_seconds: terms.window_ms / SECOND_MS,
+            }),
+            RuleKind::Exec(_) | RuleKind::Query(_) => None,
         },
     })
     .collect()
@@ -221,6 +236,14 @@ fn text(entry: &Entry) -> String {
     out.push_str(&format!("\n{}\n", info.description.trim()));
     if let Some(query) = &entry.query {
         out.push_str(&format!("\nQuery:\n{query}\n"));
+    }
+    if let Some(terms) = &entry.new_terms {
+        let window = format_duration(terms.window_seconds * SECOND_MS);
+        let fields: Vec<String> = terms.fields.iter().map(|field| format!("  {field}\n")).collect();
+        let fields = fields.concat();
+        out.push_str(&format!(
+            "\nRaised when these were not seen together within {window}:\n{fields}"
+        ));
     }
     let exec = entry.exec.clone().unwrap_or_default();
     for (head, lines) in [
@@ -315,6 +338,7 @@ mod tests {
                 paths: vec!["etc-shadow  HOST_CREDENTIALS  /etc/shadow*".to_owned()],
             }),
             query: None,
+            new_terms: None,
         }
     }
 

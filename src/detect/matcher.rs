@@ -12,11 +12,11 @@ use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
 use crate::detect::identity::{event_id, with_bounded_id};
 use crate::detect::queries;
-use crate::detect::tuples::{self, Absent, Tuple};
+use crate::detect::tuples::{self, Absent, Tuple, Tuples};
 use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::position::Position;
-use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
+use crate::rules::rule::{Condition, NewTermsRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
 
@@ -51,6 +51,22 @@ pub struct ExamineStats {
     pub source_no_address: u64,
     /// Events that matched a new-terms rule but lack the value of a field.
     pub field_missing: u64,
+    /// Events with more than [`crate::limits::TUPLES_MAX`] tuples for a rule.
+    pub tuples_over_limit: u64,
+}
+
+impl ExamineStats {
+    /// Counts what an event did not give, and gives what it did.
+    fn tuples(&mut self, found: Tuples) -> impl Iterator<Item = Tuple> + use<> {
+        self.sources_over_limit += found.sources_over_limit;
+        self.tuples_over_limit += u64::from(found.over_limit);
+        match found.absent {
+            Some(Absent::SourceNoAddress) => self.source_no_address += 1,
+            Some(Absent::Field(_)) => self.field_missing += 1,
+            None => {}
+        }
+        found.tuples.into_iter()
+    }
 }
 
 impl std::ops::AddAssign for ExamineStats {
@@ -58,6 +74,7 @@ impl std::ops::AddAssign for ExamineStats {
         self.sources_over_limit += other.sources_over_limit;
         self.source_no_address += other.source_no_address;
         self.field_missing += other.field_missing;
+        self.tuples_over_limit += other.tuples_over_limit;
     }
 }
 
@@ -122,18 +139,12 @@ impl Matcher {
                     }
                 }
                 RuleKind::NewTerms(terms_rule) => {
-                    if !tuples::counts(terms_rule, &event) {
-                        continue;
+                    if let Condition::Match(table) = &terms_rule.condition
+                        && tuples::counts(table, &event)
+                    {
+                        let tuples = stats.tuples(tuples::of(terms_rule, &event, &[]));
+                        matches.extend(tuples.map(|tuple| Match::Term(rule, terms_rule, tuple)));
                     }
-                    let found = tuples::of(terms_rule, &event);
-                    stats.sources_over_limit += found.sources_over_limit;
-                    match found.absent {
-                        Some(Absent::SourceNoAddress) => stats.source_no_address += 1,
-                        Some(Absent::Field(_)) => stats.field_missing += 1,
-                        None => {}
-                    }
-                    let tuples = found.tuples.into_iter();
-                    matches.extend(tuples.map(|tuple| Match::Term(rule, terms_rule, tuple)));
                 }
                 // All together, below.
                 RuleKind::Query(_) => {}
@@ -142,11 +153,18 @@ impl Matcher {
         if let Some(queries) = self.rules.queries() {
             match queries::ask(&self.rules, queries, &event, command.as_ref()) {
                 Ok(found) => {
-                    let rules = found.into_iter().filter_map(|query| queries.rule(query));
-                    matches.extend(rules.map(|rule| match &exec {
-                        Some(exec) => Match::Exec(rule, exec.clone(), told_by_query()),
-                        None => Match::Request(rule),
-                    }));
+                    for queries::Found { rule, values } in found {
+                        if let RuleKind::NewTerms(terms_rule) = rule.kind() {
+                            let tuples = stats.tuples(tuples::of(terms_rule, &event, &values));
+                            let tuples = tuples.map(|tuple| Match::Term(rule, terms_rule, tuple));
+                            matches.extend(tuples);
+                            continue;
+                        }
+                        matches.push(match &exec {
+                            Some(exec) => Match::Exec(rule, exec.clone(), told_by_query()),
+                            None => Match::Request(rule),
+                        });
+                    }
                 }
                 Err(reason) => out.push(Detection::NotAsked(reason)),
             }

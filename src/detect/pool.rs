@@ -270,7 +270,7 @@ impl Worker {
     }
 
     fn count(&self, examined: ExamineStats) {
-        self.stats.terms_cut.add(examined.sources_over_limit);
+        self.stats.terms_cut.add(examined.sources_over_limit + examined.tuples_over_limit);
         for (reason, count) in [
             ("source-no-address", examined.source_no_address),
             ("field-missing", examined.field_missing),

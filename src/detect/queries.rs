@@ -4,13 +4,16 @@
 //! and response where the record has them, and what is read from the command of an exec. Nothing
 //! of that document is kept.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::audit::event::{Body, Event};
 use crate::detect::command::{Command, judge};
+use crate::limits;
 use crate::rules::query::{Derived, DerivedField, DerivedValues, Scratch};
-use crate::rules::rule::RuleKind;
+use crate::rules::rule::{Rule, RuleKind};
 use crate::rules::set::{RuleQueries, RuleSet};
 
 /// What asking takes, kept by each worker's thread from one event to the next.
@@ -24,22 +27,52 @@ thread_local! {
     static ROOM: RefCell<Room> = RefCell::default();
 }
 
-/// The numbers of the queries that match, ascending. `Err` says why the event could not be asked:
-/// it has more values than are kept.
-pub fn ask(
+/// A rule whose query matches.
+pub struct Found<'r> {
+    pub rule: &'r Arc<Rule>,
+    /// For a new-terms rule the distinct values of each of its fields, in their order; none of
+    /// those that are not read by a query.
+    pub values: Vec<Vec<String>>,
+}
+
+/// The rules in force whose queries match, in the order of the queries. `Err` says why the event
+/// could not be asked: it has more values than are kept.
+pub fn ask<'r>(
     rules: &RuleSet,
-    queries: &RuleQueries,
+    queries: &'r RuleQueries,
     event: &Event<'_>,
     command: Option<&Command<'_>>,
-) -> Result<Vec<usize>, String> {
+) -> Result<Vec<Found<'r>>, String> {
     ROOM.with_borrow_mut(|room| {
         let Room { json, scratch } = room;
         json.clear();
         document(event, json).map_err(|error| error.to_string())?;
         let mut derived = FromCommand { command, rules };
         let asked = queries.program().run(json, scratch, &mut derived);
-        asked.map(|matches| matches.queries().to_vec()).map_err(|error| error.to_string())
+        let mut asked = asked.map_err(|error| error.to_string())?;
+        let matching = asked.queries().to_vec();
+        let found = matching.into_iter().filter_map(|query| {
+            let reads = queries.reads(query).iter();
+            let values = |read: &Option<usize>| read.map(|read| distinct(asked.values(read)));
+            let rule = queries.rule(query)?;
+            Some(Found { rule, values: reads.map(values).map(Option::unwrap_or_default).collect() })
+        });
+        Ok(found.collect())
     })
+}
+
+/// At most as many as can make tuples, and one more to tell that there are too many.
+fn distinct(values: Vec<Cow<'_, str>>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for value in values {
+        if kept.len() > limits::TUPLES_MAX {
+            break;
+        }
+        if !kept.iter().any(|known| *known == *value) {
+            kept.push(value.into_owned());
+        }
+    }
+    kept
 }
 
 /// The event as JSON, with its bodies.

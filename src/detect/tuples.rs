@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::event::Event;
 use crate::limits;
-use crate::rules::format::TermField;
+use crate::rules::format::{MatchTable, TermField};
 use crate::rules::rule::NewTermsRule;
 
 /// What an event gives.
@@ -19,6 +19,8 @@ pub struct Tuples {
     pub tuples: Vec<Tuple>,
     /// Source addresses past [`limits::SOURCE_IPS_MAX`], which give no tuple.
     pub sources_over_limit: u64,
+    /// There would be more than [`limits::TUPLES_MAX`]; those past it are left out.
+    pub over_limit: bool,
     /// Why there is none although the event matches.
     pub absent: Option<Absent>,
 }
@@ -30,7 +32,7 @@ pub struct Tuple {
 }
 
 /// Why a matching event gives no tuple.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Absent {
     /// A field is missing or empty.
     Field(TermField),
@@ -38,30 +40,35 @@ pub enum Absent {
     SourceNoAddress,
 }
 
-/// Whether the event is one that counts for the rule.
-pub fn counts(rule: &NewTermsRule, event: &Event<'_>) -> bool {
+/// Whether the event is one that counts.
+pub fn counts(table: &MatchTable, event: &Event<'_>) -> bool {
     let Some(object) = &event.object_ref else { return false };
-    if object.resource.as_deref() != Some(rule.resource.as_str()) {
+    if object.resource.as_deref() != Some(table.resource.as_str()) {
         return false;
     }
     let verb = event.verb.as_deref().unwrap_or_default();
-    if !rule.verbs.iter().any(|wanted| wanted == verb) {
+    if !table.verbs.iter().any(|wanted| wanted == verb) {
         return false;
     }
-    match (Event::nonempty(&event.user_agent), &rule.user_agent.forbidden_suffix) {
-        (None, _) => !rule.user_agent.required,
+    match (Event::nonempty(&event.user_agent), &table.user_agent.forbidden_suffix) {
+        (None, _) => !table.user_agent.required,
         (Some(agent), Some(suffix)) => !agent.ends_with(suffix.as_str()),
         (Some(_), None) => true,
     }
 }
 
-/// The tuples of an event that counts.
-pub fn of(rule: &NewTermsRule, event: &Event<'_>) -> Tuples {
+/// The tuples of an event that counts. `others` are the values of the fields that the event does
+/// not tell by itself, parallel to the rule's fields.
+pub fn of(rule: &NewTermsRule, event: &Event<'_>, others: &[Vec<String>]) -> Tuples {
     let mut result = Tuples::default();
-    // The tuples are the product of the fields' values; only the addresses can be several.
+    // The tuples are the product of the fields' values.
     let mut columns: Vec<Vec<String>> = Vec::with_capacity(rule.fields.len());
-    for field in &rule.fields {
+    for (at, field) in rule.fields.iter().enumerate() {
         let values = match field {
+            TermField::Other(_) => {
+                let values = others.get(at).into_iter().flatten();
+                values.map(|value| bounded(value, limits::TERM_MAX_BYTES)).collect()
+            }
             TermField::SourceIp => match source_addresses(event) {
                 Ok((addresses, over_limit)) => {
                     result.sources_over_limit = over_limit;
@@ -79,23 +86,23 @@ pub fn of(rule: &NewTermsRule, event: &Event<'_>) -> Tuples {
             TermField::UserAgent => one(Event::nonempty(&event.user_agent)),
         };
         if values.is_empty() {
-            return Tuples { absent: Some(Absent::Field(*field)), ..Tuples::default() };
+            return Tuples { absent: Some(Absent::Field(field.clone())), ..Tuples::default() };
         }
         columns.push(values);
     }
 
     let mut rows: Vec<Vec<String>> = vec![Vec::new()];
     for values in columns {
-        rows = rows
-            .into_iter()
-            .flat_map(|row| {
-                values.iter().map(move |value| {
-                    let mut row = row.clone();
-                    row.push(value.clone());
-                    row
-                })
+        let longer = rows.iter().flat_map(|row| {
+            values.iter().map(|value| {
+                let mut row = row.clone();
+                row.push(value.clone());
+                row
             })
-            .collect();
+        });
+        let longer: Vec<Vec<String>> = longer.take(limits::TUPLES_MAX).collect();
+        result.over_limit |= rows.len() * values.len() > limits::TUPLES_MAX;
+        rows = longer;
     }
     result.tuples =
         rows.into_iter().map(|terms| Tuple { shard_key: shard_key(rule, &terms), terms }).collect();
@@ -129,7 +136,8 @@ pub(super) fn bounded(value: &str, max_bytes: usize) -> String {
 /// line break each.
 fn shard_key(rule: &NewTermsRule, terms: &[String]) -> String {
     rule.shard_by
-        .and_then(|field| rule.fields.iter().position(|other| *other == field))
+        .as_ref()
+        .and_then(|field| rule.fields.iter().position(|other| other == field))
         .and_then(|at| terms.get(at).cloned())
         .unwrap_or_else(|| terms.join("\n"))
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::audit::event::{ObjectRef, Text, User};
-use crate::rules::rule::RuleKind;
+use crate::rules::rule::{Condition, RuleKind};
 use crate::rules::set::RuleSet;
 
 const UNSTAMPED: &str = "controller/v0.0.0 (linux/amd64) kubernetes/$Format";
@@ -11,6 +11,13 @@ fn with_rule<T>(ask: impl FnOnce(&NewTermsRule) -> T) -> T {
         RuleKind::NewTerms(rule) => ask(rule),
         _ => panic!("a new-terms rule"),
     }
+}
+
+fn with_table<T>(ask: impl FnOnce(&MatchTable) -> T) -> T {
+    with_rule(|rule| match &rule.condition {
+        Condition::Match(table) => ask(table),
+        Condition::Query(_) => panic!("a table"),
+    })
 }
 
 fn secret_read<'a>(sources: &[&'a str], user: &'a str, agent: &'a str) -> Event<'a> {
@@ -45,13 +52,13 @@ fn counts_reads_of_secrets_by_stamped_clients() {
         let mut event = secret_read(&["10.0.0.1"], "jane", agent);
         event.verb = Some(verb.into());
         event.object_ref.as_mut().unwrap().resource = Some(resource.into());
-        let counted = with_rule(|rule| counts(rule, &event));
+        let counted = with_table(|table| counts(table, &event));
         assert_eq!(counted, expected, "{resource} {verb} {agent}");
     }
     let mut event = secret_read(&["10.0.0.1"], "jane", "kubectl");
     event.user_agent = None;
-    assert!(!with_rule(|rule| counts(rule, &event)));
-    assert!(!with_rule(|rule| counts(rule, &Event::default())));
+    assert!(!with_table(|table| counts(table, &event)));
+    assert!(!with_table(|table| counts(table, &Event::default())));
 }
 
 #[test]
@@ -65,7 +72,7 @@ fn a_missing_or_empty_field_gives_no_tuple() {
         (secret_read(&[], "jane", "kubectl"), TermField::SourceIp),
         (no_sources, TermField::SourceIp),
     ] {
-        let found = with_rule(|rule| of(rule, &event));
+        let found = with_rule(|rule| of(rule, &event, &[]));
         assert_eq!(found.tuples, []);
         assert_eq!(found.absent, Some(Absent::Field(field)));
     }
@@ -81,7 +88,7 @@ fn one_address_has_one_text() {
         (&["::1"], &["::1"]),
         (&["10.0.0.2", "10.0.0.1", "10.0.0.2"], &["10.0.0.1", "10.0.0.2"]),
     ] {
-        let found = with_rule(|rule| of(rule, &secret_read(sources, "jane", "kubectl")));
+        let found = with_rule(|rule| of(rule, &secret_read(sources, "jane", "kubectl"), &[]));
         let addresses: Vec<&str> = found.tuples.iter().map(|t| t.terms[0].as_str()).collect();
         assert_eq!(addresses, expected, "{sources:?}");
         for tuple in &found.tuples {
@@ -102,7 +109,7 @@ fn a_source_that_is_no_address_leaves_the_event_without_one() {
         &["010.0.0.1"],
         &["fe80::1%eth0"],
     ] {
-        let found = with_rule(|rule| of(rule, &secret_read(sources, "jane", "kubectl")));
+        let found = with_rule(|rule| of(rule, &secret_read(sources, "jane", "kubectl"), &[]));
         assert_eq!(found.tuples, [], "{sources:?}");
         assert_eq!(found.absent, Some(Absent::SourceNoAddress), "{sources:?}");
     }
@@ -113,7 +120,7 @@ fn a_long_list_of_sources_is_cut_and_keeps_the_peer() {
     let forged: Vec<String> = (1..=20).map(|n| format!("192.0.2.{n}")).collect();
     let mut sources: Vec<&str> = forged.iter().map(String::as_str).collect();
     sources.push("10.9.8.7");
-    let found = with_rule(|rule| of(rule, &secret_read(&sources, "jane", "kubectl")));
+    let found = with_rule(|rule| of(rule, &secret_read(&sources, "jane", "kubectl"), &[]));
     assert_eq!(found.tuples.len(), limits::SOURCE_IPS_MAX);
     assert_eq!(found.sources_over_limit, 13);
     assert_eq!(found.tuples[0].terms[0], "192.0.2.1");
@@ -124,7 +131,7 @@ fn a_long_list_of_sources_is_cut_and_keeps_the_peer() {
 fn a_rule_without_a_shard_field_is_sharded_by_the_whole_term() {
     with_rule(|rule| {
         let rule = NewTermsRule { shard_by: None, ..rule.clone() };
-        let found = of(&rule, &secret_read(&["10.0.0.1"], "jane", "kubectl"));
+        let found = of(&rule, &secret_read(&["10.0.0.1"], "jane", "kubectl"), &[]);
         assert_eq!(found.tuples[0].shard_key, "10.0.0.1\njane\nkubectl");
     });
 }
@@ -134,7 +141,7 @@ fn a_value_too_long_for_a_key_is_cut_and_stays_itself() {
     let long = "ü".repeat(limits::TERM_MAX_BYTES);
     let longer = format!("{long}x");
     let term = |agent: &str| {
-        let found = with_rule(|rule| of(rule, &secret_read(&["10.0.0.1"], "jane", agent)));
+        let found = with_rule(|rule| of(rule, &secret_read(&["10.0.0.1"], "jane", agent), &[]));
         found.tuples[0].terms[2].clone()
     };
     assert!(term(&long).len() < limits::TERM_MAX_BYTES + 100);

@@ -15,7 +15,7 @@ use crate::rules::paths::{PathError, PathSet};
 use crate::rules::patterns::{Mask, PatternError, PatternList};
 use crate::rules::published::{PublishedError, PublishedFile, PublishedKind};
 use crate::rules::query::{Mode, Program, Query, QueryError};
-use crate::rules::rule::{ExecRule, NewTermsRule, QueryRule, Rule, RuleKind, RuleNotes};
+use crate::rules::rule::{Condition, ExecRule, NewTermsRule, QueryRule, Rule, RuleKind, RuleNotes};
 
 /// Why a rule file cannot be used.
 #[derive(Debug, Error)]
@@ -154,9 +154,8 @@ impl Compiler<'_> {
 
     /// Refuses the keys that belong to rules of another type.
     fn refuse_others(&self, raw: &RuleFile) -> Result<(), RuleError> {
-        use RuleType::{Exec, NewTerms, Query};
+        use RuleType::{Exec, NewTerms};
         let keys = [
-            (Query, "query", raw.query.is_some()),
             (NewTerms, "match", raw.matches.is_some()),
             (NewTerms, "fields", raw.fields.is_some()),
             (NewTerms, "window", raw.window.is_some()),
@@ -171,6 +170,10 @@ impl Compiler<'_> {
             (Exec, "hidden_command", raw.hidden_command.is_some()),
             (Exec, "interactive_shell", raw.interactive_shell),
         ];
+        if raw.kind == Exec && raw.query.is_some() {
+            let kind = raw.kind.as_str();
+            return Err(RuleError::Misplaced { file: self.file.to_owned(), key: "query", kind });
+        }
         let misplaced = keys.iter().find(|(kind, _, given)| *given && *kind != raw.kind);
         match misplaced {
             Some(&(_, key, _)) => {
@@ -221,10 +224,17 @@ impl Compiler<'_> {
         notes.extend(warnings);
         let kind = match published.kind {
             PublishedKind::Query => RuleKind::Query(QueryRule { query }),
-            PublishedKind::NewTerms { .. } => {
-                let text = "rules of the type `new_terms` of this layout are not supported yet";
-                let source = PublishedError::Unsupported(text.to_owned());
-                return Err(RuleError::Published { file: self.file.to_owned(), source });
+            PublishedKind::NewTerms { fields, window_ms } => {
+                let refused = fields.iter().find_map(|it| Some((it, not_a_term(it)?)));
+                if let Some((name, reason)) = refused {
+                    let text = format!("new terms of `{name}` are not supported: {reason}");
+                    let source = PublishedError::Unsupported(text);
+                    return Err(RuleError::Published { file: self.file.to_owned(), source });
+                }
+                let fields: Vec<TermField> = fields.into_iter().map(TermField::from).collect();
+                let shard_by = fields.iter().find(|it| names_the_user(it)).cloned();
+                let (id, condition) = (&published.info.id, Condition::Query(query));
+                RuleKind::NewTerms(self.new_terms(id, condition, fields, window_ms, shard_by)?)
             }
         };
         let info = Arc::new(published.info);
@@ -292,33 +302,76 @@ impl Compiler<'_> {
 
     fn new_terms_rule(&self, raw: &RuleFile) -> Result<NewTermsRule, RuleError> {
         let need = |key| RuleError::Missing { file: self.file.to_owned(), key, kind: "new_terms" };
-        let table = raw.matches.as_ref().ok_or_else(|| need("match"))?;
+        let condition = match (&raw.query, &raw.matches) {
+            (Some(query), None) => {
+                self.parsed(query, Mode::Strict).map(|(query, _)| Condition::Query(query))?
+            }
+            (None, Some(table)) => {
+                self.check_match(table)?;
+                Condition::Match(table.clone())
+            }
+            (Some(_), Some(_)) => {
+                return Err(self.invalid("match", "stands beside `query`: one of both is enough"));
+            }
+            (None, None) => return Err(need("query")),
+        };
         let fields = raw.fields.as_deref().ok_or_else(|| need("fields"))?;
         let window = raw.window.as_deref().ok_or_else(|| need("window"))?;
+        let window_ms =
+            parse_duration_ms(window).map_err(|error| self.invalid("window", error.to_string()))?;
+        self.new_terms(&raw.id, condition, fields.to_vec(), window_ms, raw.shard_by.clone())
+    }
 
-        self.check_match(table)?;
+    fn new_terms(
+        &self,
+        id: &str,
+        condition: Condition,
+        fields: Vec<TermField>,
+        window_ms: i64,
+        shard_by: Option<TermField>,
+    ) -> Result<NewTermsRule, RuleError> {
         let distinct = fields.iter().enumerate().all(|(at, field)| !fields[..at].contains(field));
         if fields.is_empty() || !distinct {
             return Err(self.invalid("fields", "must hold at least one field, and each once"));
         }
-        let window_ms =
-            parse_duration_ms(window).map_err(|error| self.invalid("window", error.to_string()))?;
+        if fields.len() > limits::TERM_FIELDS_MAX {
+            let most = limits::TERM_FIELDS_MAX;
+            return Err(self.invalid("fields", format!("holds more than {most} fields")));
+        }
+        for field in &fields {
+            self.check_term_field(field, &condition)?;
+        }
         if window_ms == 0 || window_ms > limits::WINDOW_MAX_MS {
             let days = limits::WINDOW_MAX_MS / limits::DAY_MS;
             return Err(self.invalid("window", format!("must be more than 0s and at most {days}d")));
         }
-        if raw.shard_by.is_some_and(|field| !fields.contains(&field)) {
+        if shard_by.as_ref().is_some_and(|field| !fields.contains(field)) {
             return Err(self.invalid("shard_by", "must be one of `fields`"));
         }
-        Ok(NewTermsRule {
-            resource: table.resource.clone(),
-            verbs: table.verbs.clone(),
-            user_agent: table.user_agent.clone(),
-            fields: fields.to_vec(),
-            window_ms,
-            shard_by: raw.shard_by,
-            terms_version: terms_version(&raw.id, fields, window_ms),
-        })
+        let terms_version = terms_version(id, &fields, window_ms);
+        Ok(NewTermsRule { condition, fields, window_ms, shard_by, terms_version })
+    }
+
+    /// Whether the values of a field may be terms: they are kept, and stand in alerts.
+    fn check_term_field(&self, field: &TermField, condition: &Condition) -> Result<(), RuleError> {
+        let TermField::Other(name) = field else { return Ok(()) };
+        if let Condition::Match(_) = condition {
+            let problem =
+                format!("holds `{name}`, for which the rule needs `query` and no `match`");
+            return Err(self.invalid("fields", problem));
+        }
+        if let Some(reason) = not_a_term(name) {
+            return Err(self.invalid("fields", format!("holds `{name}`: {reason}")));
+        }
+        let alone = Program::compile(&[], &[name.as_str()], Mode::Strict);
+        match alone.err().and_then(|problems| problems.into_iter().next()) {
+            Some(problem) => {
+                let hint = problem.error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                let message = problem.error.message;
+                Err(self.invalid("fields", format!("holds `{name}`: {message}{hint}")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_match(&self, table: &MatchTable) -> Result<(), RuleError> {
@@ -358,6 +411,24 @@ impl Compiler<'_> {
     fn invalid(&self, key: &'static str, problem: impl Into<String>) -> RuleError {
         RuleError::Invalid { file: self.file.to_owned(), key, problem: problem.into() }
     }
+}
+
+/// Why the values of a field can't be terms: these are kept, and stand in alerts.
+fn not_a_term(name: &str) -> Option<&'static str> {
+    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
+    const COMMANDS: [&str; 4] =
+        ["exec.command", "exec.args", "exec.normal_form", "kubernetes.audit.requestURI"];
+    if BODIES.iter().any(|body| name.starts_with(body)) {
+        return Some("what was sent or answered never leaves");
+    }
+    if COMMANDS.contains(&name) {
+        return Some("it may hold the secrets of a command");
+    }
+    None
+}
+
+fn names_the_user(field: &TermField) -> bool {
+    ["user.name", "kubernetes.audit.user.username"].contains(&field.name())
 }
 
 /// `ID/` and the first 16 hexadecimal digits of the SHA-256 of `FIELD\n` for each field and the

@@ -140,7 +140,7 @@ fn says_what_is_wrong_with_a_rule_file() {
         (TERMS, "window = \"7d\"", "window = \"91d\"", "at most 90d"),
         (TERMS, "window = \"7d\"", "window = \"0s\"", "more than 0s"),
         (TERMS, "window = \"7d\"", "", "`window` is missing"),
-        (TERMS, "\"source.ip\", ", "\"source.port\", ", "unknown variant `source.port`"),
+        (TERMS, "\"source.ip\", ", "\"container.name\", ", "the rule needs `query` and no `match`"),
         (TERMS, "\"source.ip\", ", "\"user.name\", ", "`fields` must hold"),
         (TERMS, "\"user.name\", ", "", "`shard_by` must be one of `fields`"),
         (TERMS, "[\"get\", \"list\"]", "[]", "`match.verbs` is empty"),
@@ -155,6 +155,58 @@ fn says_what_is_wrong_with_a_rule_file() {
 }
 
 #[test]
+fn new_terms_of_a_query_may_be_of_any_field_that_may_leave() {
+    let (rule, _) = Rule::read("r.toml", BOUND).unwrap();
+    let RuleKind::NewTerms(terms) = rule.kind() else { panic!("a new-terms rule") };
+    assert_eq!(terms.fields[0], TermField::UserName);
+    assert_eq!(terms.fields[2].name(), "kubernetes.audit.objectRef.namespace");
+    assert!(rule.query().is_some() && rule.object_words().is_empty());
+    let of_field = |name: &str| {
+        let from = "\"kubernetes.audit.objectRef.namespace\"";
+        BOUND.replacen(from, &format!("{name:?}"), 1)
+    };
+    for name in ["kubernetes.audit.annotations.a.example/b", "container.name", "exec.access_type"] {
+        Rule::from_toml("r.toml", &of_field(name)).unwrap();
+    }
+    for (name, message) in [
+        ("kubernetes.audit.requestObject.spec.nodeName", "never leaves"),
+        ("kubernetes.audit.responseObject", "never leaves"),
+        ("exec.command", "may hold the secrets of a command"),
+        ("kubernetes.audit.requestURI", "may hold the secrets of a command"),
+        ("kubernetes.audit.objectRef.nam", "did you mean"),
+        ("kubernetes.audit.objectRef", "fields"),
+        ("kubernetes.*", "holds `kubernetes.*`"),
+        ("", "holds ``"),
+        ("user.name", "each once"),
+    ] {
+        let error = Rule::from_toml("r.toml", &of_field(name)).unwrap_err().to_string();
+        assert!(error.contains(message) && error.contains("`fields`"), "{name}: {error}");
+    }
+    let both = format!("{BOUND}\n[match]\nresource = \"secrets\"\nverbs = [\"get\"]\n");
+    let error = Rule::from_toml("r.toml", &both).unwrap_err().to_string();
+    assert!(error.contains("one of both is enough"), "{error}");
+    let many: Vec<String> = (0..9).map(|nth| format!("\"user.extra{nth}\"")).collect();
+    let many =
+        BOUND.replacen("\"user.name\", ", &format!("\"user.name\", {}, ", many.join(", ")), 1);
+    let error = Rule::from_toml("r.toml", &many).unwrap_err().to_string();
+    assert!(error.contains("more than 8 fields"), "{error}");
+}
+
+#[test]
+fn published_new_terms_are_read_as_they_are() {
+    let (rule, notes) = Rule::read("r.toml", GROUP).unwrap();
+    let RuleKind::NewTerms(terms) = rule.kind() else { panic!("a new-terms rule") };
+    assert_eq!(terms.window_ms, 14 * limits::DAY_MS);
+    let names: Vec<&str> = terms.fields.iter().map(TermField::name).collect();
+    assert_eq!(names, ["kubernetes.audit.user.username", "kubernetes.audit.user.groups"]);
+    assert_eq!(terms.shard_by.as_ref(), terms.fields.first());
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let body = GROUP.replacen("audit.user.groups", "audit.requestObject.kind", 1);
+    let error = Rule::read("r.toml", &body).unwrap_err();
+    assert!(error.to_string().contains("are not supported: what was sent"), "{error}");
+}
+
+#[test]
 fn a_syntax_error_names_its_line() {
     let error = Rule::from_toml("r.toml", "id = \"a\"\nnope").unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
@@ -162,6 +214,8 @@ fn a_syntax_error_names_its_line() {
 
 const DELETED: &str = include_str!("../../tests/fixtures/rules/own/secret-deleted.toml");
 const PUBLISHED: &str = include_str!("../../tests/fixtures/rules/published/anonymous-access.toml");
+const BOUND: &str = include_str!("../../tests/fixtures/rules/own/role-bound-by-a-new-hand.toml");
+const GROUP: &str = include_str!("../../tests/fixtures/rules/published/new-group-of-a-user.toml");
 const FOREIGN: &str = include_str!("../../tests/fixtures/rules/published/another-language.toml");
 
 #[test]

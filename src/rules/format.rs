@@ -91,7 +91,8 @@ pub struct RuleFile {
     #[serde(default = "yes")]
     pub enabled: bool,
 
-    /// `query`: which events raise the rule, in KQL; see `rules::query`.
+    /// `query`: which events raise the rule; `new_terms`: which events count. In KQL; see
+    /// `rules::query`.
     pub query: Option<toml::Spanned<String>>,
 
     /// `exec`: what a command must hold, as written or in a line of its normal form.
@@ -119,7 +120,8 @@ pub struct RuleFile {
     /// table these are not raised.
     pub hidden_command: Option<UnseenCommand>,
 
-    /// `new_terms`: which events count.
+    /// `new_terms`: which events count, in the place of `query`: cheaper, and only for the terms of
+    /// `source.ip`, `user.name` and `user_agent.original`.
     #[serde(rename = "match")]
     pub matches: Option<MatchTable>,
     /// `new_terms`: the fields whose values make a term, in order.
@@ -209,25 +211,37 @@ pub struct UserAgentCondition {
     pub forbidden_suffix: Option<String>,
 }
 
-/// The fields that terms can be made of, by their ECS names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// A field whose values make terms, by its name in a query. The first three are read as addresses
+/// and names are compared; what any other holds is its text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub enum TermField {
     /// Every address of `sourceIPs`, in canonical text.
-    #[serde(rename = "source.ip")]
     SourceIp,
     /// The authenticated user, not the impersonated one.
-    #[serde(rename = "user.name")]
     UserName,
-    #[serde(rename = "user_agent.original")]
     UserAgent,
+    Other(String),
 }
 
 impl TermField {
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             TermField::SourceIp => "source.ip",
             TermField::UserName => "user.name",
             TermField::UserAgent => "user_agent.original",
+            TermField::Other(name) => name,
+        }
+    }
+}
+
+impl From<String> for TermField {
+    fn from(name: String) -> TermField {
+        match name.as_str() {
+            "source.ip" => TermField::SourceIp,
+            "user.name" => TermField::UserName,
+            "user_agent.original" => TermField::UserAgent,
+            _ => TermField::Other(name),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::rules::format::{Grade, RuleInfo, TermField, UnseenCommand, UserAgentCondition};
+use crate::rules::format::{Grade, MatchTable, RuleInfo, TermField, UnseenCommand};
 use crate::rules::paths::PathSet;
 use crate::rules::patterns::{Mask, PatternList};
 use crate::rules::query::Query;
@@ -56,9 +56,7 @@ pub struct ExecRule {
 /// Watches for tuples of values that were not seen within a window.
 #[derive(Debug, Clone)]
 pub struct NewTermsRule {
-    pub resource: String,
-    pub verbs: Vec<String>,
-    pub user_agent: UserAgentCondition,
+    pub condition: Condition,
     /// Distinct and not empty.
     pub fields: Vec<TermField>,
     pub window_ms: i64,
@@ -67,6 +65,13 @@ pub struct NewTermsRule {
     /// The rule's id and a hash of `fields` and `window_ms`: whatever changes the meaning of a
     /// stored term starts another history.
     pub terms_version: String,
+}
+
+/// Which events count for a new-terms rule.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    Match(MatchTable),
+    Query(Query),
 }
 
 impl Rule {
@@ -86,6 +91,17 @@ impl Rule {
         &self.kind
     }
 
+    /// Where it has one.
+    pub fn query(&self) -> Option<&Query> {
+        match &self.kind {
+            RuleKind::Query(rule) => Some(&rule.query),
+            RuleKind::NewTerms(NewTermsRule { condition: Condition::Query(query), .. }) => {
+                Some(query)
+            }
+            RuleKind::NewTerms(_) | RuleKind::Exec(_) => None,
+        }
+    }
+
     /// Whether the rule is in force without being asked for by its id.
     pub fn enabled(&self) -> bool {
         self.enabled
@@ -97,7 +113,10 @@ impl Rule {
         match &self.kind {
             // Subresources of pods/exec and nodes/proxy.
             RuleKind::Exec(_) => vec!["exec", "proxy"],
-            RuleKind::NewTerms(rule) => vec![&rule.resource],
+            RuleKind::NewTerms(rule) => match &rule.condition {
+                Condition::Match(table) => vec![&table.resource],
+                Condition::Query(_) => Vec::new(),
+            },
             // Its needles are asked of all queries together.
             RuleKind::Query(_) => Vec::new(),
         }

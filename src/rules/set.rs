@@ -8,6 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::rules::compile::RuleError;
+use crate::rules::format::TermField;
 use crate::rules::query::{Mode, Needles, Program, Query};
 use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
 
@@ -42,9 +43,19 @@ pub struct RuleSet {
 #[derive(Debug, Clone)]
 pub struct RuleQueries {
     program: Arc<Program>,
-    /// For each query its rule, and whether that is in force.
-    rules: Vec<(Arc<Rule>, bool)>,
+    /// For each query.
+    rules: Vec<Asked>,
     bodies: bool,
+}
+
+/// The rule of a query.
+#[derive(Debug, Clone)]
+struct Asked {
+    rule: Arc<Rule>,
+    in_force: bool,
+    /// Of a new-terms rule: the numbers of its fields among those that the program reads; none for
+    /// those that are read from the event itself.
+    reads: Vec<Option<usize>>,
 }
 
 impl RuleQueries {
@@ -55,7 +66,13 @@ impl RuleQueries {
 
     /// The rule of a query; `None` where it is not in force.
     pub fn rule(&self, query: usize) -> Option<&Arc<Rule>> {
-        self.rules.get(query).filter(|(_, in_force)| *in_force).map(|(rule, _)| rule)
+        self.rules.get(query).filter(|asked| asked.in_force).map(|asked| &asked.rule)
+    }
+
+    /// By which numbers the program reads the fields of a new-terms rule, in their order; `None`
+    /// for those that it does not read.
+    pub fn reads(&self, query: usize) -> &[Option<usize>] {
+        self.rules.get(query).map_or(&[], |asked| &asked.reads)
     }
 
     /// Whether any of them looks into what was sent or answered.
@@ -66,8 +83,8 @@ impl RuleQueries {
     /// What an event has to hold so that a rule in force can match, rule by rule.
     pub fn needles(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
         let needles = self.program.needles();
-        let rules = self.rules.iter().zip(needles).filter(|((_, in_force), _)| *in_force);
-        rules.map(|((rule, _), needles)| (&**rule, needles))
+        let rules = self.rules.iter().zip(needles).filter(|(asked, _)| asked.in_force);
+        rules.map(|(asked, needles)| (&*asked.rule, needles))
     }
 }
 
@@ -104,21 +121,32 @@ impl RuleSet {
 
     /// Compiles the queries of all rules into one program.
     fn with_queries(mut self) -> Result<RuleSet, RuleError> {
-        let (mut queries, mut rules) = (Vec::new(), Vec::new());
+        let (mut queries, mut rules, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for rule in self.rules.iter().chain(&self.off) {
-            if let RuleKind::Query(query_rule) = rule.kind() {
-                queries.push(query_rule.query.clone());
-                rules.push((Arc::clone(rule), false));
-            }
+            let Some(query) = rule.query() else { continue };
+            queries.push(query.clone());
+            let mut read = |field: &TermField| match field {
+                TermField::Other(name) => Some(number_of(&mut names, name)),
+                _ => None,
+            };
+            let reads = match rule.kind() {
+                RuleKind::NewTerms(terms) => terms.fields.iter().map(&mut read).collect(),
+                RuleKind::Query(_) | RuleKind::Exec(_) => Vec::new(),
+            };
+            rules.push(Asked { rule: Arc::clone(rule), in_force: false, reads });
         }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.queries = None;
         if !queries.is_empty() {
             // Each was compiled before, strictly where it is the project's own: what is wrong is
             // wrong with all of them together.
-            let program = Program::compile(&queries, &[], Mode::Lenient).map_err(|problems| {
-                let first = problems.into_iter().next().map(|problem| problem.error);
-                first.map_or(RuleError::TooManyQueries, |error| RuleError::Queries(Box::new(error)))
-            })?;
+            let program =
+                Program::compile(&queries, &names, Mode::Lenient).map_err(|problems| {
+                    let first = problems.into_iter().next().map(|problem| problem.error);
+                    first.map_or(RuleError::TooManyQueries, |error| {
+                        RuleError::Queries(Box::new(error))
+                    })
+                })?;
             let bodies = queries.iter().any(asks_about_bodies);
             self.queries = Some(RuleQueries { program: Arc::new(program), rules, bodies });
         }
@@ -128,8 +156,8 @@ impl RuleSet {
     /// Which queries count, after rules were taken in or out.
     fn with_queries_in_force(mut self) -> RuleSet {
         if let Some(queries) = &mut self.queries {
-            for (rule, in_force) in &mut queries.rules {
-                *in_force = self.rules.iter().any(|it| it.id() == rule.id());
+            for asked in &mut queries.rules {
+                asked.in_force = self.rules.iter().any(|it| it.id() == asked.rule.id());
             }
         }
         self
@@ -137,7 +165,7 @@ impl RuleSet {
 
     /// The queries of the rules in force; `None` where no rule has one.
     pub fn queries(&self) -> Option<&RuleQueries> {
-        self.queries.as_ref().filter(|queries| queries.rules.iter().any(|(_, in_force)| *in_force))
+        self.queries.as_ref().filter(|queries| queries.rules.iter().any(|asked| asked.in_force))
     }
 
     /// Both sets together, e.g. the built-in rules and those of the configuration.
@@ -222,6 +250,14 @@ impl RuleSet {
             .map(|(_, id)| id.to_owned());
         UnknownRule { id: id.to_owned(), nearest }
     }
+}
+
+/// Where the name stands, at the end if it was not there.
+fn number_of(names: &mut Vec<String>, name: &str) -> usize {
+    names.iter().position(|known| known == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    })
 }
 
 /// Whether a field of the query is below a body, or may be.

@@ -74,7 +74,26 @@ fn events() -> Vec<Vec<u8>> {
             }),
         ),
         exec_event("exec"),
+        binding("first-binding", "jane", "shop"),
+        binding("second-binding", "jane", "shop"),
+        binding("elsewhere", "jane", "bank"),
+        binding("by-another", "joe", "shop"),
+        binding("by-a-controller", "system:serviceaccount:n:c", "shop"),
+        pod_of("one-group", &["devs"]),
+        pod_of("a-second-group", &["devs", "admins"]),
+        pod_of("again", &["admins", "devs"]),
     ]
+}
+
+fn binding(audit_id: &str, user: &str, namespace: &str) -> Vec<u8> {
+    let object = json!({"resource": "rolebindings", "namespace": namespace, "name": audit_id});
+    request(audit_id, json!({"verb": "create", "objectRef": object, "user": {"username": user}}))
+}
+
+fn pod_of(audit_id: &str, groups: &[&str]) -> Vec<u8> {
+    let object = json!({"resource": "pods", "namespace": "n", "name": audit_id});
+    let user = json!({"username": "jane", "groups": groups});
+    request(audit_id, json!({"verb": "create", "objectRef": object, "user": user}))
 }
 
 /// Rule and audit id of each alert.
@@ -95,6 +114,12 @@ fn expected() -> BTreeSet<(String, String)> {
         ("privileged-pod", "privileged"),
         ("anonymous-request-was-allowed", "anonymous"),
         ("pod-exec-sensitive-path", "exec"),
+        ("role-bound-by-a-new-hand", "first-binding"),
+        ("role-bound-by-a-new-hand", "elsewhere"),
+        ("role-bound-by-a-new-hand", "by-another"),
+        ("user-with-a-new-group", "privileged"),
+        ("user-with-a-new-group", "one-group"),
+        ("user-with-a-new-group", "a-second-group"),
     ];
     pairs.map(|(rule, id)| (rule.to_owned(), id.to_owned())).into()
 }
@@ -164,6 +189,7 @@ fn check_tells_what_is_in_each_file_and_all_that_is_wrong() {
     };
     assert_eq!(says("secret-deleted.toml"), "query rule `secret-deleted`");
     assert_eq!(says("anonymous-access.toml"), "query rule `anonymous-request-was-allowed`");
+    assert_eq!(says("new-group-of-a-user.toml"), "new-terms rule `user-with-a-new-group`");
     assert_eq!(says("another-language.toml"), "unsupported");
     assert!(stderr.contains("warning: ") && stderr.contains("`esql`"), "{stderr}");
 
@@ -172,7 +198,7 @@ fn check_tells_what_is_in_each_file_and_all_that_is_wrong() {
     let checked: Value = serde_json::from_slice(&stdout).unwrap();
     let verdicts: Vec<&str> =
         checked.as_array().unwrap().iter().map(|file| file["verdict"].as_str().unwrap()).collect();
-    assert_eq!(verdicts, ["ok", "ok", "ok", "ok", "unsupported"]);
+    assert_eq!(verdicts, ["ok", "ok", "ok", "ok", "ok", "unsupported", "ok"]);
 
     // Two files with one rule.
     let own = rules("own");
@@ -193,6 +219,12 @@ fn list_and_show_know_the_rules_of_files() {
     let (code, stdout, _) = ran(&["rules", "show", "--rules", &rules("own"), "secret-deleted"]);
     assert_eq!(code, 0);
     assert!(String::from_utf8(stdout).unwrap().contains("A secret was deleted by a person"));
+    let bound = ["rules", "show", "--rules", &rules("own"), "role-bound-by-a-new-hand"];
+    let (code, stdout, _) = ran(&bound);
+    assert_eq!(code, 0);
+    let text = String::from_utf8(stdout).unwrap();
+    assert!(text.contains("within 30d") && text.contains("  user.name\n"), "{text}");
+    assert!(text.contains("event.action:create"), "{text}");
 }
 
 #[test]

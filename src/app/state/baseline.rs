@@ -277,7 +277,8 @@ fn check(observation: &Observation, rules: &RuleSet) -> Result<(), TermError> {
     if observation.window_ms != rule.window_ms {
         return Err(TermError::Rule("window_ms"));
     }
-    let shard = rule.shard_by.and_then(|by| rule.fields.iter().position(|field| *field == by));
+    let shard = rule.shard_by.as_ref();
+    let shard = shard.and_then(|by| rule.fields.iter().position(|field| field == by));
     let shard_key = shard.and_then(|at| terms.get(at)).unwrap_or(&whole);
     if observation.shard_key == *shard_key { Ok(()) } else { Err(TermError::Shard) }
 }
