@@ -54,6 +54,7 @@ pub fn exec_rule() -> Arc<RuleInfo> {
                 }],
             },
         ],
+        ruleset: "5f0e2a91c47b83d6".to_owned(),
     })
 }
 
@@ -70,6 +71,7 @@ pub fn secret_rule() -> Arc<RuleInfo> {
         risk_score: 21,
         references: vec!["https://kubernetes.io/docs/concepts/configuration/secret/".to_owned()],
         threat: vec![credential_access()],
+        ruleset: "5f0e2a91c47b83d6".to_owned(),
     })
 }
 

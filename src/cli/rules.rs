@@ -326,6 +326,7 @@ mod tests {
                     subtechniques: vec![named("T1552.007", "Container API")],
                 }],
             }],
+            ruleset: String::new(),
         };
         Entry {
             info: Arc::new(info),

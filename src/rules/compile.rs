@@ -86,9 +86,11 @@ impl Rule {
             risk_score: 0,
             references: Vec::new(),
             threat: Vec::new(),
+            ruleset: String::new(),
         };
         Ok(Rule {
             info: Arc::new(info),
+            digest: Sha256::digest(text).into(),
             notes: RuleNotes::default(),
             enabled: true,
             kind: RuleKind::Query(QueryRule { query }),
@@ -145,7 +147,9 @@ impl Compiler<'_> {
                 risk_score: raw.risk_score,
                 references: raw.references,
                 threat: raw.threat.into_iter().map(Into::into).collect(),
+                ruleset: String::new(),
             }),
+            digest: self.digest(),
             enabled: raw.enabled,
             notes: RuleNotes { blind_spots: raw.blind_spots, known_noise: raw.known_noise },
             kind,
@@ -238,7 +242,12 @@ impl Compiler<'_> {
             }
         };
         let info = Arc::new(published.info);
-        Ok((Rule { info, notes: RuleNotes::default(), enabled: true, kind }, notes))
+        let digest = self.digest();
+        Ok((Rule { info, digest, notes: RuleNotes::default(), enabled: true, kind }, notes))
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.text).into()
     }
 
     /// An error in a query, at its place in the file.

@@ -23,6 +23,10 @@ pub struct RuleInfo {
     #[serde(default)]
     pub references: Vec<String>,
     pub threat: Vec<Threat>,
+    /// The hash of the set that the rule was in force with, `rule.ruleset` in ECS: 16 hexadecimal
+    /// digits; see [`crate::rules::set::RuleSet::hash`]. Empty in no set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ruleset: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

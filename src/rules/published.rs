@@ -174,6 +174,7 @@ impl PublishedFile {
             risk_score: rule.risk_score,
             references: rule.references,
             threat: rule.threat.into_iter().map(threat).collect(),
+            ruleset: String::new(),
         };
         Ok(Published { info, query, kind, notes })
     }

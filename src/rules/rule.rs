@@ -11,6 +11,8 @@ use crate::rules::query::Query;
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub(super) info: Arc<RuleInfo>,
+    /// SHA-256 of the file's text.
+    pub(super) digest: [u8; 32],
     pub(super) notes: RuleNotes,
     pub(super) enabled: bool,
     pub(super) kind: RuleKind,
@@ -81,6 +83,12 @@ impl Rule {
 
     pub fn info(&self) -> &Arc<RuleInfo> {
         &self.info
+    }
+
+    /// The same rule as one of the set with this hash.
+    pub(super) fn in_set(&self, ruleset: &str) -> Rule {
+        let info = RuleInfo { ruleset: ruleset.to_owned(), ..(*self.info).clone() };
+        Rule { info: Arc::new(info), ..self.clone() }
     }
 
     pub fn notes(&self) -> &RuleNotes {

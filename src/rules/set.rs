@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::rules::compile::RuleError;
@@ -37,6 +38,8 @@ pub struct RuleSet {
     off: Vec<Arc<Rule>>,
     /// Where any rule has a query.
     queries: Option<RuleQueries>,
+    /// Of the rules in force.
+    hash: String,
 }
 
 /// The queries of a set's rules as one program, those of rules that are not in force included.
@@ -116,7 +119,7 @@ impl RuleSet {
             let in_force = if rule.enabled { &mut rules } else { &mut off };
             in_force.push(Arc::new(rule));
         }
-        RuleSet { rules, off, queries: None }.with_queries()
+        RuleSet { rules, off, queries: None, hash: String::new() }.with_queries()
     }
 
     /// Compiles the queries of all rules into one program.
@@ -153,14 +156,29 @@ impl RuleSet {
         Ok(self.with_queries_in_force())
     }
 
-    /// Which queries count, after rules were taken in or out.
+    /// Which queries count, after rules were taken in or out; and every rule in force gets the hash
+    /// of the set that it is in force with.
     fn with_queries_in_force(mut self) -> RuleSet {
+        self.hash = hash(&self.rules);
+        for rule in &mut self.rules {
+            *rule = Arc::new(rule.in_set(&self.hash));
+        }
         if let Some(queries) = &mut self.queries {
             for asked in &mut queries.rules {
-                asked.in_force = self.rules.iter().any(|it| it.id() == asked.rule.id());
+                let in_force = self.rules.iter().find(|it| it.id() == asked.rule.id());
+                asked.in_force = in_force.is_some();
+                if let Some(rule) = in_force {
+                    asked.rule = Arc::clone(rule);
+                }
             }
         }
         self
+    }
+
+    /// 16 hexadecimal digits that say which rules are in force, and with which texts. The order of
+    /// the rules and the names of their files make no difference.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// The queries of the rules in force; `None` where no rule has one.
@@ -234,7 +252,8 @@ impl RuleSet {
         let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
         let all = self.rules.iter().chain(&self.off).cloned();
         let (rules, off) = all.partition(|rule| wanted(&rule));
-        let set = RuleSet { rules, off, queries: self.queries.clone() };
+        let (queries, hash) = (self.queries.clone(), String::new());
+        let set = RuleSet { rules, off, queries, hash };
         Ok(set.with_queries_in_force())
     }
 
@@ -250,6 +269,18 @@ impl RuleSet {
             .map(|(_, id)| id.to_owned());
         UnknownRule { id: id.to_owned(), nearest }
     }
+}
+
+/// 64 bits of SHA-256 are far more than tells sets apart that one installation ever had; they
+/// are no protection against anyone who makes rules on purpose.
+fn hash(rules: &[Arc<Rule>]) -> String {
+    let mut digests: Vec<&[u8; 32]> = rules.iter().map(|rule| &rule.digest).collect();
+    digests.sort_unstable();
+    let mut hash = Sha256::new();
+    for digest in digests {
+        hash.update(digest);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the name stands, at the end if it was not there.
@@ -269,4 +300,33 @@ fn asks_about_bodies(query: &Query) -> bool {
             .iter()
             .any(|body| field.starts_with(body) || known != field && body.starts_with(known))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(sources: &[(&str, &str)]) -> RuleSet {
+        RuleSet::from_sources(sources.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn the_hash_is_of_the_rules_in_force_and_stands_in_each_of_them() {
+        let all = set(&BUILTIN);
+        let hash = all.hash().to_owned();
+        assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+        assert!(all.rules().iter().all(|rule| rule.info().ruleset == hash));
+
+        let [first, second, third] = BUILTIN;
+        assert_eq!(set(&[third, second, ("renamed.toml", first.1)]).hash(), hash);
+        let other = first.1.replace("severity = \"high\"", "severity = \"medium\"");
+        assert_ne!(other, first.1);
+        assert_ne!(set(&[(first.0, &other), second, third]).hash(), hash);
+
+        let more = all.clone().with(&["pod-exec-interactive-shell"]).unwrap();
+        assert_ne!(more.hash(), hash);
+        assert!(more.rules().iter().all(|rule| rule.info().ruleset == more.hash()));
+        let fewer = more.only(&["pod-exec-sensitive-path", "secret-access-unusual-client"]);
+        assert_eq!(fewer.unwrap().hash(), hash, "what is off makes no difference");
+    }
 }

@@ -33,6 +33,7 @@ pub fn observation(user: &str, term: &str, event_id: &str, code: Option<i64>) ->
             risk_score: 47,
             references: Vec::new(),
             threat: Vec::new(),
+            ruleset: "5f0e2a91c47b83d6".to_owned(),
         }),
         terms_version: VERSION.to_owned(),
         cluster: "c1".to_owned(),

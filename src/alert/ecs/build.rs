@@ -285,6 +285,7 @@ fn rule(rule: &RuleInfo) -> Rule {
         category: rule.threat.first().and_then(|threat| some(&threat.tactic.name)),
         license: some(&rule.license),
         reference: rule.references.first().and_then(|reference| some(reference)),
+        ruleset: some(&rule.ruleset),
     }
 }
 
