@@ -38,6 +38,22 @@ impl Gauge {
     }
 }
 
+/// A short text that changes now and then.
+#[derive(Debug, Default)]
+pub struct Text(Mutex<String>);
+
+impl Text {
+    pub fn set(&self, text: &str) {
+        text.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    pub fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn shown(&self) -> Option<String> {
+        Some(self.get()).filter(|text| !text.is_empty())
+    }
+}
+
 /// Counters by a label out of a small, fixed set (rule ids, reasons, wrappers).
 #[derive(Debug, Default)]
 pub struct Labelled(Mutex<BTreeMap<String, u64>>);
@@ -107,6 +123,10 @@ pub struct Stats {
     pub tombstones: Counter,
     /// Records that the prefilter let go without parsing.
     pub prefiltered: Counter,
+    /// Hash of the rules in force; empty where none are asked.
+    pub ruleset: Text,
+    /// Attempts to put changed rules in force: `loaded`, `unchanged`, `refused`.
+    pub reloads: Labelled,
     /// 1 while records are under way in the detect half: in the pool, or sent and not acknowledged.
     pub under_way: Gauge,
     /// Audit events that were parsed.
@@ -183,6 +203,8 @@ impl Stats {
             poison = self.poison.shown(),
             damaged = self.damaged.shown(),
             gap = self.gap.shown(),
+            reloads = self.reloads.shown(),
+            ruleset = self.ruleset.shown(),
             "flow so far"
         );
     }
@@ -238,6 +260,8 @@ mod tests {
             bytes: _,
             tombstones,
             prefiltered,
+            ruleset,
+            reloads,
             under_way: _,
             events,
             events_by_wrapper: _,
@@ -291,6 +315,7 @@ mod tests {
             ("refused", refused),
             ("let_go", let_go),
             ("alerts", alerts),
+            ("reloads", reloads),
         ];
         let numbers = 1..;
         for ((_, counter), number) in counters.iter().zip(numbers.clone()) {
@@ -299,8 +324,10 @@ mod tests {
         for (name, counter) in labelled {
             counter.add(name, 7);
         }
+        ruleset.set("5f0e2a91c47b83d6");
         let line = logged(&stats);
-        assert_eq!(line.len(), counters.len() + labelled.len());
+        assert_eq!(line["ruleset"], "5f0e2a91c47b83d6");
+        assert_eq!(line.len(), counters.len() + labelled.len() + 1);
         for ((name, _), number) in counters.iter().zip(numbers) {
             assert_eq!(line[*name], number, "{name}");
         }

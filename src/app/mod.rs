@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod held;
+pub mod reload;
 pub mod rules;
 pub mod run;
 pub mod scan;

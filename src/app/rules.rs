@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::limits;
@@ -99,12 +100,41 @@ pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> 
 /// Reads files, and folders with all below them: files that end with `.toml`, in the order of their
 /// names, those that begin with a dot left out.
 pub fn read(paths: &[PathBuf]) -> Vec<RuleFile> {
+    let compiled = |(path, text): (PathBuf, Result<String, FileError>)| {
+        let outcome = text.and_then(|text| {
+            let (rule, notes) = Rule::read(&path.display().to_string(), &text)?;
+            Ok(Found { rule, notes })
+        });
+        RuleFile { path, outcome }
+    };
+    texts(paths).into_iter().map(compiled).collect()
+}
+
+/// A hash of all that [`read`] would see: names, texts, and what cannot be read.
+pub fn fingerprint(paths: &[PathBuf]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    for (path, text) in texts(paths) {
+        part(path.as_os_str().as_encoded_bytes());
+        match text {
+            Ok(text) => part(text.as_bytes()),
+            Err(error) => part(error.to_string().as_bytes()),
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The files' texts, as [`read`] finds them.
+fn texts(paths: &[PathBuf]) -> Vec<(PathBuf, Result<String, FileError>)> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
             folder(path, 0, &mut files);
         } else {
-            files.push(file(path));
+            files.push((path.clone(), text(path)));
         }
     }
     files
@@ -113,8 +143,8 @@ pub fn read(paths: &[PathBuf]) -> Vec<RuleFile> {
 /// Deepest folder that is looked into.
 const FOLDERS_MAX: usize = 16;
 
-fn folder(path: &Path, depth: usize, files: &mut Vec<RuleFile>) {
-    let failed = |path: &Path, error| RuleFile { path: path.to_owned(), outcome: Err(error) };
+fn folder(path: &Path, depth: usize, files: &mut Vec<(PathBuf, Result<String, FileError>)>) {
+    let failed = |path: &Path, error| (path.to_owned(), Err(error));
     let entries = fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let mut entries: Vec<PathBuf> = match entries {
         Ok(entries) => entries.iter().map(fs::DirEntry::path).collect(),
@@ -138,17 +168,10 @@ fn folder(path: &Path, depth: usize, files: &mut Vec<RuleFile>) {
                 folder(&entry, depth + 1, files);
             }
         } else if name.ends_with(".toml") {
-            files.push(file(&entry));
+            let text = text(&entry);
+            files.push((entry, text));
         }
     }
-}
-
-fn file(path: &Path) -> RuleFile {
-    let outcome = text(path).and_then(|text| {
-        let (rule, notes) = Rule::read(&path.display().to_string(), &text)?;
-        Ok(Found { rule, notes })
-    });
-    RuleFile { path: path.to_owned(), outcome }
 }
 
 fn text(path: &Path) -> Result<String, FileError> {

@@ -2,6 +2,7 @@
 //! they end.
 //!
 //! ```text
+//! reloader ──rules──► detect thread
 //! detect thread ──batches──► workers ──settled──► detect thread ──► producer A
 //! first-seen thread ──takeovers──► restorer ──restored──► first-seen thread ──► producer B
 //! main thread: signals, the ends of the halves
@@ -11,16 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use crate::alert::redact::Redaction;
 use crate::alert::wire;
+use crate::app::reload::Reloader;
+use crate::app::rules as rule_files;
 use crate::config::{ClusterFrom, Config};
+use crate::detect::in_force::{Changing, InForce};
 use crate::detect::ledger::Ledger;
-use crate::detect::matcher::Matcher;
-use crate::detect::pool::{Batch, Settled, Worker};
+use crate::detect::pool::{Job, Settled, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
@@ -29,7 +32,6 @@ use crate::ingest::envelope::Wrapper;
 use crate::ingest::kafka::{
     GroupConsumer, GroupContext, HalfError, group_config, observations_config, run_member,
 };
-use crate::ingest::prefilter::Prefilter;
 use crate::ingest::start::{check_group, commit_start};
 use crate::output::forms::Shapes;
 use crate::output::producer::{OutputKind, OutputProducer, Settings};
@@ -122,11 +124,24 @@ const RESTORERS_MAX: usize = 4;
 /// Batches between the detect thread and the pool, a worker.
 const BATCHES_A_WORKER: usize = 2;
 
+/// Asks for the rules to be read again.
+#[derive(Debug, Clone)]
+pub struct Reload(Sender<()>);
+
+impl Reload {
+    /// One wish that waits is enough.
+    pub fn ask(&self) {
+        let _ = self.0.try_send(());
+    }
+}
+
 /// A started service.
 pub struct Service {
     stop: Arc<AtomicBool>,
     ends: tokio::sync::mpsc::Receiver<(&'static str, Result<(), HalfError>)>,
     running: usize,
+    /// Asks for the rules to be read again, where this process detects.
+    reload: Option<Reload>,
     pub stats: Arc<Stats>,
 }
 
@@ -172,13 +187,13 @@ pub fn start(
         ends: end_sender,
         faults: Faults::from_environment(),
     };
-    let mut running = 0;
+    let (mut running, mut reload) = (0, None);
     // The state first: another process may hold it, and then nothing should have begun.
     let store =
         if role.folds() { Some(open_store(config, observations_partitions)?) } else { None };
     if role.detects() {
         commit_start(config, sources)?;
-        start_detect(&common, rules)?;
+        reload = Some(start_detect(&common, rules)?);
         running += 1;
     }
     if let Some(store) = store {
@@ -187,7 +202,7 @@ pub fn start(
         running += 1;
     }
     let Common { stop, stats, .. } = common;
-    Ok(Service { stop, ends, running, stats })
+    Ok(Service { stop, ends, running, reload, stats })
 }
 
 fn open_store(config: &Config, partitions: u32) -> Result<Arc<dyn Store>, OpenError> {
@@ -220,21 +235,16 @@ struct Common<'c> {
     faults: Faults,
 }
 
-fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError> {
+fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<Reload, RunError> {
     let Common { config, instance, stats, .. } = common;
     let workers = if config.detect.workers > 0 { config.detect.workers } else { cores() };
-    let (batch_sender, batches) = bounded::<Batch>(workers * BATCHES_A_WORKER);
+    let (job_sender, jobs) = bounded::<Job>(workers * BATCHES_A_WORKER);
     let (settled_sender, settled) = bounded::<Vec<Settled>>(workers * BATCHES_A_WORKER * 2);
     let cluster_field = match &config.source.cluster_from {
         ClusterFrom::Field(pointer) => Some(pointer.as_str().into()),
         _ => None,
     };
     let worker = Worker {
-        matcher: Arc::new(
-            Matcher::new(Arc::clone(&rules), config.new_terms.learning_ms).redacting(
-                Redaction::compile(config.alerts.redact_defaults, &config.alerts.redact)?,
-            ),
-        ),
         stats: Arc::clone(stats),
         instance: Arc::clone(instance),
         cluster: config.cluster.as_str().into(),
@@ -246,14 +256,30 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
         dead_letters_topic: config.dead_letters.topic.as_str().into(),
     };
     for number in 0..workers {
-        let (worker, batches, settled_sender) =
-            (worker.clone(), batches.clone(), settled_sender.clone());
-        spawn("detect-worker", number, move || worker.run(&batches, &settled_sender))?;
+        let (worker, jobs, settled_sender) = (worker.clone(), jobs.clone(), settled_sender.clone());
+        spawn("detect-worker", number, move || worker.run(&jobs, &settled_sender))?;
     }
+    let redaction =
+        Arc::new(Redaction::compile(config.alerts.redact_defaults, &config.alerts.redact)?);
+    let (change_sender, changes) = bounded(1);
+    let (reload, asked) = bounded(1);
+    let reloader = Reloader {
+        config: Arc::new((*config).clone()),
+        redaction: Arc::clone(&redaction),
+        stats: Arc::clone(stats),
+        asked,
+        changes: change_sender,
+        rules: Arc::clone(&rules),
+        tried: rule_files::fingerprint(&config.rules),
+    };
+    spawn("reloader", 0, move || reloader.run())?;
     let client = config.client_config();
     let handler = DetectHandler::new(
-        PoolHandle { batches: batch_sender, settled },
-        Arc::new(Prefilter::new(&rules)),
+        PoolHandle { jobs: job_sender, settled },
+        Changing {
+            now: Arc::new(InForce::new(rules, config.new_terms.learning_ms, redaction)),
+            next: changes,
+        },
         config.source.cluster_from.clone(),
         OutputProducer::new(&client, producer("detect producer", config, stats))?,
         Arc::clone(stats),
@@ -268,7 +294,8 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<(), RunError
     let (stop, ends) = (Arc::clone(&common.stop), common.ends.clone());
     spawn("detect", 0, move || {
         let _ = ends.blocking_send(("detect", guarded(|| run_member(consumer, &stop))));
-    })
+    })?;
+    Ok(Reload(reload))
 }
 
 fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), RunError> {
@@ -363,6 +390,11 @@ impl Service {
     /// Asks the halves to drain and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What asks for the rules to be read again; `None` where this process asks none.
+    pub fn reload(&self) -> Option<Reload> {
+        self.reload.clone()
     }
 
     /// Until a half ends by itself or `stopped` resolves; then drains.

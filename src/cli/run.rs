@@ -103,6 +103,8 @@ fn start_and_serve(
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
         let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
+        reload_on_hangup(running.reload())
+            .map_err(|error| RunError::Start { what: "the signal handler", error })?;
         running.until(stopped).await
     })
 }
@@ -127,6 +129,21 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             std::process::exit(i32::from(Exit::Partial.code()));
         });
     })
+}
+
+/// From here on each SIGHUP has the rules read again; in a process that asks none it says so.
+fn reload_on_hangup(reload: Option<service::Reload>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match &reload {
+                Some(reload) => reload.ask(),
+                None => tracing::info!("this half asks no rules: nothing is read again"),
+            }
+        }
+    });
+    Ok(())
 }
 
 /// The source topics with their partition counts, and the observations topic's count.

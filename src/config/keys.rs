@@ -109,6 +109,15 @@ pub(crate) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "rules_check_every",
+        Kind::Duration { max_ms: limits::DAY_MS },
+        "\"10s\"",
+        &[
+            "How often the files of `rules` are looked at while the service runs. Changed ones are put",
+            "in force all together, or not at all. \"0s\" leaves it to the signal SIGHUP.",
+        ],
+    ),
+    key(
         "delivery",
         Kind::Choice { values: &["at-least-once"], later: &["exactly-once"] },
         "\"at-least-once\"",

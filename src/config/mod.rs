@@ -73,6 +73,8 @@ pub struct Config {
     pub rules: Vec<PathBuf>,
     /// Ids of rules that are off by default. Checked by whoever knows the rules.
     pub enabled_rules: Vec<String>,
+    /// How often the files of `rules` are looked at while the service runs; 0 is never.
+    pub rules_check_every_ms: u64,
     pub delivery: Delivery,
     pub kafka: KafkaConfig,
     pub source: SourceConfig,

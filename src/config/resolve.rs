@@ -178,6 +178,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
         cluster: cluster?,
         rules: reader.list("rules").into_iter().map(PathBuf::from).collect(),
         enabled_rules: reader.list("enabled_rules"),
+        rules_check_every_ms: reader.number("rules_check_every"),
         delivery: Delivery::AtLeastOnce,
         kafka: KafkaConfig {
             bootstrap_servers: bootstrap_servers?,

@@ -101,8 +101,8 @@ impl Matcher {
     }
 
     /// The same with what must not leave in a finding.
-    pub fn redacting(self, redaction: Redaction) -> Matcher {
-        Matcher { redaction: Arc::new(redaction), ..self }
+    pub fn redacting(self, redaction: impl Into<Arc<Redaction>>) -> Matcher {
+        Matcher { redaction: redaction.into(), ..self }
     }
 
     pub fn rules(&self) -> &Arc<RuleSet> {

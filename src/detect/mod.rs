@@ -4,6 +4,7 @@ pub mod command;
 pub mod explain;
 pub mod finding;
 pub mod identity;
+pub mod in_force;
 pub mod ledger;
 pub mod matcher;
 pub mod place;

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::alert::{self, Alert, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
 use crate::clock;
+use crate::detect::in_force::InForce;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
@@ -63,6 +64,13 @@ pub struct Batch {
     pub candidates: Vec<Candidate>,
 }
 
+/// A batch, and the rules that let its records through.
+#[derive(Debug)]
+pub struct Job {
+    pub batch: Batch,
+    pub rules: Arc<InForce>,
+}
+
 /// What one alert needs to be told apart from the stages before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertMark {
@@ -107,7 +115,6 @@ pub struct Settled {
 /// What a worker needs to know; the same for all of them.
 #[derive(Clone)]
 pub struct Worker {
-    pub matcher: Arc<Matcher>,
     pub stats: Arc<Stats>,
     pub instance: Arc<str>,
     /// Where the configuration names none for a record.
@@ -122,23 +129,25 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Until the channel of batches closes.
-    pub fn run(&self, batches: &Receiver<Batch>, settled: &Sender<Vec<Settled>>) {
-        for batch in batches {
-            let results = self.process(&batch);
+    /// Until the channel of jobs closes.
+    pub fn run(&self, jobs: &Receiver<Job>, settled: &Sender<Vec<Settled>>) {
+        for job in jobs {
+            let results = self.process(&job);
             if settled.send(results).is_err() {
                 return;
             }
         }
     }
 
-    pub fn process(&self, batch: &Batch) -> Vec<Settled> {
+    pub fn process(&self, job: &Job) -> Vec<Settled> {
+        let Job { batch, rules } = job;
+        let settle = |candidate| self.settle(candidate, &batch.bytes, &rules.matcher);
         batch
             .candidates
             .iter()
             .map(|candidate| {
                 // No input is known to panic. Should one, it costs its own record, not the stream.
-                std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(candidate, &batch.bytes)))
+                std::panic::catch_unwind(AssertUnwindSafe(|| settle(candidate)))
                     .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
             })
             .collect()
@@ -179,7 +188,7 @@ impl Worker {
         }
     }
 
-    fn settle(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
+    fn settle(&self, candidate: &Candidate, bytes: &[u8], matcher: &Matcher) -> Settled {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         let mut cluster = candidate.cluster.clone();
         if let (None, Some(pointer)) = (&cluster, &self.cluster_field) {
@@ -189,7 +198,7 @@ impl Worker {
         let mut products = Vec::new();
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
-        let bodies = self.matcher.bodies();
+        let bodies = matcher.bodies();
         envelope::read_asking(payload, self.forced_wrapper, bodies, &mut |item, outcome| {
             match outcome {
                 Outcome::Event(read) => {
@@ -206,7 +215,7 @@ impl Worker {
                         wrapper_id: read.wrapper_id.as_deref(),
                         wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                     };
-                    let examined = self.matcher.examine(read.event, context, &mut detections);
+                    let examined = matcher.examine(read.event, context, &mut detections);
                     self.count(examined);
                 }
                 Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),

@@ -1,13 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::alert::redact::Redaction;
 use crate::rules::set::RuleSet;
 
 const TICKET: Ticket = Ticket { slot: 0, epoch: 4, offset: 77 };
 
 fn worker() -> Worker {
     Worker {
-        matcher: Arc::new(Matcher::new(Arc::new(RuleSet::builtin().unwrap()), 0)),
         stats: Arc::default(),
         instance: "kubetell-0".into(),
         cluster: "prod".into(),
@@ -36,8 +36,10 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
         append_ms: Some(1),
         cluster: None,
     };
+    let rules = Arc::new(RuleSet::builtin().unwrap());
+    let rules = Arc::new(InForce::new(rules, 0, Arc::new(Redaction::none())));
     let batch = Batch { bytes, candidates: vec![candidate] };
-    let mut settled = worker.process(&batch);
+    let mut settled = worker.process(&Job { batch, rules });
     assert_eq!(settled.len(), 1);
     let settled = settled.remove(0);
     assert_eq!((settled.ticket, settled.size), (TICKET, payload.len() + 9));

@@ -17,13 +17,14 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock;
 use crate::config::ClusterFrom;
+use crate::detect::in_force::Changing;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
-use crate::detect::pool::{self, AlertMark, Batch, Candidate, Mark, Settled};
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Job, Mark, Settled};
 use crate::ingest::commit::{Commits, Committable};
 use crate::ingest::headers;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
-use crate::ingest::prefilter::{Prefilter, Verdict};
+use crate::ingest::prefilter::Verdict;
 use crate::ingest::watermark::WatermarkError;
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer};
 use crate::stats::Stats;
@@ -45,7 +46,7 @@ struct Slot {
 
 /// The channels to and from the pool.
 pub struct PoolHandle {
-    pub batches: Sender<Batch>,
+    pub jobs: Sender<Job>,
     pub settled: Receiver<Vec<Settled>>,
 }
 
@@ -56,7 +57,7 @@ pub struct DetectHandler {
     ledger: Ledger,
     batch: Batch,
     pool: PoolHandle,
-    prefilter: Arc<Prefilter>,
+    rules: Changing,
     cluster_from: ClusterFrom,
     producer: OutputProducer,
     stats: Arc<Stats>,
@@ -79,21 +80,21 @@ pub struct DetectHandler {
 impl DetectHandler {
     pub fn new(
         pool: PoolHandle,
-        prefilter: Arc<Prefilter>,
+        rules: Changing,
         cluster_from: ClusterFrom,
         producer: OutputProducer,
         stats: Arc<Stats>,
         max_in_flight_bytes: usize,
         ledger: Ledger,
     ) -> Self {
-        DetectHandler {
+        let handler = DetectHandler {
             slots: Vec::new(),
             slot_by_topic: HashMap::new(),
             last_slot: 0,
             ledger,
             batch: Batch::default(),
             pool,
-            prefilter,
+            rules,
             cluster_from,
             producer,
             stats,
@@ -107,7 +108,9 @@ impl DetectHandler {
             acknowledged: Vec::new(),
             fatal: None,
             dead_letter_said: None,
-        }
+        };
+        handler.say_rules();
+        handler
     }
 
     fn slot(&mut self, topic: &str, partition: i32) -> u32 {
@@ -150,14 +153,31 @@ impl DetectHandler {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        match self.pool.batches.try_send(batch) {
+        match self.pool.jobs.try_send(Job { batch, rules: Arc::clone(&self.rules.now) }) {
             Ok(()) => self.in_pool += 1,
-            Err(TrySendError::Full(batch)) => self.batch = batch,
-            Err(TrySendError::Disconnected(batch)) => {
-                self.batch = batch;
+            Err(TrySendError::Full(job)) => self.batch = job.batch,
+            Err(TrySendError::Disconnected(job)) => {
+                self.batch = job.batch;
                 self.fail(HalfError::Internal("the worker pool is gone".to_owned()));
             }
         }
+    }
+
+    /// Goes on with the next set of rules, if there is one, once the open batch has left with the
+    /// one that it was made under.
+    fn change_rules(&mut self) {
+        if !self.batch.candidates.is_empty() {
+            return;
+        }
+        if self.rules.change() {
+            self.say_rules();
+        }
+    }
+
+    fn say_rules(&self) {
+        let rules = self.rules.now.rules();
+        self.stats.ruleset.set(rules.hash());
+        tracing::info!(ruleset = rules.hash(), count = rules.rules().len(), "rules in force");
     }
 
     fn collect(&mut self) {
@@ -457,7 +477,7 @@ impl GroupHandler for DetectHandler {
             return Intake::More;
         };
         self.stats.bytes.add(payload.len() as u64);
-        if self.prefilter.verdict(payload) == Verdict::Drop {
+        if self.rules.now.prefilter.verdict(payload) == Verdict::Drop {
             self.stats.prefiltered.add(1);
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
@@ -509,6 +529,7 @@ impl GroupHandler for DetectHandler {
     fn turn(&mut self, consumer: &GroupConsumer<Self>) {
         self.collect();
         self.dispatch();
+        self.change_rules();
         if self.lost_place && self.place_again_at.is_none_or(|at| at <= clock::monotonic()) {
             self.place_again_at = None;
             if let Err(error) = self.place_again(consumer) {

@@ -11,6 +11,7 @@ mod mock;
 mod outage;
 mod pipeline;
 mod refusals;
+mod reload;
 mod rules;
 mod scan;
 mod shells;
