@@ -150,6 +150,8 @@ pub struct Stats {
     pub revisions: Counter,
     /// Later stages of an alerted event that told nothing new.
     pub repeats: Counter,
+    /// Alerts that were withheld since one that is the same was raised a while ago, by rule.
+    pub suppressed: Labelled,
     pub observations: Counter,
     /// Observations that were not sent because one of their term was a moment ago.
     pub observations_spared: Counter,
@@ -188,6 +190,7 @@ impl Stats {
             folded = self.terms_folded.shown(),
             revisions = self.revisions.shown(),
             repeats = self.repeats.shown(),
+            suppressed = self.suppressed.shown(),
             learned = self.learned.shown(),
             tombstones = self.tombstones.shown(),
             skipped = self.skipped.shown(),
@@ -275,6 +278,7 @@ mod tests {
             alerts,
             revisions,
             repeats,
+            suppressed,
             observations,
             observations_spared,
             terms_cut,
@@ -316,6 +320,7 @@ mod tests {
             ("let_go", let_go),
             ("alerts", alerts),
             ("reloads", reloads),
+            ("suppressed", suppressed),
         ];
         let numbers = 1..;
         for ((_, counter), number) in counters.iter().zip(numbers.clone()) {

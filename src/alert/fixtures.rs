@@ -106,6 +106,7 @@ fn finding(event: Event<'static>, exec: ExecCommand) -> Finding {
         exec,
         matches: Vec::new(),
         access_types: Vec::new(),
+        suppression: None,
         confidence: None,
     }
 }
@@ -164,6 +165,7 @@ pub fn shell_exec() -> Finding {
     Finding {
         matches,
         access_types: vec!["HOST_CREDENTIALS".to_owned(), "USER_ENUMERATION".to_owned()],
+        suppression: None,
         confidence: Some(Confidence::Certain),
         ..finding(event, exec)
     }
@@ -186,6 +188,7 @@ pub fn nodes_proxy_run() -> Finding {
     );
     Finding {
         access_types: vec!["NODE_PROXY_RUN_UNSEEN_COMMAND".to_owned()],
+        suppression: None,
         severity: Severity::Low,
         risk_score: 21,
         ..finding(event, exec)
@@ -213,6 +216,7 @@ pub fn denied_exec() -> Finding {
     Finding {
         matches,
         access_types: vec!["K8S_SA_TOKEN".to_owned()],
+        suppression: None,
         confidence: Some(Confidence::Certain),
         ..finding(event, exec)
     }
@@ -240,6 +244,7 @@ pub fn gke_exec() -> Finding {
     Finding {
         matches,
         access_types: vec!["USER_CREDENTIALS".to_owned()],
+        suppression: None,
         confidence: Some(Confidence::Certain),
         event_time_ms: Some(1_772_630_399_000),
         position: Position::File { path: "gke.json".to_owned(), line: 7, item: 2 },
@@ -268,6 +273,7 @@ pub fn secret_read(stage: &str) -> Observation {
         terms_version: "1".to_owned(),
         cluster: "prod-eu-1".to_owned(),
         fields: ["source.ip", "user.name", "user_agent.original"].map(str::to_owned).into(),
+        access_types: Vec::new(),
         terms: ["203.0.113.9", "system:serviceaccount:shop:checkout", "curl/8.4.0"]
             .map(str::to_owned)
             .into(),

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use crate::audit::event::EventOutcome;
 use crate::detect::finding::{Finding, RequestFinding};
+use crate::detect::suppress::Suppression;
 use crate::failure::Class;
 use crate::rules::format::{RuleInfo, Severity};
 use crate::terms::observation::Observation;
@@ -59,6 +60,10 @@ pub struct Alert {
     pub revision: u8,
     /// The event tells how the request ended: no later stage needs to be waited for.
     pub outcome_known: bool,
+    /// Whether it may be withheld for another one that is the same; see [`Suppressor`].
+    ///
+    /// [`Suppressor`]: crate::detect::suppress::Suppressor
+    pub suppression: Option<Suppression>,
     pub document: ecs::Document,
 }
 
@@ -84,14 +89,16 @@ impl EncodeError {
 pub fn from_finding(finding: &Finding, origin: &Origin) -> Alert {
     let id = id::for_event(&finding.cluster, &finding.rule.id, &finding.event_id);
     let document = ecs::build::from_finding(&id, finding, origin);
-    Alert::new(id, Arc::clone(&finding.rule), finding.severity, document)
+    let alert = Alert::new(id, Arc::clone(&finding.rule), finding.severity, document);
+    Alert { suppression: finding.suppression, ..alert }
 }
 
 /// The alert of a query rule.
 pub fn from_request(finding: &RequestFinding, origin: &Origin) -> Alert {
     let id = id::for_event(&finding.cluster, &finding.rule.id, &finding.event_id);
     let document = ecs::build::from_request(&id, finding, origin);
-    Alert::new(id, Arc::clone(&finding.rule), finding.rule.severity, document)
+    let alert = Alert::new(id, Arc::clone(&finding.rule), finding.rule.severity, document);
+    Alert { suppression: finding.suppression, ..alert }
 }
 
 /// The alert of a new-terms rule, or its revision.
@@ -119,6 +126,7 @@ impl Alert {
             severity,
             revision: document.kubetell.revision,
             outcome_known: document.event.outcome != EventOutcome::Unknown,
+            suppression: None,
             document,
         }
     }

@@ -15,6 +15,7 @@ use crate::alert::{self, Alert, Origin};
 use crate::app::held::Held;
 use crate::clock;
 use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::detect::suppress::Suppressor;
 use crate::ingest::envelope::{self, Outcome};
 use crate::ingest::file::{self, FileEvent};
 use crate::position::Position;
@@ -50,6 +51,8 @@ pub struct ScanStats {
     pub unreadable: BTreeMap<String, u64>,
     /// First sightings that stayed silent because their rule was learning.
     pub learned: u64,
+    /// Alerts that were withheld since one that is the same was raised before, by rule.
+    pub suppressed: BTreeMap<String, u64>,
 }
 
 /// Where a scan's results go. Called from one thread, in the order of the input.
@@ -312,6 +315,7 @@ struct Merge<'a, 'fold> {
     fold: &'a mut LocalFold<'fold>,
     sink: &'a mut dyn ScanSink,
     held: Held,
+    suppressor: Suppressor,
     released: Vec<Alert>,
     stats: ScanStats,
     /// The running maximum of the event times: `scan`'s clock for new terms.
@@ -331,6 +335,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             fold,
             sink,
             held: Held::default(),
+            suppressor: Suppressor::default(),
             released: Vec::new(),
             stats: ScanStats::default(),
             time_ms,
@@ -398,8 +403,14 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             latency_ms: None,
         };
         match detection {
-            Detection::Finding(finding) => Ok(Some(alert::from_finding(&finding, &origin))),
-            Detection::Request(finding) => Ok(Some(alert::from_request(&finding, &origin))),
+            Detection::Finding(finding) => {
+                let alert = alert::from_finding(&finding, &origin);
+                Ok(self.unless_withheld(alert, finding.event_time_ms))
+            }
+            Detection::Request(finding) => {
+                let alert = alert::from_request(&finding, &origin);
+                Ok(self.unless_withheld(alert, finding.event_time_ms))
+            }
             // Told with what could not be read.
             Detection::NotAsked(_) => Ok(None),
             Detection::Observation(observation) => {
@@ -416,6 +427,15 @@ impl<'a, 'fold> Merge<'a, 'fold> {
                 }
             }
         }
+    }
+
+    fn unless_withheld(&mut self, alert: Alert, time_ms: Option<i64>) -> Option<Alert> {
+        let withheld =
+            alert.suppression.is_some_and(|by| self.suppressor.withholds(&alert.id, time_ms, by));
+        if withheld {
+            *self.stats.suppressed.entry(alert.rule.id.clone()).or_default() += 1;
+        }
+        (!withheld).then_some(alert)
     }
 
     fn print(&mut self) -> Result<(), ScanError> {

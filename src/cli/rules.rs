@@ -15,6 +15,7 @@ use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
 use crate::rules::paths::PathEntry;
 use crate::rules::rule::{ExecRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
+use crate::rules::triage::Triage;
 
 use super::args::TextOrJson;
 use super::context::Context;
@@ -95,12 +96,51 @@ struct Entry {
     /// Of a new-terms rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_terms: Option<NewTermsEntry>,
+    /// Labels over a field; those of an exec rule are over its command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<LabelsEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppress: Option<SuppressEntry>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct LabelsEntry {
+    field: String,
+    /// Label and pattern.
+    patterns: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct SuppressEntry {
+    by: Vec<String>,
+    for_seconds: i64,
 }
 
 #[derive(Debug, Clone, Serialize)]
 struct NewTermsEntry {
     fields: Vec<String>,
     window_seconds: i64,
+}
+
+fn labels(triage: &Triage) -> Option<LabelsEntry> {
+    let labels = triage.labels()?;
+    let pattern = |at: usize| labels.patterns.pattern(at).unwrap_or_default().to_owned();
+    let patterns = labels.patterns.names().iter().enumerate();
+    Some(LabelsEntry {
+        field: triage.name(labels.field).to_owned(),
+        patterns: patterns.map(|(at, name)| (name.clone(), pattern(at))).collect(),
+        default: labels.default.clone(),
+    })
+}
+
+fn suppress(triage: &Triage) -> Option<SuppressEntry> {
+    let suppress = triage.suppress()?;
+    Some(SuppressEntry {
+        by: suppress.by.iter().map(|field| triage.name(*field).to_owned()).collect(),
+        for_seconds: suppress.for_ms / SECOND_MS,
+    })
 }
 
 /// What an exec rule says beside its information, as lines.
@@ -167,6 +207,8 @@ fn entries(rules: &RuleSet) -> Vec<Entry> {
             }),
             RuleKind::Exec(_) | RuleKind::Query(_) => None,
         },
+        labels: rule.triage().and_then(labels),
+        suppress: rule.triage().and_then(suppress),
     })
     .collect()
 }
@@ -243,6 +285,20 @@ fn text(entry: &Entry) -> String {
         let fields = fields.concat();
         out.push_str(&format!(
             "\nRaised when these were not seen together within {window}:\n{fields}"
+        ));
+    }
+    if let Some(labels) = &entry.labels {
+        out.push_str(&format!("\nLabels over {}, the first that applies first:\n", labels.field));
+        for (label, pattern) in &labels.patterns {
+            out.push_str(&format!("- {label}  {pattern}\n"));
+        }
+        labels.default.iter().for_each(|label| out.push_str(&format!("- {label}  otherwise\n")));
+    }
+    if let Some(suppress) = &entry.suppress {
+        let time = format_duration(suppress.for_seconds * SECOND_MS);
+        let by = suppress.by.join(", ");
+        out.push_str(&format!(
+            "\nOne alert within {time} for the same {by}; the others are withheld, at best effort.\n"
         ));
     }
     let exec = entry.exec.clone().unwrap_or_default();
@@ -340,6 +396,8 @@ mod tests {
             }),
             query: None,
             new_terms: None,
+            labels: None,
+            suppress: None,
         }
     }
 

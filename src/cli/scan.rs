@@ -296,8 +296,11 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
     if sink.show_summary {
         let alerts: u64 = stats.alerts.values().sum();
         let skipped: u64 = stats.skipped.values().sum();
+        let withheld: u64 = stats.suppressed.values().sum();
+        let withheld =
+            if withheld > 0 { format!(", {withheld} alike withheld") } else { String::new() };
         report::note(format_args!(
-            "{} events, {alerts} alerts, {unreadable} unreadable, {skipped} of other kinds",
+            "{} events, {alerts} alerts{withheld}, {unreadable} unreadable, {skipped} of other kinds",
             stats.events
         ));
     }

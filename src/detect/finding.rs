@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::event::Event;
+use crate::detect::suppress::Suppression;
 use crate::position::Position;
 use crate::rules::format::{RuleInfo, Severity};
 
@@ -30,6 +31,7 @@ pub struct Finding {
     pub matches: Vec<Match>,
     /// Every label that applies, in the order of the rule; the first one is the alert's.
     pub access_types: Vec<String>,
+    pub suppression: Option<Suppression>,
     /// The best of the matches'. `None` for what stands without a match.
     pub confidence: Option<Confidence>,
 }
@@ -46,6 +48,9 @@ pub struct RequestFinding {
     /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
     pub event_time_ms: Option<i64>,
     pub position: Position,
+    /// Every label that applies, in the order of the rule; the first one is the alert's.
+    pub access_types: Vec<String>,
+    pub suppression: Option<Suppression>,
 }
 
 /// An exec as the API server or the kubelet understands it.

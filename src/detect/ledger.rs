@@ -12,8 +12,9 @@
 
 use std::collections::HashMap;
 
-use crate::detect::pool::{Mark, Settled};
+use crate::detect::pool::{AlertMark, Mark, Settled};
 use crate::detect::recent::Recent;
+use crate::detect::suppress::Suppressor;
 use crate::detect::told::{Tell, Told};
 use crate::faults::{Fault, Faults};
 use crate::ingest::watermark::{Watermark, WatermarkError};
@@ -43,7 +44,7 @@ pub enum Admission {
 }
 
 /// What settling a record left out or told more of; for the counters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
     pub revisions: u64,
     /// Later stages of an alerted event that told nothing new.
@@ -52,6 +53,8 @@ pub struct Counted {
     pub spared: u64,
     /// The record was read under a past assignment: whoever has the partition now reads it too.
     pub past: u64,
+    /// Rules of alerts that were withheld since one that is the same was raised a while ago.
+    pub suppressed: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ pub struct Ledger {
     epoch: u64,
     told: Told,
     recent: Recent,
+    suppressor: Suppressor,
     /// Sent and not acknowledged, past assignments' too: by ticket and serial.
     open: HashMap<(Ticket, u32), Open>,
     /// By alert id, the output that told it last, while that is open.
@@ -98,6 +102,7 @@ impl Ledger {
             epoch: 0,
             told: Told::new(TOLD_MAX_ALERTS),
             recent: Recent::new(cache_bytes, faults),
+            suppressor: Suppressor::default(),
             open: HashMap::new(),
             telling: HashMap::new(),
             waiting: 0,
@@ -201,6 +206,10 @@ impl Ledger {
         let mut waits = 0;
         for product in settled.products {
             match &product.mark {
+                Mark::Alert(mark) if self.withholds(mark) => {
+                    counted.suppressed.push(mark.rule_id.clone());
+                    continue;
+                }
                 Mark::Alert(mark) => match self.told.tell(&mark.id, mark.outcome_known) {
                     Tell::First => {}
                     Tell::Revision => counted.revisions += 1,
@@ -238,6 +247,11 @@ impl Ledger {
         }
         self.step(ticket, |mark| mark.settle(ticket.offset, serial + waits))?;
         Ok(counted)
+    }
+
+    fn withholds(&mut self, mark: &AlertMark) -> bool {
+        mark.suppression
+            .is_some_and(|by| self.suppressor.withholds(&mark.id, mark.event_time_ms, by))
     }
 
     /// An output is acknowledged: its mark, unless it was acknowledged before.
@@ -281,6 +295,9 @@ impl Ledger {
         match self.close(output)? {
             Some(Closed { mark: Mark::Alert(mark), told_last: true, .. }) => {
                 self.told.forget(&mark.id);
+                if let Some(by) = mark.suppression {
+                    self.suppressor.forget(&mark.id, by);
+                }
             }
             Some(Closed { mark: Mark::Observation(mark), .. }) => {
                 self.recent.diverted(output.key.as_deref().unwrap_or_default(), &mark);

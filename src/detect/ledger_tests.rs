@@ -29,6 +29,7 @@ fn alert(ticket: Ticket, id: &str, outcome_known: bool) -> Product {
             outcome_known,
             event_time_ms: None,
             append_ms: None,
+            suppression: None,
         }),
     }
 }

@@ -11,7 +11,8 @@ use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
 use crate::detect::identity::{event_id, with_bounded_id};
-use crate::detect::queries;
+use crate::detect::queries::{self, Asker};
+use crate::detect::triage::{Triaged, triage};
 use crate::detect::tuples::{self, Absent, Tuple, Tuples};
 use crate::ingest::envelope::Bodies;
 use crate::limits;
@@ -94,6 +95,14 @@ enum Match<'r> {
     Request(&'r Rule),
 }
 
+impl Match<'_> {
+    fn rule(&self) -> &Rule {
+        match self {
+            Match::Exec(rule, ..) | Match::Term(rule, ..) | Match::Request(rule) => rule,
+        }
+    }
+}
+
 impl Matcher {
     /// `learning_ms`, 0 or more, is written into every observation.
     pub fn new(rules: Arc<RuleSet>, learning_ms: i64) -> Matcher {
@@ -128,6 +137,7 @@ impl Matcher {
         let mut stats = ExamineStats::default();
         let exec = exec::decode(&event);
         let command = exec.as_ref().map(Command::new);
+        let asker = Asker { rules: &self.rules, event: &event, command: command.as_ref() };
         let mut matches: Vec<Match<'_>> = Vec::new();
         for rule in self.rules.rules() {
             match rule.kind() {
@@ -151,7 +161,7 @@ impl Matcher {
             }
         }
         if let Some(queries) = self.rules.queries() {
-            match queries::ask(&self.rules, queries, &event, command.as_ref()) {
+            match asker.matching(queries) {
                 Ok(found) => {
                     for queries::Found { rule, values } in found {
                         if let RuleKind::NewTerms(terms_rule) = rule.kind() {
@@ -170,9 +180,11 @@ impl Matcher {
             }
         }
         if !matches.is_empty() {
+            let triaged = matches.iter().map(|found| triage(found.rule(), context.cluster, &asker));
+            let triaged: Vec<Triaged> = triaged.collect();
             let seen = Seen::new(event, context);
-            out.extend(matches.into_iter().map(
-                |found| match seen.detection(found, self.learning_ms) {
+            out.extend(matches.into_iter().zip(triaged).map(
+                |(found, triaged)| match seen.detection(found, triaged, self.learning_ms) {
                     Detection::Finding(finding) => {
                         Detection::Finding(Box::new(self.redaction.apply(*finding)))
                     }
@@ -213,7 +225,8 @@ impl Seen {
         }
     }
 
-    fn detection(&self, found: Match<'_>, learning_ms: i64) -> Detection {
+    fn detection(&self, found: Match<'_>, triaged: Triaged, learning_ms: i64) -> Detection {
+        let Triaged { labels, suppression } = triaged;
         match found {
             Match::Exec(rule, exec, verdict) => {
                 let info = rule.info();
@@ -230,7 +243,9 @@ impl Seen {
                     position: self.position.clone(),
                     exec,
                     matches: verdict.matches,
-                    access_types: verdict.access_types,
+                    // A rule has labels of the one kind or the other.
+                    access_types: [verdict.access_types, labels].concat(),
+                    suppression,
                     confidence: verdict.confidence,
                 }))
             }
@@ -241,6 +256,8 @@ impl Seen {
                 event_id: self.event_id.clone(),
                 event_time_ms: self.event_time_ms,
                 position: self.position.clone(),
+                access_types: labels,
+                suppression,
             })),
             Match::Term(rule, terms_rule, tuple) => Detection::Observation(Box::new(Observation {
                 rule: Arc::clone(rule.info()),
@@ -248,6 +265,7 @@ impl Seen {
                 cluster: self.cluster.clone(),
                 fields: terms_rule.fields.iter().map(|field| field.name().to_owned()).collect(),
                 terms: tuple.terms,
+                access_types: labels,
                 shard_key: tuple.shard_key,
                 window_ms: terms_rule.window_ms,
                 learning_ms,

@@ -358,3 +358,88 @@ fn an_event_with_too_many_values_is_no_way_around_a_query() {
     let found = found_by(&with_query("kubernetes.audit.requestObject.*:7"), event);
     assert!(found.contains(&"not asked"), "{found:?}");
 }
+
+const OWN: &str = r#"
+id = "own"
+uuid = "b7d0c6d2-5c0b-4f6e-a9a8-0a6a4c7c2f10"
+name = "Own"
+version = "1.0.0"
+license = "Apache-2.0"
+severity = "low"
+risk_score = 1
+description = "Own."
+"#;
+
+fn own(text: &str) -> Matcher {
+    let rule = RuleSet::from_sources([("own.toml", format!("{OWN}{text}").as_str())]);
+    Matcher::new(Arc::new(rule.unwrap()), 0)
+}
+
+fn all_of(matcher: &Matcher, event: Event<'_>) -> Vec<Detection> {
+    let mut out = Vec::new();
+    matcher.examine(event, context(), &mut out);
+    out
+}
+
+#[test]
+fn a_rule_with_a_query_labels_what_it_matches() {
+    let labels = r#"
+        labels = [{ label = "SHADOW", pattern = "shadow$" }, { label = "ETC", pattern = "^/etc/" }]
+        default_label = "OTHER"
+    "#;
+    let of_args = own(&format!(
+        "type = \"query\"\nquery = 'exec.args:*'\nlabel_field = \"exec.args\"\n{labels}"
+    ));
+    let labelled = |uri: &'static str| {
+        let event = Event { request_uri: Some(uri.into()), ..exec_event() };
+        match &all_of(&of_args, event)[..] {
+            [Detection::Finding(finding)] => finding.access_types.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let uri = "/api/v1/namespaces/n/pods/p/exec?command=cat&command=%2Fetc%2Fshadow";
+    assert_eq!(labelled(uri), ["SHADOW", "ETC"]);
+    assert_eq!(labelled("/api/v1/namespaces/n/pods/p/exec?command=ls"), ["OTHER"]);
+
+    let of_user =
+        "label_field = \"user.name\"\nlabels = [{ label = \"PERSON\", pattern = \"^[^:]+$\" }]";
+    let request = own(&format!("type = \"query\"\nquery = 'event.action:list'\n{of_user}"));
+    let [Detection::Request(finding)] = &all_of(&request, secret_event())[..] else { panic!() };
+    assert_eq!(finding.access_types, ["PERSON"]);
+    let terms = own(&format!(
+        "type = \"new_terms\"\nquery = 'event.action:list'\nfields = [\"user.name\"]\nwindow = \"1d\"\n{of_user}"
+    ));
+    let [Detection::Observation(seen)] = &all_of(&terms, secret_event())[..] else { panic!() };
+    assert_eq!(seen.access_types, ["PERSON"]);
+}
+
+#[test]
+fn a_suppression_is_by_cluster_rule_and_the_values_of_its_fields() {
+    let by = |fields: &str| {
+        own(&format!(
+            "type = \"query\"\nquery = 'event.action:list'\nsuppress = {{ by = [{fields}], for = \"2h\" }}"
+        ))
+    };
+    let of = |matcher: &Matcher, event: Event<'_>, cluster: &str| {
+        let mut out = Vec::new();
+        matcher.examine(event, Context { cluster, ..context() }, &mut out);
+        let [Detection::Request(finding)] = &out[..] else { panic!("{out:?}") };
+        assert_eq!(finding.suppression.unwrap().for_ms, 7_200_000);
+        finding.suppression.unwrap().key
+    };
+    let user = by("\"user.name\"");
+    let key = of(&user, secret_event(), "a");
+    let elsewhere = Event { source_ips: None, user_agent: None, ..secret_event() };
+    assert_eq!(of(&user, elsewhere.clone(), "a"), key, "only the fields count");
+    assert_ne!(of(&user, secret_event(), "b"), key);
+    let both = by("\"user.name\", \"user_agent.original\"");
+    assert_ne!(of(&both, secret_event(), "a"), of(&both, elsewhere, "a"), "no value is one too");
+    let [Detection::Request(finding)] = &all_of(&with_query_alone(), secret_event())[..] else {
+        panic!()
+    };
+    assert_eq!(finding.suppression, None);
+}
+
+fn with_query_alone() -> Matcher {
+    own("type = \"query\"\nquery = 'event.action:list'")
+}

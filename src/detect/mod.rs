@@ -12,5 +12,7 @@ pub mod pool;
 pub mod queries;
 pub mod recent;
 pub mod runner;
+pub mod suppress;
 pub mod told;
+pub mod triage;
 pub mod tuples;

@@ -15,6 +15,7 @@ use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::in_force::InForce;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
+use crate::detect::suppress::Suppression;
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
 use crate::output::dead_letter::{self, Reason};
@@ -80,6 +81,7 @@ pub struct AlertMark {
     pub outcome_known: bool,
     pub event_time_ms: Option<i64>,
     pub append_ms: Option<i64>,
+    pub suppression: Option<Suppression>,
 }
 
 /// What one observation needs to be told apart from those of the same term before it.
@@ -313,6 +315,7 @@ impl Worker {
                 outcome_known: alert.outcome_known,
                 event_time_ms,
                 append_ms: candidate.append_ms,
+                suppression: alert.suppression,
             }),
             output: wire::output(alert, &self.alerts_topic, candidate.ticket)?,
         })

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::audit::event::{Body, Event};
 use crate::detect::command::{Command, judge};
 use crate::limits;
-use crate::rules::query::{Derived, DerivedField, DerivedValues, Scratch};
+use crate::rules::query::{Derived, DerivedField, DerivedValues, Matches, Program, Scratch};
 use crate::rules::rule::{Rule, RuleKind};
 use crate::rules::set::{RuleQueries, RuleSet};
 
@@ -35,30 +35,55 @@ pub struct Found<'r> {
     pub values: Vec<Vec<String>>,
 }
 
-/// The rules in force whose queries match, in the order of the queries. `Err` says why the event
-/// could not be asked: it has more values than are kept.
-pub fn ask<'r>(
-    rules: &RuleSet,
-    queries: &'r RuleQueries,
-    event: &Event<'_>,
-    command: Option<&Command<'_>>,
-) -> Result<Vec<Found<'r>>, String> {
-    ROOM.with_borrow_mut(|room| {
-        let Room { json, scratch } = room;
-        json.clear();
-        document(event, json).map_err(|error| error.to_string())?;
-        let mut derived = FromCommand { command, rules };
-        let asked = queries.program().run(json, scratch, &mut derived);
-        let mut asked = asked.map_err(|error| error.to_string())?;
-        let matching = asked.queries().to_vec();
-        let found = matching.into_iter().filter_map(|query| {
-            let reads = queries.reads(query).iter();
-            let values = |read: &Option<usize>| read.map(|read| distinct(asked.values(read)));
-            let rule = queries.rule(query)?;
-            Some(Found { rule, values: reads.map(values).map(Option::unwrap_or_default).collect() })
-        });
-        Ok(found.collect())
-    })
+/// An event that is asked.
+#[derive(Clone, Copy)]
+pub struct Asker<'a, 'e> {
+    /// For the labels of those about commands.
+    pub rules: &'a RuleSet,
+    pub event: &'a Event<'e>,
+    /// Of an exec.
+    pub command: Option<&'a Command<'e>>,
+}
+
+impl Asker<'_, '_> {
+    /// Runs the program over the event's document. `Err` says why the event could not be asked: it
+    /// has more values than are kept.
+    fn run<T>(&self, program: &Program, with: impl FnOnce(Matches<'_>) -> T) -> Result<T, String> {
+        ROOM.with_borrow_mut(|room| {
+            let Room { json, scratch } = room;
+            json.clear();
+            document(self.event, json).map_err(|error| error.to_string())?;
+            let mut derived = FromCommand { command: self.command, rules: self.rules };
+            let asked = program.run(json, scratch, &mut derived);
+            asked.map(with).map_err(|error| error.to_string())
+        })
+    }
+
+    /// The distinct values of each field that the program reads, at most
+    /// [`limits::TUPLES_MAX`] and one of each. Errors as for [`Asker::matching`].
+    pub fn values(&self, program: &Program) -> Result<Vec<Vec<String>>, String> {
+        self.run(program, |mut asked| {
+            (0..program.reads()).map(|read| distinct(asked.values(read))).collect()
+        })
+    }
+
+    /// The rules in force whose queries match, in the order of the queries. `Err` says why the event
+    /// could not be asked: it has more values than are kept.
+    pub fn matching<'r>(&self, queries: &'r RuleQueries) -> Result<Vec<Found<'r>>, String> {
+        self.run(queries.program(), |mut asked| {
+            let matching = asked.queries().to_vec();
+            let found = matching.into_iter().filter_map(|query| {
+                let reads = queries.reads(query).iter();
+                let values = |read: &Option<usize>| read.map(|read| distinct(asked.values(read)));
+                let rule = queries.rule(query)?;
+                Some(Found {
+                    rule,
+                    values: reads.map(values).map(Option::unwrap_or_default).collect(),
+                })
+            });
+            found.collect()
+        })
+    }
 }
 
 /// At most as many as can make tuples, and one more to tell that there are too many.

@@ -200,6 +200,9 @@ impl DetectHandler {
                         self.stats.let_go.add("past-assignment", counted.past);
                     }
                     self.stats.observations_spared.add(counted.spared);
+                    for rule in &counted.suppressed {
+                        self.stats.suppressed.add(rule, 1);
+                    }
                 }
                 error => self.check_mark(error.map(|_| ())),
             }

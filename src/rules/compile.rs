@@ -2,6 +2,8 @@
 //!
 //! Owns what makes a rule file valid. It reads no files: whoever calls it brings the text.
 
+mod triage;
+
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -94,6 +96,7 @@ impl Rule {
             notes: RuleNotes::default(),
             enabled: true,
             kind: RuleKind::Query(QueryRule { query }),
+            triage: None,
         })
     }
 }
@@ -135,6 +138,7 @@ impl Compiler<'_> {
                 RuleKind::Query(self.query_rule(&raw)?)
             }
         };
+        let triage = self.triage(&raw)?.map(Box::new);
         Ok(Rule {
             info: Arc::new(RuleInfo {
                 id: raw.id,
@@ -153,6 +157,7 @@ impl Compiler<'_> {
             enabled: raw.enabled,
             notes: RuleNotes { blind_spots: raw.blind_spots, known_noise: raw.known_noise },
             kind,
+            triage,
         })
     }
 
@@ -165,8 +170,6 @@ impl Compiler<'_> {
             (NewTerms, "window", raw.window.is_some()),
             (NewTerms, "shard_by", raw.shard_by.is_some()),
             (Exec, "sensitive_paths", raw.sensitive_paths.is_some()),
-            (Exec, "labels", raw.labels.is_some()),
-            (Exec, "default_label", raw.default_label.is_some()),
             (Exec, "mask", raw.mask.is_some()),
             (Exec, "unseen_command", raw.unseen_command.is_some()),
             (Exec, "paths", raw.paths.is_some()),
@@ -174,9 +177,14 @@ impl Compiler<'_> {
             (Exec, "hidden_command", raw.hidden_command.is_some()),
             (Exec, "interactive_shell", raw.interactive_shell),
         ];
-        if raw.kind == Exec && raw.query.is_some() {
+        let here = [
+            ("query", raw.kind == Exec && raw.query.is_some()),
+            ("label_field", raw.kind == Exec && raw.label_field.is_some()),
+            ("suppress", raw.kind == NewTerms && raw.suppress.is_some()),
+        ];
+        if let Some((key, _)) = here.into_iter().find(|(_, misplaced)| *misplaced) {
             let kind = raw.kind.as_str();
-            return Err(RuleError::Misplaced { file: self.file.to_owned(), key: "query", kind });
+            return Err(RuleError::Misplaced { file: self.file.to_owned(), key, kind });
         }
         let misplaced = keys.iter().find(|(kind, _, given)| *given && *kind != raw.kind);
         match misplaced {
@@ -243,7 +251,9 @@ impl Compiler<'_> {
         };
         let info = Arc::new(published.info);
         let digest = self.digest();
-        Ok((Rule { info, digest, notes: RuleNotes::default(), enabled: true, kind }, notes))
+        let rule =
+            Rule { info, digest, notes: RuleNotes::default(), enabled: true, kind, triage: None };
+        Ok((rule, notes))
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -372,12 +382,17 @@ impl Compiler<'_> {
         if let Some(reason) = not_a_term(name) {
             return Err(self.invalid("fields", format!("holds `{name}`: {reason}")));
         }
-        let alone = Program::compile(&[], &[name.as_str()], Mode::Strict);
+        self.check_name("fields", name)
+    }
+
+    /// Whether an event can have a field of this name.
+    fn check_name(&self, key: &'static str, name: &str) -> Result<(), RuleError> {
+        let alone = Program::compile(&[], &[name], Mode::Strict);
         match alone.err().and_then(|problems| problems.into_iter().next()) {
             Some(problem) => {
                 let hint = problem.error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 let message = problem.error.message;
-                Err(self.invalid("fields", format!("holds `{name}`: {message}{hint}")))
+                Err(self.invalid(key, format!("holds `{name}`: {message}{hint}")))
             }
             None => Ok(()),
         }
@@ -424,16 +439,20 @@ impl Compiler<'_> {
 
 /// Why the values of a field can't be terms: these are kept, and stand in alerts.
 fn not_a_term(name: &str) -> Option<&'static str> {
-    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
     const COMMANDS: [&str; 4] =
         ["exec.command", "exec.args", "exec.normal_form", "kubernetes.audit.requestURI"];
-    if BODIES.iter().any(|body| name.starts_with(body)) {
+    if is_in_body(name) {
         return Some("what was sent or answered never leaves");
     }
     if COMMANDS.contains(&name) {
         return Some("it may hold the secrets of a command");
     }
     None
+}
+
+fn is_in_body(name: &str) -> bool {
+    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
+    BODIES.iter().any(|body| name.starts_with(body))
 }
 
 fn names_the_user(field: &TermField) -> bool {

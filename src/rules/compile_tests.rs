@@ -147,6 +147,49 @@ fn says_what_is_wrong_with_a_rule_file() {
         (TERMS, "\"secrets\"", "\"\"", "`match.resource` must name"),
         (TERMS, "required", "needed", "unknown field `needed`"),
         (TERMS, "kubernetes/$Format\" }", "\" }", "which every user agent ends with"),
+        (
+            EXEC,
+            "type = \"exec\"",
+            "type = \"exec\"\nlabel_field = \"user.name\"",
+            "`label_field` does not",
+        ),
+        (TERMS, "window = \"7d\"", "window = \"7d\"\nlabels = []", "`labels` needs both"),
+        (
+            TERMS,
+            "window = \"7d\"",
+            "window = \"7d\"\ndefault_label = \"A\"",
+            "`default_label` needs both",
+        ),
+        (
+            TERMS,
+            "window = \"7d\"",
+            "window = \"7d\"\nsuppress = { by = [\"user.name\"], for = \"1h\" }",
+            "`suppress` does not belong in a rule of type `new_terms`",
+        ),
+        (
+            EXEC,
+            "type = \"exec\"",
+            "type = \"exec\"\nsuppress = { by = [], for = \"1h\" }",
+            "`suppress.by` must hold 1",
+        ),
+        (
+            EXEC,
+            "type = \"exec\"",
+            "type = \"exec\"\nsuppress = { by = [\"user.nmae\"], for = \"1h\" }",
+            "did you mean `user.name`",
+        ),
+        (
+            EXEC,
+            "type = \"exec\"",
+            "type = \"exec\"\nsuppress = { by = [\"user.name\"], for = \"0s\" }",
+            "`suppress.for` must be more",
+        ),
+        (
+            EXEC,
+            "type = \"exec\"",
+            "type = \"exec\"\nsuppress = { by = [\"kubernetes.audit.requestObject.a\"], for = \"1h\" }",
+            "only asked about",
+        ),
     ] {
         let error = Rule::from_toml("r.toml", &replaced(text, from, to)).unwrap_err().to_string();
         assert!(error.contains(message), "{from} -> {to}: {error}");

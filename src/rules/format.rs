@@ -108,10 +108,15 @@ pub struct RuleFile {
     /// its commands from there), under the default label.
     #[serde(default)]
     pub interactive_shell: bool,
-    /// `exec`: what kinds of access there are, the most telling first.
+    /// What kinds of access there are, the most telling first. Patterns over the command in a rule
+    /// of type `exec`, over the values of `label_field` in others.
     pub labels: Option<Vec<LabelPattern>>,
-    /// `exec`: the label when none of `labels` applies.
+    /// Not of `exec`: a field by its name in a query.
+    pub label_field: Option<String>,
+    /// The label when none of `labels` applies.
     pub default_label: Option<String>,
+    /// Not of `new_terms`: which alerts are one to a person. Best effort: see `detect::suppress`.
+    pub suppress: Option<SuppressTable>,
     /// `exec`: whole paths that are benign and are not looked at. Literal, no patterns.
     pub mask: Option<Vec<String>>,
     /// `exec`: raises a `run` through a node's proxy whose URI names no command. Without the
@@ -191,6 +196,17 @@ pub struct Grade {
 
 fn yes() -> bool {
     true
+}
+
+/// Alerts of one rule with the same values of some fields, within a time.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuppressTable {
+    /// Fields by their names in a query.
+    pub by: Vec<String>,
+    /// e.g. `1h`
+    #[serde(rename = "for")]
+    pub time: String,
 }
 
 /// The conditions of a new-terms rule. All must hold; comparisons are exact.

@@ -8,3 +8,4 @@ pub mod published;
 pub mod query;
 pub mod rule;
 pub mod set;
+pub mod triage;

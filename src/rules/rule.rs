@@ -6,6 +6,7 @@ use crate::rules::format::{Grade, MatchTable, RuleInfo, TermField, UnseenCommand
 use crate::rules::paths::PathSet;
 use crate::rules::patterns::{Mask, PatternList};
 use crate::rules::query::Query;
+use crate::rules::triage::Triage;
 
 /// A rule, ready to be asked.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub struct Rule {
     pub(super) notes: RuleNotes,
     pub(super) enabled: bool,
     pub(super) kind: RuleKind,
+    pub(super) triage: Option<Box<Triage>>,
 }
 
 /// What people should know about a rule beside its description.
@@ -97,6 +99,11 @@ impl Rule {
 
     pub fn kind(&self) -> &RuleKind {
         &self.kind
+    }
+
+    /// What is read of an event that the rule has matched; `None` where that is nothing.
+    pub fn triage(&self) -> Option<&Triage> {
+        self.triage.as_deref()
     }
 
     /// Where it has one.

@@ -12,6 +12,7 @@ use crate::rules::compile::RuleError;
 use crate::rules::format::TermField;
 use crate::rules::query::{Mode, Needles, Program, Query};
 use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
+use crate::rules::triage;
 
 /// The rules that stand in the binary: file name and text.
 const BUILTIN: [(&str, &str); 3] = [
@@ -129,7 +130,7 @@ impl RuleSet {
             let Some(query) = rule.query() else { continue };
             queries.push(query.clone());
             let mut read = |field: &TermField| match field {
-                TermField::Other(name) => Some(number_of(&mut names, name)),
+                TermField::Other(name) => Some(triage::number_of(&mut names, name)),
                 _ => None,
             };
             let reads = match rule.kind() {
@@ -281,14 +282,6 @@ fn hash(rules: &[Arc<Rule>]) -> String {
         hash.update(digest);
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where the name stands, at the end if it was not there.
-fn number_of(names: &mut Vec<String>, name: &str) -> usize {
-    names.iter().position(|known| known == name).unwrap_or_else(|| {
-        names.push(name.to_owned());
-        names.len() - 1
-    })
 }
 
 /// Whether a field of the query is below a body, or may be.

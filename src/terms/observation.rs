@@ -23,6 +23,9 @@ pub struct Observation {
     /// Field names, parallel to `terms`.
     pub fields: Vec<String>,
     pub terms: Vec<String>,
+    /// Every label of the rule that applies, in its order; the first one is the alert's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_types: Vec<String>,
     /// What decides the partition: the user, or the whole term for a rule that names no user.
     pub shard_key: String,
     /// Milliseconds.

@@ -38,6 +38,7 @@ pub fn observation(user: &str, term: &str, event_id: &str, code: Option<i64>) ->
         terms_version: VERSION.to_owned(),
         cluster: "c1".to_owned(),
         fields: vec!["user".to_owned(), "resource".to_owned()],
+        access_types: Vec::new(),
         terms: vec![user.to_owned(), term.to_owned()],
         shard_key: user.to_owned(),
         window_ms: WINDOW_MS,

@@ -254,3 +254,114 @@ fn a_query_is_tried_over_files() {
         assert_eq!(matched(query), ids, "{query}");
     }
 }
+
+/// Raises deletions of secrets, one an hour for each user.
+const SUPPRESSED: &str = r#"
+id = "a-rule"
+uuid = "6f3c27a8-31a4-4b7e-8f51-0f6d1c2b9e77"
+name = "A rule"
+version = "1.0.0"
+license = "Apache-2.0"
+severity = "low"
+risk_score = 21
+description = "Tells who deletes secrets."
+type = "query"
+query = 'kubernetes.audit.objectRef.resource:secrets and event.action:delete'
+label_field = "kubernetes.audit.objectRef.namespace"
+labels = [{ label = "PRODUCTION", pattern = "^prod-" }]
+default_label = "ELSEWHERE"
+suppress = { by = ["user.name"], for = "1h" }
+"#;
+
+fn deletion(audit_id: &str, user: &str, namespace: &str, minute: i32) -> Vec<u8> {
+    let time = format!("2026-11-01T{:02}:{:02}:00.000000Z", 10 + minute / 60, minute % 60);
+    request(
+        audit_id,
+        json!({
+            "verb": "delete",
+            "objectRef": {"resource": "secrets", "namespace": namespace, "name": "s"},
+            "user": {"username": user},
+            "requestReceivedTimestamp": time,
+            "stageTimestamp": time,
+        }),
+    )
+}
+
+fn deletions() -> Vec<Vec<u8>> {
+    vec![
+        deletion("first-of-ann", "ann", "prod-1", 0),
+        deletion("withheld-59-minutes-later", "ann", "prod-2", 59),
+        deletion("first-of-bob", "bob", "dev", 1),
+        deletion("second-of-ann", "ann", "dev", 60),
+        deletion("withheld-of-bob", "bob", "prod-1", 20),
+        deletion("first-of-ann", "ann", "prod-1", 0),
+    ]
+}
+
+/// Audit ids with their labels.
+fn labels(alerts: &[Value]) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let own = alerts.iter().filter(|alert| alert["rule"]["id"] == "a-rule");
+    own.map(|alert| {
+        support::assert_valid_ecs(alert);
+        let id = &alert["kubernetes"]["audit"]["auditID"];
+        (text(id), text(&alert["kubetell"]["access_type"]))
+    })
+    .collect()
+}
+
+fn expected_labels() -> BTreeSet<(String, String)> {
+    [("first-of-ann", "PRODUCTION"), ("first-of-bob", "ELSEWHERE"), ("second-of-ann", "ELSEWHERE")]
+        .map(|(id, label)| (id.to_owned(), label.to_owned()))
+        .into()
+}
+
+#[test]
+fn scan_labels_alerts_and_withholds_those_that_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rule, log) = (dir.path().join("a.toml"), dir.path().join("audit.log"));
+    fs::write(&rule, SUPPRESSED).unwrap();
+    fs::write(&log, deletions().join(&b'\n')).unwrap();
+    let arguments = ["scan", "--rules", rule.to_str().unwrap(), "--stats", log.to_str().unwrap()];
+    let (code, stdout, stderr) = ran(&arguments);
+    assert_eq!(code, 1);
+    assert_eq!(labels(&json_lines(&stdout)), expected_labels());
+    let stats: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(stats["suppressed"], json!({"a-rule": 2}), "{stderr}");
+
+    let (code, stdout, _) = ran(&["rules", "show", "a-rule", "--rules", rule.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let text = String::from_utf8(stdout).unwrap();
+    for says in [
+        "Labels over kubernetes.audit.objectRef.namespace",
+        "PRODUCTION  ^prod-",
+        "within 1h for the same user.name",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+}
+
+#[test]
+fn on_kafka_alerts_are_labelled_and_the_same_ones_withheld() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "suppress");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.toml"), SUPPRESSED).unwrap();
+    let setting = format!("rules=[\"{}\"]", dir.path().display());
+    // One at a time: which of two comes first in other partitions is nobody's to say.
+    let instance = stream.run("a", &["--set", &setting]);
+    for event in deletions() {
+        produce(kafka, &stream.source(), &[event]);
+        stream.wait_until_read(kafka);
+    }
+    let finished = instance.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let records = kafka.consume_all(&stream.alerts());
+    let alerts: Vec<Value> = records
+        .iter()
+        .map(|record| serde_json::from_slice(record.value.as_deref().unwrap()).unwrap())
+        .collect();
+    assert_eq!(labels(&alerts), expected_labels());
+    let counts = finished.stderr.lines().rfind(|line| line.contains("flow so far")).unwrap();
+    assert!(counts.contains(r#"\"a-rule\": 2"#) && counts.contains("suppressed"), "{counts}");
+}

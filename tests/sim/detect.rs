@@ -369,6 +369,7 @@ impl DetectHalf {
                     outcome_known: outcome,
                     event_time_ms: None,
                     append_ms: None,
+                    suppression: None,
                 }),
             ),
             Item::Seen { act, term, outcome } => (

@@ -53,13 +53,12 @@ pub fn from_finding(id: &str, finding: &Finding, origin: &Origin) -> Document {
         });
     }
     let ours = &mut document.kubetell;
-    ours.access_type = finding.access_types.first().cloned();
-    ours.access_types = finding.access_types.clone();
     ours.view = finding.matches.first().map(|first| first.view);
     ours.confidence = finding.confidence;
     ours.matches = finding.matches.clone();
     ours.via = Some(exec.via);
     ours.node = message::node(finding).map(str::to_owned);
+    label(&mut document, &finding.access_types);
     document
 }
 
@@ -80,7 +79,13 @@ pub fn from_request(id: &str, finding: &RequestFinding, origin: &Origin) -> Docu
     document.message = message::request(finding);
     document.event.category = strings(&["api", "intrusion_detection"]);
     document.event.types = request_types(&finding.event);
+    label(&mut document, &finding.access_types);
     document
+}
+
+fn label(document: &mut Document, labels: &[String]) {
+    document.kubetell.access_type = labels.first().cloned();
+    document.kubetell.access_types = labels.to_vec();
 }
 
 /// `event.type` of a request that is told of for itself.
@@ -128,6 +133,7 @@ pub fn from_observation(
     ours.new_terms = observation.terms.clone();
     ours.new_terms_fields = observation.fields.clone();
     ours.new_terms_window_seconds = Some(observation.window_ms / SECOND_MS);
+    label(&mut document, &observation.access_types);
     document
 }
 

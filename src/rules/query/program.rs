@@ -223,6 +223,11 @@ impl Program {
     ///
     /// # Errors
     /// If it is no JSON object, nests deeper than 128 where a query looks, or has too many values.
+    /// How many fields the caller reads.
+    pub fn reads(&self) -> usize {
+        self.reads.len()
+    }
+
     pub fn run<'r>(
         &'r self,
         event: &'r [u8],
