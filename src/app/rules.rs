@@ -71,15 +71,21 @@ pub enum LoadError {
     Builtin(RuleError),
 }
 
+/// Of a rule without needles.
+pub const ASKS_EVERYTHING: &str = "no text is certain of the events that the rule matches: while it is in \
+     force, every record is parsed and asked, where others are let go by their bytes";
+
 /// The built-in rules and those of files and folders, with those of these ids in force too. A file
 /// of a kind that is not supported is left out.
 pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> {
     let builtin = RuleSet::builtin().map_err(LoadError::Builtin)?;
-    let (mut rules, mut notes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rules, mut ids) = (Vec::new(), Vec::new());
+    let (mut notes, mut errors) = (Vec::new(), Vec::new());
     for RuleFile { path, outcome } in read(paths) {
         match outcome {
             Ok(found) => {
                 notes.extend(found.notes.into_iter().map(|note| (path.clone(), note)));
+                ids.push((path.clone(), found.rule.id().to_owned()));
                 rules.push((path.display().to_string(), found.rule));
             }
             Err(error) if error.is_unsupported() => {
@@ -94,6 +100,11 @@ pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> 
     let own = RuleSet::of(rules).map_err(LoadError::Set)?;
     let rules = builtin.merged(own).map_err(LoadError::Set)?;
     let rules = rules.with(enabled).map_err(LoadError::Unknown)?;
+    for (path, id) in ids {
+        if rules.asks_everything(&id) {
+            notes.push((path, ASKS_EVERYTHING.to_owned()));
+        }
+    }
     Ok(Loaded { rules, notes })
 }
 

@@ -182,6 +182,14 @@ impl RuleSet {
         &self.hash
     }
 
+    /// Whether the rule is asked about every event, and every record parsed for it, since nothing is
+    /// certain of the text of those that it matches. `false` also for one that is not in force.
+    pub fn asks_everything(&self, id: &str) -> bool {
+        self.queries().is_some_and(|queries| {
+            queries.needles().any(|(rule, of_rule)| rule.id() == id && *of_rule == Needles::Unknown)
+        })
+    }
+
     /// The queries of the rules in force; `None` where no rule has one.
     pub fn queries(&self) -> Option<&RuleQueries> {
         self.queries.as_ref().filter(|queries| queries.rules.iter().any(|asked| asked.in_force))

@@ -365,3 +365,23 @@ fn on_kafka_alerts_are_labelled_and_the_same_ones_withheld() {
     let counts = finished.stderr.lines().rfind(|line| line.contains("flow so far")).unwrap();
     assert!(counts.contains(r#"\"a-rule\": 2"#) && counts.contains("suppressed"), "{counts}");
 }
+
+#[test]
+fn a_rule_that_spares_no_record_its_parsing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let query = |text: &str| {
+        let from = "kubernetes.audit.objectRef.resource:secrets and event.action:delete";
+        assert!(SUPPRESSED.contains(from));
+        SUPPRESSED.replace(from, text)
+    };
+    let path = dir.path().join("a.toml");
+    let checked = |text: &str| {
+        fs::write(&path, query(text)).unwrap();
+        let (code, _, stderr) = ran(&["rules", "check", path.to_str().unwrap()]);
+        assert_eq!(code, 0, "{stderr}");
+        stderr
+    };
+    let stderr = checked("not user.name:ann");
+    assert!(stderr.contains("every record is parsed and asked"), "{stderr}");
+    assert_eq!(checked("user.name:ann"), "");
+}

@@ -92,6 +92,13 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     }
     // What is wrong with all of them together: two of one id, or too much.
     let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
+    if let Ok(all) = &together {
+        for it in &mut checked {
+            if it.rule.as_ref().is_some_and(|id| all.asks_everything(id)) {
+                it.notes.push(rules::ASKS_EVERYTHING.to_owned());
+            }
+        }
+    }
     let none = checked.is_empty();
     let failed = |it: &Checked| it.verdict == "invalid" || args.strict && it.verdict != "ok";
     let bad = checked.iter().any(failed) || together.is_err() || none;
