@@ -9,10 +9,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::audit::event::{Body, Event};
+use crate::audit::event::{Body, Event, Text};
 use crate::detect::command::{Command, judge};
 use crate::limits;
-use crate::rules::query::{Derived, DerivedField, DerivedValues, Matches, Program, Scratch};
+use crate::rules::query::{Derived, DerivedField, DerivedValues, Known, Matches, Program, Scratch};
 use crate::rules::rule::{Rule, RuleKind};
 use crate::rules::set::{RuleQueries, RuleSet};
 
@@ -70,6 +70,9 @@ impl Asker<'_, '_> {
     /// The rules in force whose queries match, in the order of the queries. `Err` says why the event
     /// could not be asked: it has more values than are kept.
     pub fn matching<'r>(&self, queries: &'r RuleQueries) -> Result<Vec<Found<'r>>, String> {
+        if !queries.program().may_match(|path| known(self.event, path)) {
+            return Ok(Vec::new());
+        }
         self.run(queries.program(), |mut asked| {
             let matching = asked.queries().to_vec();
             let found = matching.into_iter().filter_map(|query| {
@@ -84,6 +87,25 @@ impl Asker<'_, '_> {
             found.collect()
         })
     }
+}
+
+/// What of the event tells most queries apart, without making it a document.
+fn known<'e>(event: &'e Event<'_>, path: &str) -> Known<'e> {
+    let object = event.object_ref.as_ref();
+    let text = match path {
+        "verb" => event.verb.as_ref(),
+        "stage" => event.stage.as_ref(),
+        "level" => event.level.as_ref(),
+        "userAgent" => event.user_agent.as_ref(),
+        "user.username" => event.user.as_ref().and_then(|user| user.username.as_ref()),
+        "objectRef.resource" => object.and_then(|object| object.resource.as_ref()),
+        "objectRef.subresource" => object.and_then(|object| object.subresource.as_ref()),
+        "objectRef.namespace" => object.and_then(|object| object.namespace.as_ref()),
+        "objectRef.name" => object.and_then(|object| object.name.as_ref()),
+        "objectRef.apiGroup" => object.and_then(|object| object.api_group.as_ref()),
+        _ => return Known::Unknown,
+    };
+    Known::Text(text.map(Text::as_str))
 }
 
 /// At most as many as can make tuples, and one more to tell that there are too many.

@@ -137,7 +137,7 @@ impl<'q> Compiler<'q> {
             return Err(self.problems);
         }
         self.plan.finish();
-        let dispatch = Dispatch::new(&self.exprs, &self.sources, &self.tests, &roots);
+        let dispatch = Dispatch::new(&self.exprs, &self.sources, &self.tests, &roots, &self.slots);
         let mut program = Program {
             dispatch,
             plan: self.plan,

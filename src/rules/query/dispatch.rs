@@ -17,6 +17,12 @@ use super::program::{Expr, ExprId, Source, SourceId, TestId};
 
 pub(super) type GroupId = usize;
 
+/// Fields with few values, each of which many events have.
+const FEW_VALUES: [&str; 6] =
+    ["verb", "stage", "level", "kind", "apiVersion", "objectRef.apiVersion"];
+/// How much worse one of them tells queries apart.
+const LITTLE: usize = 64;
+
 /// With fewer texts that are looked for in one field, each is looked for alone.
 const TOGETHER_MIN: usize = 6;
 
@@ -116,7 +122,14 @@ impl Parts {
 }
 
 impl Dispatch {
-    pub fn new(exprs: &[Expr], sources: &[Source], tests: &[Test], roots: &[ExprId]) -> Dispatch {
+    /// `paths`: of the values of each slot.
+    pub fn new(
+        exprs: &[Expr],
+        sources: &[Source],
+        tests: &[Test],
+        roots: &[ExprId],
+        paths: &[Option<Box<str>>],
+    ) -> Dispatch {
         let mut dispatch = Dispatch::default();
         let mut group_of: Vec<Option<GroupId>> = vec![None; exprs.len()];
         dispatch.group_texts(exprs, sources, tests, &mut group_of);
@@ -148,7 +161,7 @@ impl Dispatch {
             .collect();
         dispatch.steps = steps;
         dispatch.lift_alternatives(exprs);
-        dispatch.gate(exprs, sources, tests, roots, &group_of);
+        dispatch.gate(exprs, sources, tests, roots, paths, &group_of);
         dispatch
     }
 
@@ -239,8 +252,18 @@ impl Dispatch {
         sources: &[Source],
         tests: &[Test],
         roots: &[ExprId],
+        paths: &[Option<Box<str>>],
         group_of: &[Option<GroupId>],
     ) {
+        let tells_little = |group: GroupId| match sources[self.groups[group].source] {
+            Source::Slot { slot, .. } | Source::Nonempty(slot) => {
+                let path = paths.get(slot).and_then(Option::as_deref);
+                path.is_some_and(|path| FEW_VALUES.contains(&path))
+            }
+            _ => true,
+        };
+        let little: Vec<bool> = (0..self.groups.len()).map(tells_little).collect();
+        let tells_little = |group: GroupId| little[group];
         let texts_of = |id: ExprId| -> Option<(GroupId, Vec<&str>)> {
             let text = |id: &ExprId| match &exprs[*id] {
                 Expr::Test { test, .. } => tests[*test].whole_text(),
@@ -275,7 +298,8 @@ impl Dispatch {
         }
         for (query, gates) in candidates.into_iter().enumerate() {
             let weight = |(group, texts): &(GroupId, Vec<&str>)| -> usize {
-                texts.iter().map(|text| asked[&(*group, *text)]).sum()
+                let asked: usize = texts.iter().map(|text| asked[&(*group, *text)]).sum();
+                if tells_little(*group) { asked * LITTLE } else { asked }
             };
             match gates.into_iter().min_by_key(weight) {
                 Some((group, texts)) => {

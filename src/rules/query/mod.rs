@@ -47,7 +47,7 @@ pub use error::QueryError;
 pub use fields::{DerivedField, Kind, catalogue, open_prefixes};
 pub use needles::Needles;
 pub use program::{
-    Derived, DerivedValues, Matches, Mode, NotDerived, Problem, Program, RunError, Scratch,
+    Derived, DerivedValues, Known, Matches, Mode, NotDerived, Problem, Program, RunError, Scratch,
 };
 
 /// A query that was read. Whether its fields exist is for [`Program::compile`] to tell.

@@ -156,6 +156,14 @@ pub struct Program {
     pub(super) warnings: Vec<Problem>,
 }
 
+/// What is known of a field before an event is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'v> {
+    /// It is a text, or the event has no such field.
+    Text(Option<&'v str>),
+    Unknown,
+}
+
 const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;
@@ -218,16 +226,38 @@ impl Program {
         }
     }
 
-    /// Asks one event: the JSON object of an audit event, without what a log pipeline wrapped it
-    /// in. Linear in its size, and hardly dearer for many queries than for one.
-    ///
-    /// # Errors
-    /// If it is no JSON object, nests deeper than 128 where a query looks, or has too many values.
+    /// Whether any query may match an event of which `known` tells some fields by their paths; `false`
+    /// is certain. Costs a look-up for each field by which the queries were told apart.
+    pub fn may_match<'v>(&self, known: impl Fn(&str) -> Known<'v>) -> bool {
+        let may = |gate: &GroupId| {
+            let group = &self.dispatch.groups[*gate];
+            let slot = match self.sources[group.source] {
+                Source::Slot { slot, scope: 0, .. } | Source::Nonempty(slot) => slot,
+                _ => return true,
+            };
+            let path = self.paths.get(slot).and_then(Option::as_deref);
+            match path.map_or(Known::Unknown, &known) {
+                Known::Unknown => true,
+                Known::Text(value) => value.is_some_and(|value| {
+                    let mut any = false;
+                    group.told(value, |told| any |= !told.queries.is_empty());
+                    any
+                }),
+            }
+        };
+        !self.dispatch.always.is_empty() || self.dispatch.gates.iter().any(may)
+    }
+
     /// How many fields the caller reads.
     pub fn reads(&self) -> usize {
         self.reads.len()
     }
 
+    /// Asks one event: the JSON object of an audit event, without what a log pipeline wrapped it
+    /// in. Linear in its size, and hardly dearer for many queries than for one.
+    ///
+    /// # Errors
+    /// If it is no JSON object, nests deeper than 128 where a query looks, or has too many values.
     pub fn run<'r>(
         &'r self,
         event: &'r [u8],
