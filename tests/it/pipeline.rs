@@ -78,7 +78,17 @@ impl Stream {
     }
 
     pub(crate) fn command(&self, instance: &str, more: &[&str]) -> std::process::Command {
-        let mut arguments = vec!["run".to_owned()];
+        self.command_of(&["run"], instance, more)
+    }
+
+    /// Another command than `run`, with the settings of an instance.
+    pub(crate) fn command_of(
+        &self,
+        command: &[&str],
+        instance: &str,
+        more: &[&str],
+    ) -> std::process::Command {
+        let mut arguments: Vec<String> = command.iter().map(|text| (*text).to_owned()).collect();
         for setting in self.settings(instance) {
             arguments.push("--set".to_owned());
             arguments.push(setting);

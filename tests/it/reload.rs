@@ -161,3 +161,54 @@ fn a_change_under_load_loses_nothing() {
     assert!(raised.keys().eq(ids.iter().collect::<BTreeSet<_>>()), "{} raised", raised.len());
     assert_eq!(raised.values().collect::<BTreeSet<_>>().len(), 2, "both sets raised some");
 }
+
+/// A new-terms rule over deletions of secrets.
+fn terms_rule(fields: &str) -> String {
+    let query = "query = 'kubernetes.audit.objectRef.resource:secrets and event.action:delete'";
+    let rule = rule("delete", "low").replace("type = \"query\"", "type = \"new_terms\"");
+    assert!(rule.contains(query));
+    format!("{rule}fields = [{fields}]\nwindow = \"7d\"\n")
+}
+
+#[test]
+fn other_fields_of_a_rule_are_a_version_that_learns_for_itself() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "reload-terms");
+    let folder = tempfile::tempdir().unwrap();
+    let setting = format!("rules=[\"{}\"]", folder.path().display());
+    let settings = ["--set", &setting, "--set", "rules_check_every=100ms"];
+    let feed = |id: &str| {
+        produce(kafka, &stream.source(), &[request(id, "delete")]);
+        stream.wait_until_read(kafka);
+    };
+    // Without learning the first version raises what it sees first.
+    put(folder.path(), &terms_rule("\"user.name\""));
+    let instance = stream.run("a", &settings);
+    wait_for_set(&instance, 1);
+    feed("first-of-the-user");
+    feed("known-user");
+    let finished = instance.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+
+    // The second learns from its own start, whatever the first knows.
+    let learning = [&settings[..], &["--set", "new_terms.learning=1h"]].concat();
+    let instance = stream.run("a", &learning);
+    wait_for_set(&instance, 1);
+    put(folder.path(), &terms_rule("\"user.name\", \"event.action\""));
+    wait_for_set(&instance, 2);
+    feed("learned-by-the-second-version");
+    let finished = instance.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("\"learned\":1"), "{}", finished.stderr);
+
+    let raised = raised(kafka, &stream);
+    assert_eq!(raised.keys().collect::<Vec<_>>(), ["first-of-the-user"]);
+    let shown = stream.command_of(&["state", "show", "--format", "json"], "a", &learning).output();
+    let shown: Value = serde_json::from_slice(&shown.unwrap().stdout).unwrap();
+    let versions = shown["rules"].as_array().unwrap().iter().filter(|it| it["rule"] == "a-rule");
+    let versions: Vec<(bool, u64)> = versions
+        .map(|it| (it["in_force"].as_bool().unwrap(), it["terms"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(versions.len(), 2, "{shown}");
+    assert!(versions.contains(&(true, 1)) && versions.contains(&(false, 1)), "{shown}");
+}
