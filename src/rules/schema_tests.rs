@@ -12,8 +12,8 @@ use super::*;
 use crate::audit::event;
 use crate::rules::cases::{CaseEntry, EVENT_KEYS, beside};
 use crate::rules::format::{
-    Grade, LabelPattern, MatchTable, NameEntry, NamedPattern, RuleFile, TechniqueEntry,
-    ThreatEntry, UnseenCommand, UserAgentCondition,
+    Grade, LabelPattern, MatchTable, NameEntry, NamedPattern, RuleFile, SuppressTable,
+    TechniqueEntry, ThreatEntry, UnseenCommand, UserAgentCondition,
 };
 use crate::rules::paths::PathEntry;
 use crate::rules::rule::Rule;
@@ -77,6 +77,7 @@ fn every_key_that_a_rule_file_can_have_is_described_and_no_other() {
     check("/$defs/path", keys::<PathEntry>());
     check("/$defs/unseenCommand", keys::<UnseenCommand>());
     check("/$defs/grade", keys::<Grade>());
+    check("/$defs/suppress", keys::<SuppressTable>());
     check("/$defs/match", keys::<MatchTable>());
     check("/$defs/userAgentCondition", keys::<UserAgentCondition>());
     check("/$defs/threat", keys::<ThreatEntry>());
@@ -180,6 +181,9 @@ fn what_is_no_rule_does_not_fit() {
     check("type = \"query\"", "type = \"new_terms\"");
     check("type = \"query\"", "type = \"query\"\nwindow = \"7d\"");
     check("type = \"query\"", "type = \"query\"\ndefault_label = \"X\"");
+    check("type = \"query\"", "type = \"query\"\nlabel_field = \"user.name\"");
+    check("type = \"query\"", "type = \"query\"\nsuppress = { by = [], for = \"1h\" }");
+    check("type = \"query\"", "type = \"query\"\nsuppress = { by = [\"user.name\"] }");
     check("type = \"query\"", "type = \"query\"\ninteractive_shell = true");
     check("type = \"query\"", "type = \"exec\"");
     check("[[threat]]", "[[threat]]\nsurplus = 1");

@@ -56,7 +56,7 @@ fn the_rules_of_a_configuration_are_tested_beside_the_built_in_ones() {
     // Paths stand for themselves.
     let (code, stdout, _) = ran(&[&fixtures("good")]);
     assert_eq!(code, 0);
-    assert!(stdout.contains("test result: ok. 5 passed; 0 failed; 0 filtered out"), "{stdout}");
+    assert!(stdout.contains("test result: ok. 8 passed; 0 failed; 0 filtered out"), "{stdout}");
     let (code, _, stderr) = ran(&["--config", config, &fixtures("good")]);
     assert_eq!(code, 64, "{stderr}");
 }

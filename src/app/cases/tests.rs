@@ -57,7 +57,7 @@ fn the_cases_of_the_built_in_rules_pass() {
 fn the_cases_of_the_fixtures_pass() {
     let all = of_files(&[fixtures("good")]);
     assert!(all.errors.is_empty(), "{:?}", all.errors);
-    assert_eq!(all.suites.iter().map(|suite| suite.cases.len()).sum::<usize>(), 5);
+    assert_eq!(all.suites.iter().map(|suite| suite.cases.len()).sum::<usize>(), 8);
     assert_eq!(ran(&all), Vec::<String>::new());
 }
 
@@ -167,7 +167,7 @@ fn a_file_of_cases_stands_for_its_rule_and_is_none() {
     // Where rules are put in force, it is not there.
     let files = rules::read(&[good.clone(), good.join("anonymous.tests.toml")]);
     assert!(files.iter().all(|file| !beside::is_cases_file(&file.path)), "{files:?}");
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
 
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("renamed.tests.toml"), "tests = []").unwrap();
