@@ -30,18 +30,20 @@ pub struct UnknownField {
 /// # Errors
 /// If it can't.
 pub fn check_field(path: &str) -> Result<(), UnknownField> {
-    static SCHEMA: LazyLock<Value> =
-        LazyLock::new(|| serde_json::from_str(ecs()).unwrap_or_default());
-    let mut known = Vec::new();
-    paths(&SCHEMA, &SCHEMA, String::new(), &mut known);
+    static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+        let schema: Value = serde_json::from_str(ecs()).unwrap_or_default();
+        let mut known = Vec::new();
+        paths(&schema, &schema, String::new(), &mut known);
+        known
+    });
     let has = |field: &Known| match field {
         Known::Field(name) => name == path,
         Known::Below(prefix) => path.strip_prefix(prefix.as_str()).is_some_and(|it| it.len() > 1),
     };
-    if known.iter().any(has) {
+    if KNOWN.iter().any(has) {
         return Ok(());
     }
-    let names = known.iter().filter_map(|field| match field {
+    let names = KNOWN.iter().filter_map(|field| match field {
         Known::Field(name) => Some((strsim::jaro_winkler(path, name), name)),
         Known::Below(_) => None,
     });

@@ -65,6 +65,12 @@ pub(super) fn test(args: &TestArgs, context: &Context) -> Exit {
         Ok(report) => report,
         Err(exit) => return exit,
     };
+    // A mistyped filter must not pass for a success.
+    if report.invalid.is_empty() && report.cases.is_empty() && args.filter.is_some() {
+        let hint = "it is compared with `RULE: NAME` of each case";
+        say::error("no case holds the text of `--filter`", Some(hint));
+        return Exit::Usage;
+    }
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, junit::document(&report))
     {
@@ -77,17 +83,12 @@ pub(super) fn test(args: &TestArgs, context: &Context) -> Exit {
         TextOrJson::Json => stdout::print_json(&serde_json::json!(report)),
     };
     match shown {
-        Exit::Done => verdict(args, &report),
+        Exit::Done => verdict(&report),
         other => other,
     }
 }
 
-fn verdict(args: &TestArgs, report: &Report) -> Exit {
-    if report.invalid.is_empty() && report.cases.is_empty() && args.filter.is_some() {
-        let hint = "it is compared with `RULE: NAME` of each case";
-        say::error("no case holds the text of `--filter`", Some(hint));
-        return Exit::Usage;
-    }
+fn verdict(report: &Report) -> Exit {
     if !report.invalid.is_empty() {
         Exit::Configuration
     } else if report.has_failed() {
