@@ -245,7 +245,37 @@ fn there_are_at_most_so_many_events() {
     assert!(error.unwrap_err().to_string().contains("at most 10000 events"));
 }
 
+#[test]
+fn depth_is_bounded() {
+    let deep = format!("verb{}", ".a".repeat(100_000));
+    let lists = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for case in [
+        format!("events = [{{ {deep} = 1 }}]"),
+        format!("events = [{{ verb = {lists} }}]"),
+        format!("events = '{lists}'"),
+        format!("events = [{{ verb = 'x' }}]\nfields.{deep} = 1"),
+    ] {
+        let text = format!("[[tests]]\nname = 'a'\nexpect = 'alert'\n{case}");
+        let _ = read(&text).map_err(|error| error.to_string());
+    }
+}
+
 proptest::proptest! {
+    #[test]
+    fn a_damaged_file_has_an_outcome(
+        file in 0..BUILTIN.len(),
+        from in 0.0..1.0,
+        removed in 0..40_usize,
+        put in "[a-z0-9.'\"{}\\[\\]= \n]{0,12}",
+    ) {
+        let characters: Vec<char> = BUILTIN[file].2.chars().collect();
+        let from = (characters.len() as f64 * from) as usize;
+        let behind = (from + removed).min(characters.len());
+        let (before, behind) = (&characters[..from], &characters[behind..]);
+        let text: String = before.iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(behind).collect();
+        let _ = read(&text).map_err(|error| error.to_string());
+    }
+
     #[test]
     fn any_text_has_an_outcome(text in proptest::prelude::any::<String>(), json in ".{0,40}") {
         let _ = read(&text).map_err(|error| error.to_string());
