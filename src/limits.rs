@@ -68,6 +68,11 @@ pub const SHELL_ROUNDS_MAX: usize = 1_024;
 pub const RULE_FILE_MAX_BYTES: usize = 1024 * 1024;
 /// Most files that folders of rules may hold together.
 pub const RULE_FILES_MAX: usize = 10_000;
+/// Most test cases of one file, and most events of one case.
+pub const CASES_MAX: usize = 10_000;
+pub const CASE_EVENTS_MAX: usize = 10_000;
+/// Most alerts of one case that are looked at; more are counted.
+pub const CASE_ALERTS_MAX: usize = 1_000;
 /// Longest part of a normal form that a match carries.
 pub const NORMAL_FORM_SHOWN_MAX_BYTES: usize = 1_024;
 /// Longest text of one pattern in a rule.

@@ -1,5 +1,6 @@
 //! The composition root: the only place that creates threads and channels.
 
+pub mod cases;
 pub mod demo;
 mod held;
 pub mod reload;

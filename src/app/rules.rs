@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::limits;
+use crate::rules::cases::beside::is_cases_file;
 use crate::rules::compile::RuleError;
 use crate::rules::published::PublishedError;
 use crate::rules::rule::Rule;
@@ -109,7 +110,7 @@ pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> 
 }
 
 /// Reads files, and folders with all below them: files that end with `.toml`, in the order of their
-/// names, those that begin with a dot left out.
+/// names, those that begin with a dot left out. Files of test cases are for `app::cases`.
 pub fn read(paths: &[PathBuf]) -> Vec<RuleFile> {
     let compiled = |(path, text): (PathBuf, Result<String, FileError>)| {
         let outcome = text.and_then(|text| {
@@ -144,7 +145,7 @@ fn texts(paths: &[PathBuf]) -> Vec<(PathBuf, Result<String, FileError>)> {
     for path in paths {
         if path.is_dir() {
             folder(path, 0, &mut files);
-        } else {
+        } else if !is_cases_file(path) {
             files.push((path.clone(), text(path)));
         }
     }
@@ -178,14 +179,14 @@ fn folder(path: &Path, depth: usize, files: &mut Vec<(PathBuf, Result<String, Fi
             if depth < FOLDERS_MAX {
                 folder(&entry, depth + 1, files);
             }
-        } else if name.ends_with(".toml") {
+        } else if name.ends_with(".toml") && !is_cases_file(&entry) {
             let text = text(&entry);
             files.push((entry, text));
         }
     }
 }
 
-fn text(path: &Path) -> Result<String, FileError> {
+pub(super) fn text(path: &Path) -> Result<String, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let limit = limits::RULE_FILE_MAX_BYTES + 1;

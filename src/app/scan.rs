@@ -82,6 +82,7 @@ pub enum ScanError {
     Thread(std::io::Error),
 }
 
+#[derive(Default)]
 struct Chunk {
     number: u64,
     records: Vec<RawRecord>,
@@ -157,28 +158,66 @@ pub fn scan(
     })
 }
 
+/// A scan of records at hand, in the caller's thread: the same work in the same order.
+pub struct Replay<'a, 'fold> {
+    matcher: &'a Matcher,
+    merge: Merge<'a, 'fold>,
+}
+
+impl<'a, 'fold> Replay<'a, 'fold> {
+    /// Of the options, `paths` and `threads` mean nothing here.
+    pub fn new(
+        options: &'a ScanOptions,
+        matcher: &'a Matcher,
+        fold: &'a mut LocalFold<'fold>,
+        sink: &'a mut dyn ScanSink,
+    ) -> Self {
+        Replay { matcher, merge: Merge::new(options, fold, sink) }
+    }
+
+    /// Reads one record, of a line of a file.
+    pub fn feed(&mut self, path: &Arc<str>, line: u64, record: &[u8]) -> Result<(), ScanError> {
+        let whole = RawRecord { path: Arc::clone(path), line, range: 0..record.len() };
+        let chunk = Chunk { records: vec![whole], bytes: record.to_vec(), ..Chunk::default() };
+        let examined = examine(self.merge.options, self.matcher, chunk);
+        self.merge.merge(examined)
+    }
+
+    /// Tells of text that is no record.
+    pub fn failed(
+        &mut self,
+        path: &Arc<str>,
+        line: Option<u64>,
+        class: &'static str,
+        reason: &str,
+        record: Option<&[u8]>,
+    ) -> Result<(), ScanError> {
+        let record = record.map(<[u8]>::to_vec);
+        let failure =
+            Failure { path: Arc::clone(path), line, class, reason: reason.to_owned(), record };
+        let chunk = Chunk { failures: vec![(0, failure)], ..Chunk::default() };
+        self.merge.merge(examine(self.merge.options, self.matcher, chunk))
+    }
+
+    /// Hands over what waited for an outcome that may come yet.
+    pub fn settle(&mut self) -> Result<(), ScanError> {
+        self.merge.settle()
+    }
+}
+
 /// The reader's thread: until the input ends or nobody listens.
 fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
     let mut number = 0;
-    let mut open = Chunk {
-        number: 0,
-        records: Vec::new(),
-        bytes: Vec::new(),
-        failures: Vec::new(),
-        read: 0,
-        total: None,
-    };
+    let mut open = Chunk::default();
     let mut flush = |open: &mut Chunk| -> bool {
         if open.records.is_empty() && open.failures.is_empty() {
             return true;
         }
         let next = Chunk {
-            number: 0,
-            records: Vec::new(),
             bytes: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
-            failures: Vec::new(),
             read: open.read,
             total: open.total,
+            ..Chunk::default()
         };
         let mut full = std::mem::replace(open, next);
         full.number = number;
@@ -356,10 +395,15 @@ impl<'a, 'fold> Merge<'a, 'fold> {
                 self.sink.flush()?;
             }
         }
+        self.settle()?;
+        Ok(self.stats)
+    }
+
+    /// No outcome is waited for any longer.
+    fn settle(&mut self) -> Result<(), ScanError> {
         self.held.release_all(&mut self.released);
         self.print()?;
-        self.sink.flush()?;
-        Ok(self.stats)
+        Ok(self.sink.flush()?)
     }
 
     fn merge(&mut self, result: Examined) -> Result<(), ScanError> {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, nothing found.
     Done = 0,
-    /// `scan` found something to alert on.
+    /// `scan` found something to alert on, or a case of `rules test` failed.
     AlertsFound = 1,
     /// Some input could not be read or processed. Wins over `AlertsFound`.
     Partial = 2,

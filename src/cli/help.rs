@@ -40,6 +40,7 @@ Examples:
   kubetell rules list
   kubetell rules show pod-exec-sensitive-path
   kubetell rules check rules/
+  kubetell rules test rules/
   kubetell rules try 'event.action:delete and user.name:alice' audit.log";
 
 pub(super) const RULES_LIST: &str = "\
@@ -58,6 +59,15 @@ Examples:
   kubetell rules check --strict --format json published/*.toml
 
 Exit codes: 0 all are valid, 78 some are not.";
+
+pub(super) const RULES_TEST: &str = "\
+Examples:
+  kubetell rules test
+  kubetell rules test --strict --junit results.xml rules/
+  kubetell rules test --filter secret-deleted rules/
+  kubetell rules test --config kubetell.toml --format json
+
+Exit codes: 0 all cases pass, 1 some do not, 78 a rule or a case is not valid.";
 
 pub(super) const RULES_TRY: &str = "\
 Examples:
@@ -168,6 +178,7 @@ Exit codes: 0 done, 2 some input could not be read (the rest is imported), 69 br
 pub(super) const SCHEMA: &str = "\
 Examples:
   kubetell schema ecs > alert-ecs.schema.json
+  kubetell schema rule > rule.schema.json
   kubetell schema config > config.schema.json";
 
 pub(super) const COMPLETIONS: &str = "\

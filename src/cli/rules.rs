@@ -1,6 +1,7 @@
 //! `kubetell rules`: which rules are in force, and what one of them is.
 
 mod check;
+mod test;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,12 @@ pub enum RulesCommand {
     /// Says what is wrong with rule files, all of it, with file, line and column
     #[command(after_help = help::RULES_CHECK)]
     Check(check::CheckArgs),
+    /// Runs the test cases of rules: the built-in ones, the configuration's, or those of files
+    ///
+    /// A case says what its rule has to make of some events. Each is run as `kubetell scan` runs
+    /// files, with its rule alone in force.
+    #[command(after_help = help::RULES_TEST)]
+    Test(test::TestArgs),
     /// Runs a query over files: what it would raise
     ///
     /// Prints every event that matches, each stage of a request once, as `kubetell scan` prints
@@ -156,6 +163,7 @@ pub fn run(args: &RulesArgs, context: &Context) -> Exit {
         RulesCommand::List(args) => &args.rules,
         RulesCommand::Show(args) => &args.rules,
         RulesCommand::Check(args) => return check::check(args),
+        RulesCommand::Test(args) => return test::test(args, context),
         RulesCommand::Try(args) => return check::try_query(args, context),
     };
     let entries = match rule_files::in_force(files, &[], Exit::Usage) {
@@ -163,7 +171,7 @@ pub fn run(args: &RulesArgs, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     match &args.command {
-        RulesCommand::Check(_) | RulesCommand::Try(_) => Exit::Internal,
+        RulesCommand::Check(_) | RulesCommand::Test(_) | RulesCommand::Try(_) => Exit::Internal,
         RulesCommand::List(args) => match args.format {
             TextOrJson::Text => stdout::print(&table(&entries)),
             TextOrJson::Json => stdout::print_json(&json!(entries)),

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::alert;
 use crate::config;
+use crate::rules;
 
 use super::args::not_available;
 use super::exit::Exit;
@@ -24,24 +25,26 @@ pub enum SchemaName {
     Ecs,
     /// A record of the observations topic
     Observation,
+    /// A rule file
+    Rule,
+    /// A file of test cases beside a rule file
+    RuleTests,
     /// The configuration file
     Config,
     /// Named by the contract, not available in this version.
     #[value(hide = true)]
     Ocsf,
-    /// Named by the contract, not available in this version.
-    #[value(hide = true)]
-    Rule,
 }
 
 pub fn run(args: &SchemaArgs) -> Exit {
-    let hint = "there are `ecs`, `observation` and `config`";
+    let hint = "there are `ecs`, `rule`, `rule-tests`, `config` and `observation`";
     match args.name {
         SchemaName::Ecs => ecs(),
         SchemaName::Observation => observation(),
         SchemaName::Config => stdout::print_json(&config::schema()),
         SchemaName::Ocsf => not_available("schema ocsf", hint),
-        SchemaName::Rule => not_available("schema rule", hint),
+        SchemaName::Rule => stdout::print(rules::schema::rule()),
+        SchemaName::RuleTests => stdout::print_json(&rules::schema::rule_tests()),
     }
 }
 

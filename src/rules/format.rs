@@ -140,6 +140,9 @@ pub struct RuleFile {
     /// `new_terms`: the field whose value decides the partition; one of `fields`. Without it the
     /// whole term decides.
     pub shard_by: Option<TermField>,
+
+    /// Test cases, which a rule in force knows nothing of: `rules::cases` reads them.
+    pub tests: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

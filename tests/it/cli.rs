@@ -70,7 +70,7 @@ fn wrong_usage_exits_64_and_says_why_on_stderr() {
         (&["scan", "--since", "1h", "--until", "2h", "-"], "`--since` is not before `--until`"),
         (&["demo", "--format", "ocsf"], "`--format ocsf` is not available in this version"),
         (&["schema", "ocsf"], "`schema ocsf` is not available in this version"),
-        (&["schema", "rule"], "`schema rule` is not available in this version"),
+        (&["rules", "test", "--filter", "no such case"], "no case holds the text of `--filter`"),
         (&["config", "show", "--set", "cluster"], "--set: expected KEY=VALUE"),
         (&["completions", "tcsh"], "invalid value"),
     ] {

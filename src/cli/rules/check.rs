@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::app::cases;
 use crate::app::rules::{self, RuleFile};
 use crate::cli::args::{AlertFormat, TextOrJson};
 use crate::cli::context::Context;
@@ -56,9 +57,19 @@ struct Checked {
     verdict: &'static str,
     rule: Option<String>,
     kind: Option<&'static str>,
+    /// How many test cases it has.
+    cases: usize,
     /// What of the file has no meaning here.
     notes: Vec<String>,
     error: Option<String>,
+}
+
+impl Checked {
+    /// A file that gives no rule.
+    fn without(verdict: &'static str, path: String, error: &impl ToString) -> Checked {
+        let error = Some(error.to_string());
+        Checked { path, verdict, rule: None, kind: None, cases: 0, notes: Vec::new(), error }
+    }
 }
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
@@ -66,29 +77,28 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     let mut checked = Vec::with_capacity(files.len());
     let mut valid = Vec::new();
     for RuleFile { path, outcome } in files {
-        let path = path.display().to_string();
+        let shown = path.display().to_string();
         checked.push(match outcome {
             Ok(found) => {
+                let cases = cases::of_rule(&path);
                 let entry = Checked {
-                    path: path.clone(),
-                    verdict: "ok",
+                    path: shown.clone(),
+                    verdict: if cases.is_ok() { "ok" } else { "invalid" },
                     rule: Some(found.rule.id().to_owned()),
                     kind: Some(kind_of(&found.rule)),
+                    cases: cases.as_ref().map_or(0, Vec::len),
                     notes: found.notes,
-                    error: None,
+                    error: cases.err().map(|error| error.to_string()),
                 };
-                valid.push((path, found.rule));
+                valid.push((shown, found.rule));
                 entry
             }
-            Err(error) => Checked {
-                path,
-                verdict: if error.is_unsupported() { "unsupported" } else { "invalid" },
-                rule: None,
-                kind: None,
-                notes: Vec::new(),
-                error: Some(error.to_string()),
-            },
+            Err(error) if error.is_unsupported() => Checked::without("unsupported", shown, &error),
+            Err(error) => Checked::without("invalid", shown, &error),
         });
+    }
+    for (path, error) in cases::without_rule(&args.paths) {
+        checked.push(Checked::without("invalid", path.display().to_string(), &error));
     }
     // What is wrong with all of them together: two of one id, or too much.
     let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
@@ -107,8 +117,15 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         TextOrJson::Text => {
             let mut lines = String::new();
             for it in &checked {
+                let cases = match it.cases {
+                    0 => String::new(),
+                    1 => ", 1 test case".to_owned(),
+                    number => format!(", {number} test cases"),
+                };
                 let what = match (&it.rule, it.kind) {
-                    (Some(rule), Some(kind)) => format!("{kind} rule `{rule}`"),
+                    (Some(rule), Some(kind)) if it.error.is_none() => {
+                        format!("{kind} rule `{rule}`{cases}")
+                    }
                     _ => it.verdict.to_owned(),
                 };
                 lines.push_str(&format!("{}: {what}\n", it.path));

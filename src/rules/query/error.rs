@@ -1,6 +1,7 @@
 //! What is wrong with a query's text, and where.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::ast::Span;
 
@@ -62,6 +63,17 @@ impl QueryError {
 }
 
 impl QueryError {
+    /// What is wrong at some bytes of a text that need not be a query.
+    pub(in crate::rules) fn at(
+        text: &str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> QueryError {
+        let span = Span { start: span.start, end: span.end };
+        QueryError::new(text, span, message, hint)
+    }
+
     /// The same error in a text that holds the query from byte `start` on.
     pub fn within(&self, text: &str, start: usize) -> QueryError {
         let begin = boundary(text, start + self.offset);
