@@ -376,6 +376,7 @@ fn the_schemas_describe_nothing_that_is_never_sent() {
 
     let mut from_topic = fixtures::secret_read("ResponseComplete");
     full(&mut from_topic.event, "x");
+    from_topic.access_types = vec!["PERSON".to_owned()];
     from_topic.history = true;
     from_topic.reduced = true;
     let mut from_file = fixtures::secret_read("ResponseComplete");
