@@ -264,6 +264,12 @@ impl<'a> Topics<'a> {
         self.own("observations", &self.observations(longest_window_ms), 1, false)
     }
 
+    /// Looks at the source topics alone, in the configuration's order; makes nothing.
+    pub fn survey_sources(&self) -> Result<Vec<TopicReport>, TopicsError> {
+        self.connect(CONNECT_MAX)?;
+        self.config.source.topics.iter().map(|name| self.source(name)).collect()
+    }
+
     fn source(&self, name: &str) -> Result<TopicReport, TopicsError> {
         let found = self.find(name).map_err(|error| self.unreachable(&error))?;
         let mut report = TopicReport {

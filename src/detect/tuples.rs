@@ -115,7 +115,7 @@ fn one(value: Option<&str>) -> Vec<String> {
 
 /// A term is part of a record's key, which no smaller form can spare: a longer value stands as
 /// its beginning and the SHA-256 of the whole. (An API server cuts user agents at 1,024 bytes.)
-pub(super) fn bounded(value: &str, max_bytes: usize) -> String {
+pub(crate) fn bounded(value: &str, max_bytes: usize) -> String {
     if value.len() <= max_bytes {
         return value.to_owned();
     }

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::baseline::{self, Origin};
-use super::latest::Latest;
 use super::log::ObservationsLog;
 use super::{StateError, Watcher, other_sharding};
+use crate::app::latest::Latest;
 use crate::terms::record::{self, HASH_VERSION, Marker, Record};
 use crate::topics::Problem;
 

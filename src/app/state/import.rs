@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use super::baseline::in_force;
 use super::input::{self, Counts, Inputs};
-use super::latest::Sorted;
 use super::log::ObservationsLog;
 use super::write::{Entry, LogWriter};
 use super::{StateError, Watcher, other_sharding};
+use crate::app::latest::Sorted;
 use crate::config::Config;
 use crate::output::producer::OutputKind;
 use crate::rules::rule::RuleKind;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::baseline::{self, Header};
-use super::latest::{Latest, Sorted};
 use super::{StateError, Watcher};
+use crate::app::latest::{Latest, Sorted};
 use crate::config::{ClusterFrom, Config};
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::ingest::envelope::{self, Outcome, Wrapper};

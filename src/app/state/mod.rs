@@ -9,7 +9,6 @@ pub mod baseline;
 pub mod export;
 pub mod import;
 pub mod input;
-mod latest;
 pub mod log;
 pub mod show;
 mod write;

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 
 use super::baseline::{in_force, time_text};
-use super::latest::{Latest, Sorted};
 use super::log::{Logged, ObservationsLog};
 use super::{StateError, Watcher, other_sharding};
+use crate::app::latest::{Latest, Sorted};
 use crate::config::Config;
 use crate::ingest::start::group_offsets;
 use crate::rules::rule::RuleKind;

@@ -1,0 +1,214 @@
+//! Which offsets of which partitions belong to a range of time.
+//!
+//! Owns the question to the brokers' index of timestamps. A record belongs to the range by its own
+//! timestamp; the offsets only say where such records may stand. The first record at a time or
+//! after it is where the index says, so nothing of the range stands before. Behind the first record
+//! past the end some may stand that were late: they are read for [`LATE_MAX_MS`] more.
+
+use std::collections::HashMap;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{BacktestError, BacktestOptions};
+use crate::clock;
+use crate::config::Config;
+use crate::failure::{self, Class, Doing};
+use crate::ingest::kafka::{Overheard, reader_config};
+use crate::limits::HOUR_MS;
+use crate::topics::{CONNECT_MAX, Problem, Topics, TopicsError};
+
+/// How long after the end of the range records are looked for that belong into it.
+pub const LATE_MAX_MS: i64 = HOUR_MS;
+const REQUEST_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// A partition and what of it is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Among the configuration's topics.
+    pub topic: u16,
+    pub partition: i32,
+    /// Where reading begins: the history, where there is any.
+    pub start: i64,
+    /// One past the last offset that is read.
+    pub until: i64,
+    /// What stood before was deleted, and may belong to the range, or to its history.
+    pub range_cut: bool,
+    pub history_cut: bool,
+}
+
+impl Part {
+    pub fn length(&self) -> u64 {
+        u64::try_from(self.until.saturating_sub(self.start)).unwrap_or(0)
+    }
+}
+
+/// The partitions that have something to read, those with most of it first.
+pub fn longest_first(parts: &[Part]) -> Vec<&Part> {
+    let mut wanted: Vec<&Part> = parts.iter().filter(|part| part.length() > 0).collect();
+    wanted.sort_by_key(|part| std::cmp::Reverse(part.length()));
+    wanted
+}
+
+/// Every partition of the source topics, in their order. Waits for a broker as `run` does.
+pub fn find(config: &Config, options: &BacktestOptions) -> Result<Vec<Part>, BacktestError> {
+    let mut partitions = Vec::new();
+    for (topic, report) in Topics::new(config)?.survey_sources()?.into_iter().enumerate() {
+        let Some(count) = report.partitions else {
+            return Err(TopicsError::Problems(report.problems).into());
+        };
+        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
+            partitions.push((u16::try_from(topic).unwrap_or(u16::MAX), partition));
+        }
+    }
+    let index = Index::new(config, partitions)?;
+    let moment = |ms: i64| Offset::Offset(ms.max(0));
+    let lows = index.ask(Offset::Beginning)?;
+    let highs = index.ask(Offset::End)?;
+    let from = index.ask(moment(options.from_ms))?;
+    let history = match options.history_ms {
+        0 => from.clone(),
+        history_ms => index.ask(moment(options.from_ms.saturating_sub(history_ms)))?,
+    };
+    let until = index.ask(moment(options.to_ms.saturating_add(LATE_MAX_MS)))?;
+    let parts = index.partitions.iter().map(|&(topic, partition)| {
+        let at = |offsets: &Offsets| offsets.get(&(topic, partition)).copied().flatten();
+        part(
+            topic,
+            partition,
+            Found {
+                low: at(&lows).unwrap_or(0),
+                high: at(&highs).unwrap_or(0),
+                history: at(&history),
+                from: at(&from),
+                until: at(&until),
+            },
+        )
+    });
+    Ok(parts.collect())
+}
+
+/// What the index says of a partition; nothing where no record is as late.
+struct Found {
+    low: i64,
+    high: i64,
+    history: Option<i64>,
+    from: Option<i64>,
+    until: Option<i64>,
+}
+
+fn part(topic: u16, partition: i32, found: Found) -> Part {
+    let Found { low, high, history, from, until } = found;
+    let start = history.unwrap_or(high).clamp(low, high.max(low));
+    // Something was deleted, and nothing that is left is older than the time.
+    let cut = |first: Option<i64>| low > 0 && first.unwrap_or(high) <= low;
+    Part {
+        topic,
+        partition,
+        start,
+        until: until.unwrap_or(high).clamp(start, high.max(start)),
+        range_cut: cut(from),
+        history_cut: cut(history),
+    }
+}
+
+type Offsets = HashMap<(u16, i32), Option<i64>>;
+
+/// Asks the brokers where times stand.
+struct Index<'a> {
+    config: &'a Config,
+    client: BaseConsumer<Overheard>,
+    partitions: Vec<(u16, i32)>,
+}
+
+impl<'a> Index<'a> {
+    fn new(config: &'a Config, partitions: Vec<(u16, i32)>) -> Result<Self, BacktestError> {
+        let client = reader_config(&config.client_config(), "error");
+        let client = client.create_with_context(Overheard::default())?;
+        Ok(Index { config, client, partitions })
+    }
+
+    /// The first offset at a time or after it, of every partition: the time in milliseconds, or
+    /// one of the ends of the log.
+    fn ask(&self, moment: Offset) -> Result<Offsets, BacktestError> {
+        let deadline = clock::monotonic() + CONNECT_MAX;
+        loop {
+            let error = match self.attempt(moment) {
+                Ok(offsets) => return Ok(offsets),
+                Err(error) => error,
+            };
+            let code = error.rdkafka_error_code();
+            if code == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+                return Err(no_right(&self.config.source.topics.join("`, `")));
+            }
+            let passes = code
+                .is_none_or(|code| failure::class_of(code, Doing::Consuming) == Class::Retriable);
+            if !passes || clock::monotonic() >= deadline {
+                let servers = self.config.kafka.bootstrap_servers.clone();
+                let reason = error.to_string();
+                return Err(TopicsError::Unreachable { servers, reason }.into());
+            }
+            // A partition may be between two leaders.
+            tracing::debug!(%error, "the index of timestamps does not answer yet");
+            let _ = self.client.poll(RETRY_AFTER);
+        }
+    }
+
+    fn attempt(&self, moment: Offset) -> Result<Offsets, KafkaError> {
+        let mut asked = TopicPartitionList::with_capacity(self.partitions.len());
+        let topics = &self.config.source.topics;
+        for &(topic, partition) in &self.partitions {
+            asked.add_partition_offset(&topics[usize::from(topic)], partition, moment)?;
+        }
+        let answered = self.client.offsets_for_times(asked, REQUEST_MAX)?;
+        let mut offsets = Offsets::new();
+        for element in answered.elements() {
+            element.error()?;
+            let topic = topics.iter().position(|topic| topic == element.topic()).unwrap_or(0);
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            offsets.insert((u16::try_from(topic).unwrap_or(0), element.partition()), offset);
+        }
+        Ok(offsets)
+    }
+}
+
+pub fn no_right(topic: &str) -> BacktestError {
+    let message = format!("no right to read the source topic `{topic}`");
+    let hint = "grant the principal of `kafka.properties` the operation `Read` on it".to_owned();
+    TopicsError::Problems(vec![Problem { message, hint }]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_lies_within_its_log() {
+        let check = |low, high, history, from, until, expected: (i64, i64, bool, bool)| {
+            let found = Found { low, high, history, from, until };
+            let part = part(0, 0, found);
+            let what = (part.start, part.until, part.range_cut, part.history_cut);
+            assert_eq!(what, expected, "{low} {high} {history:?} {from:?} {until:?}");
+        };
+        check(0, 100, Some(10), Some(20), Some(30), (10, 30, false, false));
+        // The range reaches past the end: up to where the log ended when it was asked.
+        check(0, 100, Some(10), Some(20), None, (10, 100, false, false));
+        // Nothing as late as the range.
+        check(0, 100, None, None, None, (100, 100, false, false));
+        // Empty, never written to; and emptied.
+        check(0, 0, None, None, None, (0, 0, false, false));
+        check(7, 7, None, None, None, (7, 7, true, true));
+        // Retention took the beginning of the history, and of the range.
+        check(15, 100, Some(15), Some(20), Some(30), (15, 30, false, true));
+        check(25, 100, Some(25), Some(25), Some(30), (25, 30, true, true));
+        // A young topic lacks nothing.
+        check(0, 100, Some(0), Some(0), Some(30), (0, 30, false, false));
+        // Retention moved on between two answers.
+        check(50, 100, Some(10), Some(20), Some(30), (50, 50, true, true));
+    }
+}
