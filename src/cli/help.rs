@@ -35,6 +35,19 @@ Examples:
 
 Exit codes: 0 nothing found, 1 alerts found, 2 some input could not be read.";
 
+pub(super) const BACKTEST: &str = "\
+Examples:
+  kubetell backtest --config kubetell.toml --last 24h
+  kubetell backtest --config kubetell.toml --from 2026-01-31 --to 2026-02-01T12:00:00Z
+  kubetell backtest --config kubetell.toml --last 7d --candidate rules-next/
+  kubetell backtest --config kubetell.toml --last 1h --only pod-exec-sensitive-path --examples 3
+  kubetell backtest --config kubetell.toml --last 24h --format json > backtest.json
+
+A record belongs to the range by its timestamp in Kafka; hours are those of the events.
+
+Exit codes: 0 done, 2 something could not be read or a signal ended it early, 69 brokers
+unreachable, 78 a topic or a right is missing.";
+
 pub(super) const RULES: &str = "\
 Examples:
   kubetell rules list

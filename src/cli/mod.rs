@@ -5,6 +5,7 @@
 //! reads its arguments, calls the library and says how it went.
 
 mod args;
+pub mod backtest;
 mod completions;
 pub mod config;
 mod context;
@@ -65,6 +66,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Scan(scan::ScanArgs),
+    Backtest(backtest::BacktestArgs),
     Explain(explain::ExplainArgs),
     Rules(rules::RulesArgs),
     Config(config::ConfigCommandArgs),
@@ -116,6 +118,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Exit {
         Command::Demo(args) => demo::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Scan(args) => scan::run(args, context),
+        Command::Backtest(args) => backtest::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Rules(args) => rules::run(args, context),
         Command::Config(args) => config::run(args, context),

@@ -1,0 +1,258 @@
+//! The text of a backtest's report.
+//!
+//! Users, names and commands come from whoever sent the requests: all of them pass through
+//! `alert::visible`, by way of the tables of `output::terminal`.
+
+use indicatif::HumanBytes;
+
+use crate::alert::visible::visible;
+use crate::app::backtest::report::{self, Difference, ExampleView, Report, RuleView, Sides};
+use crate::app::state::baseline::time_text;
+use crate::limits::HOUR_MS;
+use crate::output::terminal::{self, Align};
+
+/// Longest text of a cell.
+const CELL_MAX_CHARS: usize = 100;
+/// Longest bar of an hour.
+const BAR_MAX_CHARS: u64 = 30;
+/// A range of up to so many hours is shown with its empty hours.
+const EMPTY_HOURS_MAX: i64 = 72;
+
+type Columns = Vec<(&'static str, Align)>;
+
+/// `range` is that of the options, milliseconds since the epoch.
+pub fn report(report: &Report, range: (i64, i64), colours: bool) -> String {
+    let mut parts = vec![head(report)];
+    let mut part = |title: &str, columns: &Columns, rows: Vec<Vec<String>>| {
+        if !rows.is_empty() {
+            parts.push(format!("{title}\n{}", terminal::table(columns, &rows, colours)));
+        }
+    };
+    let compared = report.compared;
+    part("unreadable records", &unreadable_columns(), unreadable(report));
+    part("alerts by rule", &rule_columns(compared), rules(report));
+    part("alerts by user", &columns("user", compared, false), users(report));
+    part("alerts by hour (UTC)", &columns("hour", compared, true), hours(report, range));
+    for (share, title) in [
+        (None, "examples, the earliest of each rule"),
+        (Some("only_current"), "only the current rules raise"),
+        (Some("only_candidate"), "only the candidate raises"),
+        (Some("both"), "both raise"),
+    ] {
+        part(title, &example_columns(), examples(report, share));
+    }
+    parts.join("\n")
+}
+
+fn head(report: &Report) -> String {
+    let (range, read) = (&report.range, &report.read);
+    let mut topics: Vec<&str> = report.partitions.iter().map(|it| it.topic.as_str()).collect();
+    topics.dedup();
+    let topics: Vec<String> = topics.iter().map(|topic| cell(topic)).collect();
+    let partitions = report.partitions.len();
+    let mut out = format!(
+        "{} to {}, topic {}, {partitions} partition{}\n{} records ({}), {} events parsed",
+        range.from,
+        range.to,
+        topics.join(", "),
+        if partitions == 1 { "" } else { "s" },
+        read.records,
+        HumanBytes(read.bytes),
+        read.events,
+    );
+    if let Some(history_from) = &range.history_from {
+        let records = read.history_records;
+        out.push_str(&format!("; {records} records of history since {history_from}"));
+    }
+    out.push('\n');
+    if report.partial {
+        out.push_str("PARTIAL: not all of the range was read\n");
+    }
+    let Difference { sides, both, only_current, only_candidate } = report.alerts;
+    out.push_str(&match (sides.candidate, both, only_current, only_candidate) {
+        (Some(candidate), Some(both), Some(only_current), Some(only_candidate)) => format!(
+            "{} alerts of the current rules, {candidate} of the candidate: {both} in both, {only_current} only in the current, {only_candidate} only in the candidate\n",
+            sides.current
+        ),
+        _ => format!("{} alerts\n", sides.current),
+    });
+    out
+}
+
+/// A first column, the counts of the sides, and a bar.
+fn columns(first: &'static str, compared: bool, bar: bool) -> Columns {
+    let mut columns = vec![(first, Align::Left)];
+    if compared {
+        columns.extend([("current", Align::Right), ("candidate", Align::Right)]);
+    } else {
+        columns.push(("alerts", Align::Right));
+    }
+    if bar {
+        columns.push(("", Align::Left));
+    }
+    columns
+}
+
+fn counts(sides: Sides) -> impl Iterator<Item = String> {
+    std::iter::once(sides.current).chain(sides.candidate).map(|count| count.to_string())
+}
+
+fn rule_columns(compared: bool) -> Columns {
+    let mut columns = columns("rule", compared, false);
+    if compared {
+        let names = ["both", "only current", "only candidate"];
+        columns.extend(names.map(|name| (name, Align::Right)));
+        columns.push(("", Align::Left));
+    }
+    columns
+}
+
+fn rules(report: &Report) -> Vec<Vec<String>> {
+    let row = |name: String, alerts: Difference, note: &str| {
+        let more = [alerts.both, alerts.only_current, alerts.only_candidate];
+        let more = more.into_iter().flatten().map(|count| count.to_string());
+        let cells = std::iter::once(name).chain(counts(alerts.sides)).chain(more);
+        cells.chain(std::iter::once(note.to_owned())).collect()
+    };
+    let raised = |rule: &&RuleView| {
+        rule.alerts.sides.current > 0 || rule.alerts.sides.candidate.is_some_and(|count| count > 0)
+    };
+    let mut rows: Vec<Vec<String>> = report
+        .rules
+        .iter()
+        .filter(raised)
+        .map(|rule| {
+            let note = match (rule.in_current, rule.in_candidate) {
+                (true, Some(false)) => "not in the candidate",
+                (false, Some(true)) => "new in the candidate",
+                _ => "",
+            };
+            row(cell(&rule.id), rule.alerts, note)
+        })
+        .collect();
+    let silent = report.rules.len() - rows.len();
+    if silent > 0 {
+        let zero = |count: Option<u64>| count.map(|_| 0);
+        let Difference { sides, both, only_current, only_candidate } = report.alerts;
+        let alerts = Difference {
+            sides: Sides { current: 0, candidate: zero(sides.candidate) },
+            both: zero(both),
+            only_current: zero(only_current),
+            only_candidate: zero(only_candidate),
+        };
+        let plural = if silent == 1 { "" } else { "s" };
+        rows.push(row(format!("({silent} other rule{plural})"), alerts, ""));
+    }
+    if report.rules.len() > 1 {
+        rows.push(row("(all)".to_owned(), report.alerts, ""));
+    }
+    rows
+}
+
+fn users(report: &Report) -> Vec<Vec<String>> {
+    let row = |name: String, sides: Sides| std::iter::once(name).chain(counts(sides)).collect();
+    let name = |user: &str| if user.is_empty() { "(none)".to_owned() } else { cell(user) };
+    let mut rows: Vec<Vec<String>> =
+        report.users.iter().map(|user| row(name(&user.user), user.alerts)).collect();
+    if let Some(others) = &report.other_users {
+        let name = match others.users {
+            Some(1) => "(1 other user)".to_owned(),
+            Some(users) => format!("({users} other users)"),
+            None => "(others)".to_owned(),
+        };
+        rows.push(row(name, others.alerts));
+    }
+    rows
+}
+
+fn hours(report: &Report, (from_ms, to_ms): (i64, i64)) -> Vec<Vec<String>> {
+    let mut hours: Vec<(i64, Sides)> =
+        report.hours.iter().map(|hour| (hour.start_ms, hour.alerts)).collect();
+    if !hours.is_empty() && to_ms.saturating_sub(from_ms) <= EMPTY_HOURS_MAX * HOUR_MS {
+        let nothing = Sides { current: 0, candidate: report.compared.then_some(0) };
+        let first = from_ms.div_euclid(HOUR_MS) * HOUR_MS;
+        for number in 0..=EMPTY_HOURS_MAX {
+            let hour = first + number * HOUR_MS;
+            let known = hours.binary_search_by_key(&hour, |(start, _)| *start);
+            if let (Err(at), true) = (known, report::is_within(hour, from_ms, to_ms)) {
+                hours.insert(at, (hour, nothing));
+            }
+        }
+    }
+    let longest = |sides: Sides| sides.current.max(sides.candidate.unwrap_or(0));
+    let max = hours.iter().map(|(_, sides)| longest(*sides)).max().unwrap_or(0).max(1);
+    let mut rows: Vec<Vec<String>> = hours
+        .iter()
+        .map(|(start_ms, sides)| {
+            let shown = sides.candidate.unwrap_or(sides.current);
+            // Whatever is not nothing is seen.
+            let length = (shown.saturating_mul(BAR_MAX_CHARS)).div_ceil(max);
+            let bar = "█".repeat(usize::try_from(length).unwrap_or(0));
+            let time: String =
+                time_text(*start_ms).chars().take("2026-01-31T09:00".len()).collect();
+            std::iter::once(time.replace('T', " ")).chain(counts(*sides)).chain([bar]).collect()
+        })
+        .collect();
+    let others = report.other_hours;
+    if others.current > 0 || others.candidate.is_some_and(|count| count > 0) {
+        rows.push(std::iter::once("(other hours)".to_owned()).chain(counts(others)).collect());
+    }
+    rows
+}
+
+fn unreadable_columns() -> Columns {
+    vec![
+        ("class", Align::Left),
+        ("records", Align::Right),
+        ("the first one", Align::Left),
+        ("", Align::Left),
+    ]
+}
+
+fn unreadable(report: &Report) -> Vec<Vec<String>> {
+    let row = |class: &report::UnreadableView| {
+        let place = place(&class.topic, class.partition, class.offset);
+        vec![class.class.to_owned(), class.records.to_string(), place, cell(&class.reason)]
+    };
+    report.unreadable.iter().map(row).collect()
+}
+
+fn example_columns() -> Columns {
+    vec![
+        ("rule", Align::Left),
+        ("time", Align::Left),
+        ("user", Align::Left),
+        ("what", Align::Left),
+        ("where", Align::Left),
+    ]
+}
+
+fn examples(report: &Report, share: Option<&str>) -> Vec<Vec<String>> {
+    let of_rule = |rule: &RuleView| {
+        let of_share = |example: &&ExampleView| example.share == share;
+        let rows: Vec<Vec<String>> = rule
+            .examples
+            .iter()
+            .filter(of_share)
+            .map(|example| {
+                vec![
+                    cell(&rule.id),
+                    example.time.clone(),
+                    cell(&example.user),
+                    cell(&example.what),
+                    place(&example.topic, example.partition, example.offset),
+                ]
+            })
+            .collect();
+        rows
+    };
+    report.rules.iter().flat_map(of_rule).collect()
+}
+
+fn place(topic: &str, partition: i32, offset: i64) -> String {
+    format!("{}/{partition}@{offset}", cell(topic))
+}
+
+fn cell(text: &str) -> String {
+    visible(text, CELL_MAX_CHARS)
+}
