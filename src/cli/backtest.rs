@@ -268,7 +268,7 @@ fn say_what_is_missing(report: &Report, sides: &Sides, options: &BacktestOptions
     if !cut.is_empty() {
         let latest = latest_begin(&cut);
         report::warning(format_args!(
-            "{} of {all} partitions begin within the range{latest}: what stood before was deleted by retention, and is missing here",
+            "{} of {all} partitions begin later than the range{latest}: what stood before was deleted by retention, and is missing here",
             cut.len()
         ));
     }
@@ -276,7 +276,7 @@ fn say_what_is_missing(report: &Report, sides: &Sides, options: &BacktestOptions
         report.partitions.iter().filter(|it| it.history_cut && !it.range_cut).collect();
     if options.history_ms > 0 && !history.is_empty() {
         report::note(format_args!(
-            "{} of {all} partitions begin within the history of {}{}: a term that was seen before that only is new here",
+            "{} of {all} partitions begin later than the history of {}{}: a term that was seen only before is new here",
             history.len(),
             format_duration(options.history_ms),
             latest_begin(&history)
@@ -296,10 +296,10 @@ fn say_what_is_missing(report: &Report, sides: &Sides, options: &BacktestOptions
     }
 }
 
-/// When the last of the partitions begins, in words; nothing where that is not known.
+/// When the last of the partitions that were read begins, in words; nothing where none was.
 fn latest_begin(partitions: &[&PartitionView]) -> String {
     let begins = partitions.iter().filter_map(|partition| partition.first_record.as_ref());
-    begins.max().map(|time| format!(" (the last of them at {time})")).unwrap_or_default()
+    begins.max().map(|time| format!(" (what was read is whole from {time} on)")).unwrap_or_default()
 }
 
 fn failed(error: &BacktestError) -> Exit {

@@ -176,6 +176,8 @@ impl<'a> Reading<'a> {
     }
 
     fn read(&mut self) -> Result<(), BacktestError> {
+        let (partition, from, until) = (self.part.partition, self.next, self.part.until);
+        tracing::debug!(topic = self.topic, partition, from, until, "reading a partition");
         self.assign()?;
         let mut stall = Stall::begin();
         let mut ends = Ends::default();

@@ -27,6 +27,8 @@ pub struct Record {
     /// Absent: a tombstone.
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the epoch. Absent: when it is written.
+    pub timestamp: Option<i64>,
 }
 
 impl Record {
@@ -41,6 +43,11 @@ impl Record {
 
     pub fn partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
+        self
+    }
+
+    pub fn at(mut self, timestamp: i64) -> Self {
+        self.timestamp = Some(timestamp);
         self
     }
 
@@ -112,6 +119,9 @@ impl Broker {
             }
             if let Some(value) = &record.value {
                 base = base.payload(value.as_slice());
+            }
+            if let Some(timestamp) = record.timestamp {
+                base = base.timestamp(timestamp);
             }
             if !record.headers.is_empty() {
                 let mut headers = OwnedHeaders::new();
