@@ -200,17 +200,16 @@ fn only(set: RuleSet, ids: &[String]) -> Result<RuleSet, Exit> {
 
 fn read(args: &BacktestArgs, prepared: &Prepared, context: &Context) -> Exit {
     let Prepared { config, sides, options } = prepared;
-    // Kept until the end: dropping it gives the signals up.
-    let (stop, _signals) = match stop_on_signal() {
-        Ok(stop) => stop,
+    let (signals, _runtime) = match hear_signals() {
+        Ok(heard) => heard,
         Err(error) => {
             report::error(format_args!("the signal handler could not be set: {error}"), None);
             return Exit::Internal;
         }
     };
-    let mut progress = Progress::new(args.quiet, context);
+    let mut progress = Progress::new(args.quiet, context, Arc::clone(&signals));
     let begun = clock::monotonic();
-    let outcome = engine::backtest(config, sides, options, &stop, &mut progress);
+    let outcome = engine::backtest(config, sides, options, &signals.stop, &mut progress);
     let seconds = begun.elapsed().as_secs_f64();
     progress.end();
     match outcome {
@@ -325,29 +324,38 @@ fn failed(error: &BacktestError) -> Exit {
     }
 }
 
-/// Set at the first SIGTERM or SIGINT. A second one ends the process at once.
-fn stop_on_signal() -> std::io::Result<(Arc<AtomicBool>, tokio::runtime::Runtime)> {
+/// What a signal means.
+#[derive(Default)]
+struct Signals {
+    /// The first one, once something is being read: the reading ends.
+    stop: AtomicBool,
+    /// Before there is something to tell, and a second time: the process ends.
+    reading: AtomicBool,
+}
+
+/// SIGTERM and SIGINT. The runtime has to be kept for as long as they are to be heard.
+fn hear_signals() -> std::io::Result<(Arc<Signals>, tokio::runtime::Runtime)> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build()?;
-    let stop = Arc::new(AtomicBool::new(false));
     let (mut terminate, mut interrupt) = {
         let _entered = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
-    let told = Arc::clone(&stop);
+    let signals = Arc::new(Signals::default());
+    let heard = Arc::clone(&signals);
     runtime.spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if told.swap(true, Ordering::Relaxed) {
+            if !heard.reading.load(Ordering::Relaxed) || heard.stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(Exit::Partial.code()));
             }
         }
     });
-    Ok((stop, runtime))
+    Ok((signals, runtime))
 }
 
 /// How many unreadable records are named one by one.
@@ -358,17 +366,18 @@ struct Progress {
     bar: Option<ProgressBar>,
     unreadable: u64,
     quiet: bool,
+    signals: Arc<Signals>,
 }
 
 impl Progress {
-    fn new(quiet: bool, context: &Context) -> Progress {
+    fn new(quiet: bool, context: &Context, signals: Arc<Signals>) -> Progress {
         let bar = (context.stderr_is_terminal && !quiet).then(|| {
             let bar = ProgressBar::new_spinner();
             bar.enable_steady_tick(Duration::from_millis(200));
             bar.set_message("looking up the offsets");
             bar
         });
-        Progress { bar, unreadable: 0, quiet }
+        Progress { bar, unreadable: 0, quiet, signals }
     }
 
     fn end(&mut self) {
@@ -380,6 +389,7 @@ impl Progress {
 
 impl Watcher for Progress {
     fn at(&mut self, done: u64, total: u64, records: u64) {
+        self.signals.reading.store(true, Ordering::Relaxed);
         let Some(bar) = &self.bar else { return };
         if bar.length() != Some(total) {
             bar.set_length(total);

@@ -117,13 +117,14 @@ fn expected(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
     counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-/// Records at the end of a log that no consumer is shown, and the marks of transactions.
-fn produce_in_transactions(source: &Source<'_>, partition: i32, times: &[i64]) {
+/// Records that no consumer is shown, the marks of transactions, and at the end of the log one that
+/// is open for as long as the producer is kept.
+fn produce_in_transactions(source: &Source<'_>, partition: i32, times: &[i64]) -> BaseProducer {
     let mut config = source.kafka.client_config();
     config.set("transactional.id", &source.prefix);
     let producer: BaseProducer = config.create().unwrap();
     producer.init_transactions(DEADLINE).unwrap();
-    for (name, commits) in [("committed", true), ("aborted", false)] {
+    for name in ["committed", "aborted", "open"] {
         producer.begin_transaction().unwrap();
         for time in times {
             let Record { value, .. } = exec(&format!("{name}-{time}"), *time, name);
@@ -133,13 +134,13 @@ fn produce_in_transactions(source: &Source<'_>, partition: i32, times: &[i64]) {
             producer.send(record).map_err(|(error, _)| error).unwrap();
         }
         producer.flush(DEADLINE).unwrap();
-        let end = if commits {
-            producer.commit_transaction(DEADLINE)
-        } else {
-            producer.abort_transaction(DEADLINE)
-        };
-        end.unwrap();
+        match name {
+            "committed" => producer.commit_transaction(DEADLINE).unwrap(),
+            "aborted" => producer.abort_transaction(DEADLINE).unwrap(),
+            _ => {}
+        }
     }
+    producer
 }
 
 #[test]
@@ -169,7 +170,8 @@ fn a_range_of_time_is_counted_twice_alike_and_nothing_is_left_behind() {
     records.push(Record::default().key("tombstone").partition(2).at(at));
     // Partition 4 stays empty.
     source.produce(&records);
-    produce_in_transactions(&source, 3, &[T0, T0 + 3 * HOUR_MS, T0 + 9 * HOUR_MS]);
+    let times = [T0, T0 + 3 * HOUR_MS, T0 + 9 * HOUR_MS];
+    let _open = produce_in_transactions(&source, 3, &times);
     let range = ["--from", "2026-03-01T10:00:00Z", "--to", "2026-03-01T13:00:00Z"];
 
     let first = source.check(&[&range[..], &["--format", "json"]].concat(), 2);

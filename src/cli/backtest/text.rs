@@ -256,3 +256,136 @@ fn place(topic: &str, partition: i32, offset: i64) -> String {
 fn cell(text: &str) -> String {
     visible(text, CELL_MAX_CHARS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::app::backtest::report::{
+        HourView, OtherUsers, PartitionView, Range, ReadCounts, UnreadableView, UserView,
+    };
+
+    fn sides(current: u64, candidate: Option<u64>) -> Sides {
+        Sides { current, candidate }
+    }
+
+    fn difference(counts: [u64; 3], compared: bool) -> Difference {
+        let [current, candidate, both] = counts;
+        let known = |count: u64| compared.then_some(count);
+        Difference {
+            sides: sides(current, known(candidate)),
+            both: known(both),
+            only_current: known(current.saturating_sub(both)),
+            only_candidate: known(candidate.saturating_sub(both)),
+        }
+    }
+
+    fn example(share: Option<&'static str>, user: &str, what: &str) -> ExampleView {
+        ExampleView {
+            share,
+            time: "2026-03-01T08:15:30.25Z".to_owned(),
+            user: user.to_owned(),
+            what: what.to_owned(),
+            audit_id: "a1".to_owned(),
+            topic: "audit".to_owned(),
+            partition: 3,
+            offset: 4711,
+        }
+    }
+
+    fn rule(id: &str, counts: [u64; 3], compared: bool, examples: Vec<ExampleView>) -> RuleView {
+        RuleView {
+            id: id.to_owned(),
+            in_current: counts[0] > 0,
+            in_candidate: compared.then_some(counts[1] > 0),
+            alerts: difference(counts, compared),
+            examples,
+        }
+    }
+
+    /// 2026-03-01T08:00:00Z.
+    const T0: i64 = 1_772_352_000_000;
+
+    fn made(compared: bool) -> Report {
+        let count = |current, candidate| sides(current, compared.then_some(candidate));
+        let hostile = "eve\u{1b}[2J\u{202e}\nroot   999999";
+        let share = |name| compared.then_some(name);
+        let examples = vec![
+            example(share("only_current"), "ada", "get pods/exec n/p: cat /etc/shadow"),
+            example(share("only_candidate"), hostile, "list secrets\r\u{9b}31m"),
+        ];
+        let hour = |number: i64, current, candidate| HourView {
+            hour: time_text(T0 + number * HOUR_MS),
+            start_ms: T0 + number * HOUR_MS,
+            alerts: count(current, candidate),
+        };
+        Report {
+            schema: report::SCHEMA,
+            version: report::SCHEMA_VERSION,
+            partial: compared,
+            compared,
+            range: Range {
+                from: "2026-03-01T08:00:00Z".to_owned(),
+                to: "2026-03-01T12:30:00Z".to_owned(),
+                history_from: compared.then(|| "2026-02-22T08:00:00Z".to_owned()),
+                late_seconds: 3_600,
+            },
+            read: ReadCounts { records: 5_000, bytes: 5 << 20, events: 900, ..Default::default() },
+            partitions: vec![PartitionView {
+                topic: "audit".to_owned(),
+                partition: 3,
+                from_offset: 0,
+                to_offset: 5_000,
+                read_to_offset: 5_000,
+                records: 5_000,
+                range_cut: false,
+                history_cut: false,
+                first_record: None,
+            }],
+            unreadable: vec![UnreadableView {
+                class: "json",
+                records: 2,
+                topic: "audit".to_owned(),
+                partition: 3,
+                offset: 12,
+                reason: format!("no JSON: {hostile}"),
+            }],
+            skipped: BTreeMap::new(),
+            alerts: difference([30, 14, 12], compared),
+            rules: vec![
+                rule("execs", [30, 12, 12], compared, examples),
+                rule("new", [0, 2, 0], compared, Vec::new()),
+                rule("silent", [0, 0, 0], compared, Vec::new()),
+            ],
+            users: vec![
+                UserView { user: "ada".to_owned(), alerts: count(18, 9) },
+                UserView { user: hostile.to_owned(), alerts: count(7, 3) },
+                UserView { user: String::new(), alerts: count(3, 1) },
+            ],
+            other_users: Some(OtherUsers { alerts: count(2, 1), users: Some(2) }),
+            // The event of one was received before its record was written.
+            hours: vec![hour(-1, 1, 0), hour(0, 20, 1), hour(3, 9, 13)],
+            other_hours: count(0, 0),
+        }
+    }
+
+    #[test]
+    fn a_report_reads_well_and_hostile_text_stays_in_its_cell() {
+        let range = (T0, T0 + 9 * HOUR_MS / 2);
+        let text = report(&made(false), range, false);
+        insta::assert_snapshot!(format!("{text}\n----\n\n{}", report(&made(true), range, false)));
+    }
+
+    #[test]
+    fn the_object_has_stable_names() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&made(true)).unwrap());
+    }
+
+    #[test]
+    fn of_a_long_range_only_hours_with_alerts_are_shown() {
+        let rows = |hours: i64| super::hours(&made(false), (T0, T0 + hours * HOUR_MS)).len();
+        assert_eq!((rows(4), rows(EMPTY_HOURS_MAX)), (5, 73));
+        assert_eq!(rows(EMPTY_HOURS_MAX + 1), 3);
+    }
+}
