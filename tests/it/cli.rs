@@ -44,6 +44,7 @@ fn help_and_version_are_data() {
         &["config", "check", "--help"],
         &["topics", "create", "--help"],
         &["state", "import", "--help"],
+        &["backtest", "--help"],
         &["schema", "--help"],
         &["completions", "--help"],
     ] {
@@ -68,6 +69,10 @@ fn wrong_usage_exits_64_and_says_why_on_stderr() {
         (&["rules", "check"], "<PATH>"),
         (&["scan", "--format", "ocsf", "-"], "`--format ocsf` is not available in this version"),
         (&["scan", "--since", "1h", "--until", "2h", "-"], "`--since` is not before `--until`"),
+        (&["backtest"], "--from <TIME>"),
+        (&["backtest", "--last", "1h", "--from", "2h"], "cannot be used with"),
+        (&["backtest", "--from", "1h", "--to", "2h"], "`--from` is not before `--to`"),
+        (&["backtest", "--last", "1h", "--only", "x"], "there is no rule `x`"),
         (&["demo", "--format", "ocsf"], "`--format ocsf` is not available in this version"),
         (&["schema", "ocsf"], "`schema ocsf` is not available in this version"),
         (&["rules", "test", "--filter", "no such case"], "no case holds the text of `--filter`"),
@@ -99,6 +104,7 @@ fn wrong_configuration_exits_78_with_every_problem_and_its_hint() {
         &["topics", "check"],
         &["topics", "create"],
         &["state", "rebuild"],
+        &["backtest", "--last", "1h"],
     ] {
         let arguments: Vec<&str> = command
             .iter()

@@ -172,6 +172,7 @@ fn read(
     kept: &mut Kept,
 ) -> Result<Option<BacktestError>, BacktestError> {
     let total: u64 = parts.iter().map(Part::length).sum();
+    watcher.at(0, total, 0);
     let wanted: Vec<&Part> = range::longest_first(parts);
     let jobs = options.jobs.max(1);
     let readers = jobs.min(wanted.len());

@@ -11,8 +11,8 @@ use super::hits::{Hit, Seen, Side};
 use crate::app::latest::Sorted;
 use crate::limits::HOUR_MS;
 
-/// Most users that are told apart. Alerts come in an order that is as good as random, so a user of
-/// many is among them.
+/// Most users that are told apart. The alerts of a rule come in an order that is as good as random,
+/// so a user of many is most likely among them.
 pub const USERS_MAX: usize = 10_000;
 /// Most hours that are told apart: of two years.
 pub const HOURS_MAX: usize = 2 * 366 * 24;
