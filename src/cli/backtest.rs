@@ -207,6 +207,12 @@ fn read(args: &BacktestArgs, prepared: &Prepared, context: &Context) -> Exit {
             return Exit::Internal;
         }
     };
+    if args.history.is_none() && options.history_ms > 0 && !args.quiet {
+        report::note(format_args!(
+            "{} before the range are read as well, for the new-terms rules; `--history` sets how much",
+            format_duration(options.history_ms)
+        ));
+    }
     let mut progress = Progress::new(args.quiet, context, Arc::clone(&signals));
     let begun = clock::monotonic();
     let outcome = engine::backtest(config, sides, options, &signals.stop, &mut progress);
@@ -394,13 +400,13 @@ impl Watcher for Progress {
         if bar.length() != Some(total) {
             bar.set_length(total);
             bar.reset_elapsed();
-            let template = "{bar:30} {percent}% {msg}, {per_sec}, {eta} left";
+            let template = "{bar:30} {percent}% {msg}, {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
         }
         bar.set_position(done);
-        bar.set_message(format!("{records} records"));
+        bar.set_message(format!("{records} records, {:.0} a second", bar.per_sec()));
     }
 
     fn unreadable(&mut self, place: &str, reason: &str) {

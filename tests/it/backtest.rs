@@ -336,13 +336,18 @@ fn reads() -> Vec<(i64, Vec<u8>)> {
 #[test]
 fn new_terms_are_those_of_a_scan_whatever_partition_they_lie_in() {
     let kafka = broker::shared();
-    let source = Source::new(kafka, "backtest-terms", 4);
+    let mut source = Source::new(kafka, "backtest-terms", 4);
+    let other = format!("{}.other", source.prefix);
+    kafka.create_topic(&other, 1, &[("retention.ms", "-1")]);
+    source.extra.push(format!("source.topics=[\"{}\", \"{other}\"]", source.topic()));
     let reads = reads();
-    let records: Vec<Record> = (0..)
-        .zip(&reads)
-        .map(|(number, (time, event))| Record::value(event.clone()).at(*time).partition(number % 4))
-        .collect();
-    source.produce(&records);
+    for (number, (time, event)) in (0..).zip(&reads) {
+        let record = Record::value(event.clone()).at(*time);
+        match number % 5 {
+            4 => kafka.produce(&other, &[record]),
+            partition => source.produce(&[record.partition(partition)]),
+        }
+    }
     let log = reads.iter().flat_map(|(_, event)| [event, &b"\n"[..]].concat());
     let log = source.write("audit.log", &String::from_utf8(log.collect()).unwrap());
     let scan = program(&["scan", "--format", "ecs", log.to_str().unwrap()]).output().unwrap();
@@ -400,6 +405,30 @@ fn what_retention_has_taken_is_told() {
     };
     assert_eq!((cut("range_cut"), cut("history_cut")), (vec![false, true], vec![true, true]));
     assert_eq!(report["alerts"]["current"], 1);
+}
+
+#[test]
+fn what_is_deleted_while_it_is_read_is_counted() {
+    let kafka = broker::shared();
+    let source = Source::new(kafka, "backtest-deleted", 1);
+    source.produce(&[exec("first", T0, "ada")]);
+    // More than is fetched ahead.
+    kafka.produce_load(&source.topic(), 300_000, 1_000);
+    let process = source.spawn(&["--from", "2026-03-01", "--format", "json"]);
+    process.wait_for_stderr(DEADLINE, |line| line.contains("reading a partition"));
+    process.signal(Signal::STOP);
+    kafka.empty_topic(&source.topic(), 1);
+    process.signal(Signal::CONT);
+
+    let finished = process.wait(DEADLINE);
+
+    assert_eq!(finished.code(), Some(2), "{}", finished.stderr);
+    let report: Value = serde_json::from_slice(&finished.stdout).unwrap();
+    let (lost, partition) = (report["read"]["lost"].as_u64().unwrap(), &report["partitions"][0]);
+    let records = report["read"]["records"].as_u64().unwrap();
+    assert!(lost > 0, "{records} records were read");
+    assert_eq!((lost + records, &partition["read_to_offset"]), (300_001, &json!(300_001)));
+    assert!(finished.stderr.contains(&format!("{lost} records were deleted by retention")));
 }
 
 #[test]

@@ -394,3 +394,51 @@ fn what(event: &Event<'_>, exec: Option<&ExecCommand>, terms: Option<&Observatio
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::event::{Text, User};
+
+    #[test]
+    fn what_is_shown_of_an_event_is_bounded() {
+        let long = || Some(Text::from("é".repeat(100_000)));
+        let event = Event {
+            verb: long(),
+            audit_id: Some("a1".into()),
+            user: Some(User { username: long(), ..User::default() }),
+            object_ref: Some(ObjectRef {
+                resource: long(),
+                subresource: long(),
+                namespace: long(),
+                name: long(),
+                ..ObjectRef::default()
+            }),
+            ..Event::default()
+        };
+        let shown = shown(&event, what(&event, None, None));
+        assert_eq!(shown.what.chars().count(), WHAT_MAX_CHARS);
+        assert!(shown.what.ends_with('…') && shown.user.len() < 400, "{}", shown.user.len());
+    }
+
+    #[test]
+    fn what_an_event_lacks_is_left_out() {
+        let check = |verb: &str, resource: &str, namespace: &str, name: &str, expected: &str| {
+            let text = |text: &str| Some(Text::from(text.to_owned()));
+            let object = ObjectRef {
+                resource: text(resource),
+                namespace: text(namespace),
+                name: text(name),
+                ..ObjectRef::default()
+            };
+            let event = Event { verb: text(verb), object_ref: Some(object), ..Event::default() };
+            assert_eq!(what(&event, None, None), expected);
+        };
+        check("get", "secrets", "n", "s", "get secrets n/s");
+        check("list", "secrets", "n", "", "list secrets n");
+        check("list", "secrets", "", "", "list secrets");
+        check("get", "nodes", "", "node-1", "get nodes node-1");
+        check("get", "", "", "", "get");
+        assert_eq!(what(&Event::default(), None, None), "-");
+    }
+}

@@ -118,3 +118,37 @@ impl Hit {
         self.rule == other.rule && self.pair == other.pair
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_what_they_are_of() {
+        let mut hits = Vec::new();
+        for (rule, pair) in [(0, "0a"), (0, "0b"), (1, "00"), (256, "00")] {
+            for (side, terms) in [(Side::Current, ""), (Side::Current, "0f"), (Side::Candidate, "")]
+            {
+                for (time_ms, offset) in [(-1, 9), (0, 3), (0, 300), (1 << 40, 0)] {
+                    let place = Place { offset, ..Place::default() };
+                    hits.push(Hit {
+                        rule,
+                        pair: pair.to_owned(),
+                        side,
+                        terms: terms.to_owned(),
+                        seen: Seen { time_ms, place },
+                        shown: Shown {
+                            user: String::new(),
+                            audit_id: String::new(),
+                            what: String::new(),
+                        },
+                    });
+                }
+            }
+        }
+        let mut sorted = hits.clone();
+        sorted.reverse();
+        sorted.sort_by_key(Hit::key);
+        assert_eq!(sorted, hits);
+    }
+}
