@@ -262,6 +262,10 @@ fn a_candidate_is_compared_over_the_same_read() {
     let current = source.write("current/execs.toml", &rule("execs", "user.name:(ada or bob)"));
     source.write("candidate/execs.toml", &rule("execs", "user.name:(bob or eve)"));
     source.write("candidate/more/eve.toml", &rule("all-of-eve", "user.name:eve"));
+    // Of eve's ten, three minutes apart each.
+    let quiet = rule("quiet", "user.name:eve");
+    let quiet = format!("{quiet}suppress = {{ by = [\"user.name\"], for = \"10m\" }}\n");
+    source.write("candidate/quiet.toml", &quiet);
     let candidate = source.dir.path().join("candidate");
     source.extra.push(format!("rules=[\"{}\"]", current.display()));
     let candidate = candidate.to_str().unwrap();
@@ -271,7 +275,7 @@ fn a_candidate_is_compared_over_the_same_read() {
 
     assert_eq!(
         report["alerts"],
-        json!({"current": 50, "candidate": 60, "both": 40, "only_current": 10, "only_candidate": 20})
+        json!({"current": 50, "candidate": 63, "both": 40, "only_current": 10, "only_candidate": 23})
     );
     let rules = report["rules"].as_array().unwrap();
     let of = |id: &str| {
@@ -282,6 +286,8 @@ fn a_candidate_is_compared_over_the_same_read() {
     assert_eq!(of("execs"), ([20, 20, 10, 10, 10], true));
     assert_eq!(of("all-of-eve"), ([0, 10, 0, 0, 10], false));
     assert_eq!(of("pod-exec-sensitive-path"), ([30, 30, 30, 0, 0], true));
+    assert_eq!(of("quiet"), ([0, 3, 0, 0, 3], false));
+    assert_eq!(report["withheld"], json!({"current": 0, "candidate": 7}));
     let execs = rules.iter().find(|rule| rule["id"] == "execs").unwrap();
     let examples = execs["examples"].as_array().unwrap().iter();
     let shown: Vec<_> = examples

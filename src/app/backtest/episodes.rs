@@ -202,7 +202,9 @@ fn close(
     if history {
         return Ok(());
     }
-    each(Hit { rule: term.rule, pair, side: term.side, terms: term.hash, seen, shown })
+    // A rule of new terms has no suppression.
+    let (rule, side, terms) = (term.rule, term.side, term.hash);
+    each(Hit { rule, pair, side, terms, withheld: false, seen, shown })
 }
 
 #[cfg(test)]

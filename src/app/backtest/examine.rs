@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::Sides;
+use super::alike::Alike;
 use super::episodes::{Episodes, First, Term};
 use super::hits::{Hit, Place, Seen, Shown, Side};
 use super::reader::{Batch, Taken};
@@ -83,8 +84,9 @@ impl Counts {
 /// What a worker made of a batch.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// Of the stateless rules.
+    /// Of the stateless rules without a suppression, and of those with one.
     pub hits: Vec<Hit>,
+    pub alike: Vec<Alike>,
     pub episodes: Episodes,
     pub counts: Counts,
 }
@@ -181,6 +183,7 @@ impl Examiner {
                 one.counts.unreadable("internal", record.place, reason);
             }
             examined.hits.append(&mut one.hits);
+            examined.alike.append(&mut one.alike);
             examined.episodes.merge(one.episodes);
             examined.counts.add(one.counts);
         }
@@ -264,28 +267,47 @@ impl Examiner {
             time_ms: event_time_ms.or(record.record_ms).unwrap_or(self.from_ms),
             place,
         };
-        let (rule, pair, seen, shown) = match detection {
+        let (rule, cluster, event_id, event, exec, time_ms, by) = match &detection {
             Detection::NotAsked(reason) => {
                 return Some(format!("the rules with a query could not be asked: {reason}"));
             }
             Detection::Observation(observation) => {
-                self.sighting(&observation, side, seen(observation.event_time_ms), record, out);
+                self.sighting(observation, side, seen(observation.event_time_ms), record, out);
                 return None;
             }
-            Detection::Finding(found) => {
-                let what = what(&found.event, Some(&found.exec), None);
-                let pair = id::for_event(&found.cluster, &found.rule.id, &found.event_id);
-                let (rule, shown) = (self.number(&found.rule.id), shown(&found.event, what));
-                (rule, pair, seen(found.event_time_ms), shown)
-            }
-            Detection::Request(found) => {
-                let what = what(&found.event, None, None);
-                let pair = id::for_event(&found.cluster, &found.rule.id, &found.event_id);
-                let (rule, shown) = (self.number(&found.rule.id), shown(&found.event, what));
-                (rule, pair, seen(found.event_time_ms), shown)
-            }
+            Detection::Finding(it) => (
+                &it.rule.id,
+                &it.cluster,
+                &it.event_id,
+                &it.event,
+                Some(&it.exec),
+                it.event_time_ms,
+                it.suppression,
+            ),
+            Detection::Request(it) => (
+                &it.rule.id,
+                &it.cluster,
+                &it.event_id,
+                &it.event,
+                None,
+                it.event_time_ms,
+                it.suppression,
+            ),
         };
-        out.hits.push(Hit { rule, pair, side, terms: String::new(), seen, shown });
+        let hit = Hit {
+            rule: self.number(rule),
+            pair: id::for_event(cluster, rule, event_id),
+            side,
+            terms: String::new(),
+            withheld: false,
+            seen: seen(time_ms),
+            shown: shown(event, what(event, exec, None)),
+        };
+        match by {
+            // One without a time of its own is never withheld.
+            Some(by) if time_ms.is_some() => out.alike.push(Alike { hit, by }),
+            _ => out.hits.push(hit),
+        }
         None
     }
 

@@ -90,12 +90,15 @@ pub struct Hit {
     pub side: Side,
     /// Tells the alerts of one rule and event apart: its terms. Empty for a stateless rule.
     pub terms: String,
+    /// Its rule's suppression withholds it.
+    pub withheld: bool,
     pub seen: Seen,
     pub shown: Shown,
 }
 
 impl Hit {
-    /// Sorts by rule, pair, side and terms, then by what was seen first. Unique.
+    /// Sorts by rule, pair, side and terms, what is raised before what is withheld, then by what was
+    /// seen first. Unique.
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(96);
         key.extend(self.rule.to_be_bytes());
@@ -103,7 +106,7 @@ impl Hit {
         key.extend(self.pair.as_bytes());
         key.extend([0, self.side as u8]);
         key.extend(self.terms.as_bytes());
-        key.push(0);
+        key.extend([0, u8::from(self.withheld)]);
         self.seen.put(&mut key);
         key
     }
@@ -136,6 +139,7 @@ mod tests {
                         pair: pair.to_owned(),
                         side,
                         terms: terms.to_owned(),
+                        withheld: offset == 0,
                         seen: Seen { time_ms, place },
                         shown: Shown {
                             user: String::new(),

@@ -12,6 +12,7 @@
 //! clients a share of [`READ_AHEAD_BYTES`], and what has to be kept goes to a temporary file when
 //! it is too much ([`crate::app::latest`]).
 
+mod alike;
 pub mod episodes;
 mod examine;
 pub mod hits;
@@ -37,6 +38,7 @@ use crate::topics::TopicsError;
 
 use episodes::Episodes;
 use examine::{Counts, Examined, Examiner};
+use hits::Hit;
 use range::Part;
 use reader::{Batch, PartRead, Reader};
 use report::Report;
@@ -259,6 +261,8 @@ fn collect(
 #[derive(Default)]
 struct Kept {
     hits: Latest,
+    /// Those of rules with a suppression.
+    alike: Latest,
     episodes: Episodes,
     /// Episodes that did not fit into memory.
     spilled: Latest,
@@ -276,6 +280,9 @@ impl Kept {
         for hit in &examined.hits {
             self.hits.push(hit.key(), 0, serde_json::to_vec(hit)?)?;
         }
+        for alike in &examined.alike {
+            alike.keep(&mut self.alike)?;
+        }
         self.episodes.merge(examined.episodes);
         if self.episodes.is_large() {
             self.episodes.spill(&mut self.spilled)?;
@@ -288,16 +295,15 @@ impl Kept {
         Ok(())
     }
 
-    /// Every alert, in the order of its key: those of the new terms are known only now.
+    /// Every alert, in the order of its key: what is new, and what is withheld, is known only now.
     fn finish(&mut self, examiner: &Examiner) -> Result<Sorted, BacktestError> {
         self.episodes.spill(&mut self.spilled)?;
         let episodes = std::mem::take(&mut self.spilled).sorted()?;
+        let alike = std::mem::take(&mut self.alike).sorted()?;
         let mut hits = std::mem::take(&mut self.hits);
-        episodes::raise(
-            &episodes,
-            |side, rule| examiner.window_ms(side, rule),
-            |hit| Ok(hits.push(hit.key(), 0, serde_json::to_vec(&hit)?)?),
-        )?;
+        let mut keep = |hit: Hit| Ok(hits.push(hit.key(), 0, serde_json::to_vec(&hit)?)?);
+        episodes::raise(&episodes, |side, rule| examiner.window_ms(side, rule), &mut keep)?;
+        alike::raise(&alike, &mut keep)?;
         Ok(hits.sorted()?)
     }
 }

@@ -38,6 +38,8 @@ pub struct Report {
     /// Items that are no audit events and not meant to be, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
     pub alerts: Difference,
+    /// Alerts that suppressions withhold; not among the others.
+    pub withheld: Sides,
     /// Every rule in force on either side, by id.
     pub rules: Vec<RuleView>,
     /// Those with the most alerts first.
@@ -123,7 +125,7 @@ pub struct Sides {
 }
 
 impl Sides {
-    fn is_zero(&self) -> bool {
+    pub fn is_zero(&self) -> bool {
         self.current == 0 && self.candidate.is_none_or(|count| count == 0)
     }
 
@@ -145,6 +147,14 @@ pub struct Difference {
     pub only_candidate: Option<u64>,
 }
 
+impl Difference {
+    pub fn nothing(compared: bool) -> Difference {
+        let zero = compared.then_some(0);
+        let sides = Sides { current: 0, candidate: zero };
+        Difference { sides, both: zero, only_current: zero, only_candidate: zero }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleView {
     pub id: String,
@@ -154,6 +164,9 @@ pub struct RuleView {
     pub in_candidate: Option<bool>,
     #[serde(flatten)]
     pub alerts: Difference,
+    /// Alerts that the rule's suppression withholds.
+    #[serde(skip_serializing_if = "Sides::is_zero")]
+    pub withheld: Sides,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<ExampleView>,
 }
@@ -223,11 +236,13 @@ pub fn build(
             in_current: examiner.has(Side::Current, number),
             in_candidate: names.compared.then(|| examiner.has(Side::Candidate, number)),
             alerts: names.difference(rule.alerts, rule.both),
+            withheld: names.sides(rule.withheld),
             examples: names.examples(rule),
         })
         .collect();
     let sum = |part: fn(&RuleTally) -> u64| tally.rules.iter().map(part).sum();
     let all = [sum(|rule| rule.alerts[0]), sum(|rule| rule.alerts[1])];
+    let withheld = [sum(|rule| rule.withheld[0]), sum(|rule| rule.withheld[1])];
     let (users, other_users) = names.users(&tally, options.users);
     let history_ms = options.history_ms;
     Report {
@@ -247,6 +262,7 @@ pub fn build(
         unreadable: names.unreadable(&read.counts),
         skipped: read.counts.skipped,
         alerts: names.difference(all, sum(|rule| rule.both)),
+        withheld: names.sides(withheld),
         rules,
         users,
         other_users,

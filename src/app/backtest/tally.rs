@@ -32,6 +32,8 @@ pub enum Share {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleTally {
     pub alerts: BySide,
+    /// Alerts that the rule's suppression withholds; not among the others.
+    pub withheld: BySide,
     pub both: u64,
     /// The earliest ones of each share.
     pub examples: BTreeMap<Share, BTreeMap<Seen, Hit>>,
@@ -82,7 +84,12 @@ impl Counting {
     }
 
     fn close(&mut self) {
-        let open = std::mem::take(&mut self.open);
+        let mut open = std::mem::take(&mut self.open);
+        for hit in open.extract_if(.., |hit| hit.withheld) {
+            if let Some(rule) = self.tally.rules.get_mut(usize::from(hit.rule)) {
+                rule.withheld[hit.side.index()] += 1;
+            }
+        }
         let count = |side| open.iter().filter(|hit| hit.side == side).count();
         let counts = Side::BOTH.map(count);
         let both = counts[0].min(counts[1]);
@@ -150,6 +157,7 @@ mod tests {
             pair: pair.to_owned(),
             side,
             terms: terms.to_owned(),
+            withheld: false,
             seen: Seen { time_ms: hour * HOUR_MS, place: Place { offset, ..Place::default() } },
             shown: Shown {
                 user: format!("user of {pair}"),
@@ -203,6 +211,23 @@ mod tests {
         assert_eq!(example(Share::OnlyCandidate), ["c", "dz"]);
         assert_eq!(example(Share::Both), ["a", "dx"]);
         assert_eq!(found.hours.values().collect::<Vec<_>>(), [&[2, 1], &[0, 1], &[1, 2]]);
+    }
+
+    #[test]
+    fn what_is_withheld_is_counted_apart_unless_a_stage_of_it_is_raised() {
+        let withheld =
+            |pair, offset| Hit { withheld: true, ..hit(Side::Candidate, pair, "", 0, offset) };
+        let hits = [
+            hit(Side::Current, "a", "", 0, 1),
+            withheld("a", 1),
+            withheld("a", 2),
+            withheld("b", 3),
+            hit(Side::Candidate, "b", "", 0, 4),
+        ];
+        let found = tally(&hits, 5);
+        let rule = &found.rules[0];
+        assert_eq!((rule.alerts, rule.withheld, rule.both), ([1, 1], [0, 1], 0));
+        assert_eq!(found.users.len(), 2);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn report(report: &Report, range: (i64, i64), colours: bool) -> String {
     };
     let compared = report.compared;
     part("unreadable records", &unreadable_columns(), unreadable(report));
-    part("alerts by rule", &rule_columns(compared), rules(report));
+    part("alerts by rule", &rule_columns(report), rules(report));
     part("alerts by user", &columns("user", compared, false), users(report));
     part("alerts by hour (UTC)", &columns("hour", compared, true), hours(report, range));
     for (share, title) in [
@@ -97,26 +97,35 @@ fn counts(sides: Sides) -> impl Iterator<Item = String> {
     std::iter::once(sides.current).chain(sides.candidate).map(|count| count.to_string())
 }
 
-fn rule_columns(compared: bool) -> Columns {
-    let mut columns = columns("rule", compared, false);
-    if compared {
+fn rule_columns(report: &Report) -> Columns {
+    let mut columns = columns("rule", report.compared, false);
+    if report.compared {
         let names = ["both", "only current", "only candidate"];
         columns.extend(names.map(|name| (name, Align::Right)));
+    }
+    if !report.withheld.is_zero() {
+        columns.push(("withheld", Align::Right));
+    }
+    if report.compared {
         columns.push(("", Align::Left));
     }
     columns
 }
 
 fn rules(report: &Report) -> Vec<Vec<String>> {
-    let row = |name: String, alerts: Difference, note: &str| {
+    let row = |name: String, alerts: Difference, withheld: Sides, note: &str| {
         let more = [alerts.both, alerts.only_current, alerts.only_candidate];
-        let more = more.into_iter().flatten().map(|count| count.to_string());
-        let cells = std::iter::once(name).chain(counts(alerts.sides)).chain(more);
-        cells.chain(std::iter::once(note.to_owned())).collect()
+        let mut cells = vec![name];
+        cells.extend(counts(alerts.sides));
+        cells.extend(more.into_iter().flatten().map(|count| count.to_string()));
+        if !report.withheld.is_zero() {
+            // Of both sides, with a stroke between them.
+            cells.push(counts(withheld).collect::<Vec<_>>().join(" / "));
+        }
+        cells.push(note.to_owned());
+        cells
     };
-    let raised = |rule: &&RuleView| {
-        rule.alerts.sides.current > 0 || rule.alerts.sides.candidate.is_some_and(|count| count > 0)
-    };
+    let raised = |rule: &&RuleView| !rule.alerts.sides.is_zero() || !rule.withheld.is_zero();
     let mut rows: Vec<Vec<String>> = report
         .rules
         .iter()
@@ -127,24 +136,17 @@ fn rules(report: &Report) -> Vec<Vec<String>> {
                 (false, Some(true)) => "new in the candidate",
                 _ => "",
             };
-            row(cell(&rule.id), rule.alerts, note)
+            row(cell(&rule.id), rule.alerts, rule.withheld, note)
         })
         .collect();
     let silent = report.rules.len() - rows.len();
     if silent > 0 {
-        let zero = |count: Option<u64>| count.map(|_| 0);
-        let Difference { sides, both, only_current, only_candidate } = report.alerts;
-        let alerts = Difference {
-            sides: Sides { current: 0, candidate: zero(sides.candidate) },
-            both: zero(both),
-            only_current: zero(only_current),
-            only_candidate: zero(only_candidate),
-        };
         let plural = if silent == 1 { "" } else { "s" };
-        rows.push(row(format!("({silent} other rule{plural})"), alerts, ""));
+        let nothing = Difference::nothing(report.compared);
+        rows.push(row(format!("({silent} other rule{plural})"), nothing, nothing.sides, ""));
     }
     if report.rules.len() > 1 {
-        rows.push(row("(all)".to_owned(), report.alerts, ""));
+        rows.push(row("(all)".to_owned(), report.alerts, report.withheld, ""));
     }
     rows
 }
@@ -194,7 +196,7 @@ fn hours(report: &Report, (from_ms, to_ms): (i64, i64)) -> Vec<Vec<String>> {
         })
         .collect();
     let others = report.other_hours;
-    if others.current > 0 || others.candidate.is_some_and(|count| count > 0) {
+    if !others.is_zero() {
         rows.push(std::iter::once("(other hours)".to_owned()).chain(counts(others)).collect());
     }
     rows
@@ -300,6 +302,7 @@ mod tests {
             in_current: counts[0] > 0,
             in_candidate: compared.then_some(counts[1] > 0),
             alerts: difference(counts, compared),
+            withheld: sides(0, compared.then_some(if id == "execs" { 7 } else { 0 })),
             examples,
         }
     }
@@ -353,6 +356,7 @@ mod tests {
             }],
             skipped: BTreeMap::new(),
             alerts: difference([30, 14, 12], compared),
+            withheld: count(0, if compared { 7 } else { 0 }),
             rules: vec![
                 rule("execs", [30, 12, 12], compared, examples),
                 rule("new", [0, 2, 0], compared, Vec::new()),
