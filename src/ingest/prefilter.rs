@@ -23,16 +23,23 @@
 //! names none lets every record through. Names of a GKE log entry are not those of the event that
 //! it becomes, so with such rules every entry passes.
 //!
+//! Where a query names texts that the verb, or a few fields of `objectRef`, must have, and the record
+//! holds bare events, these fields are looked at instead; see `bare`.
+//!
 //! What carries events in base64 does so under keys that the record shows (`data`), or shows no
 //! mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
+
+mod bare;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
-use crate::rules::query;
+use crate::rules::query::{self, Clause};
 use crate::rules::set::RuleSet;
+
+use bare::BareEvents;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +64,17 @@ const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 pub struct Prefilter {
     /// Finds what lets a record through at once.
     needles: Needles,
+    /// With rules with a query: how a record of bare events is judged.
+    bare: Option<Bare>,
     marks: [Finder<'static>; 3],
     escape: Finder<'static>,
+}
+
+#[derive(Debug, Clone)]
+struct Bare {
+    /// All but those of queries with clauses.
+    needles: Needles,
+    clauses: BareEvents,
 }
 
 #[derive(Debug, Clone)]
@@ -68,33 +84,58 @@ enum Needles {
     Unknown,
 }
 
-impl Prefilter {
-    pub fn new(rules: &RuleSet) -> Prefilter {
-        let mut needles: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
-        for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
-            needles.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
-        }
-        if let Some(queries) = rules.queries() {
-            // What a log entry of GKE becomes has names that the entry has not.
-            needles.push(GKE_TYPE.to_owned());
-            for (_, of_rule) in queries.needles() {
-                match of_rule {
-                    // What a query needs may stand anywhere in the event.
-                    query::Needles::AnyOf(any) => needles.extend(any.iter().cloned()),
-                    query::Needles::Unknown => return Prefilter::of(Needles::Unknown),
-                }
-            }
-        }
+impl Needles {
+    fn of(mut needles: Vec<String>) -> Needles {
         needles.sort_unstable();
         needles.dedup();
         // Leftmost matching lets the search run on packed comparisons, many bytes at a time.
         let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(&needles);
-        Prefilter::of(built.map_or(Needles::Unknown, Needles::Some))
+        built.map_or(Needles::Unknown, Needles::Some)
     }
 
-    fn of(needles: Needles) -> Prefilter {
+    /// Whether the record holds one of them, or it is not known what would have to be held.
+    fn are_in(&self, record: &[u8]) -> bool {
+        match self {
+            Needles::Some(needles) => needles.is_match(record),
+            Needles::Unknown => true,
+        }
+    }
+}
+
+impl Prefilter {
+    pub fn new(rules: &RuleSet) -> Prefilter {
+        let mut always: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
+        for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
+            always.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
+        }
+        let Some(queries) = rules.queries() else {
+            return Prefilter::of(Needles::of(always), None);
+        };
+        // What a log entry of GKE becomes has names that the entry has not.
+        always.push(GKE_TYPE.to_owned());
+        let needles = |wanted: &dyn Fn(&[Clause]) -> bool| {
+            let mut needles = always.clone();
+            for (_, of_rule, _) in queries.in_force().filter(|(.., clauses)| wanted(clauses)) {
+                match of_rule {
+                    // What a query needs may stand anywhere in the event.
+                    query::Needles::AnyOf(any) => needles.extend(any.iter().cloned()),
+                    query::Needles::Unknown => return Needles::Unknown,
+                }
+            }
+            Needles::of(needles)
+        };
+        let clauses = queries.in_force().map(|(.., clauses)| clauses);
+        let bare = Bare {
+            needles: needles(&|clauses| clauses.is_empty()),
+            clauses: BareEvents::new(clauses.filter(|clauses| !clauses.is_empty())),
+        };
+        Prefilter::of(needles(&|_| true), Some(bare))
+    }
+
+    fn of(needles: Needles, bare: Option<Bare>) -> Prefilter {
         Prefilter {
             needles,
+            bare,
             marks: MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned()),
             escape: Finder::new(b"\\u00").into_owned(),
         }
@@ -102,9 +143,14 @@ impl Prefilter {
 
     /// Judges one record's raw value.
     pub fn verdict(&self, record: &[u8]) -> Verdict {
-        let Needles::Some(needles) = &self.needles else { return Verdict::Pass };
+        let may_match = || match &self.bare {
+            Some(bare) if bare::is_bare(record) => {
+                bare.needles.are_in(record) || bare.clauses.may_match(record)
+            }
+            _ => self.needles.are_in(record),
+        };
         if record.len() > limits::RECORD_MAX_BYTES
-            || needles.is_match(record)
+            || may_match()
             || self.has_telling_escape(record)
             || !self.is_whole_audit_record(record)
         {

@@ -341,3 +341,132 @@ fn real_events_that_match_pass_and_most_others_are_dropped() {
     }
     assert!(needless * 10 < others, "{needless} of {others} pass without a need");
 }
+
+/// Queries with clauses, some with others beside them.
+const QUERIES: [&str; 9] = [
+    "event.action:create and kubernetes.audit.objectRef.resource:(roles or rolebindings)",
+    "kubernetes.audit.objectRef.resource:pods and event.action:(delete or patch) and user.name:a*",
+    "kubernetes.audit.objectRef.namespace:kube-system and kubernetes.audit.objectRef.resource:pods",
+    "event.action:delete and not user.name:ann",
+    "kubernetes.audit.objectRef.subresource:(exec or attach or portforward)",
+    "exec.command:*shadow*",
+    "exec.interactive:false and user.name:ann",
+    "kubernetes.audit.requestObject.verb:create and event.action:update",
+    "kubernetes.audit.objectRef:{ resource:roles and namespace:n }",
+];
+
+fn object_event() -> impl Strategy<Value = Value> {
+    let pick = |of: &'static [&'static str]| prop::sample::select(of).prop_map(str::to_owned);
+    (
+        pick(&["create", "delete", "patch", "update", "get", "verb"]),
+        pick(&["roles", "rolebindings", "pods", "resource", "secretsx"]),
+        prop::option::of(pick(&["exec", "attach", "status"])),
+        prop::option::of(pick(&["n", "kube-system"])),
+        pick(&["ann", "bob", "\"verb\":\"create\",\"resource\":\"roles\""]),
+        prop::option::of(pick(&["create", "x"])),
+    )
+        .prop_map(|(verb, resource, subresource, namespace, user, body)| {
+            let mut event = json!({
+                "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "7e1b", "verb": verb,
+                "requestURI": "/x?command=cat&command=/etc/shadow", "user": { "username": user },
+                "objectRef": { "resource": resource },
+            });
+            if let Some(subresource) = subresource {
+                event["objectRef"]["subresource"] = subresource.into();
+            }
+            if let Some(namespace) = namespace {
+                event["objectRef"]["namespace"] = namespace.into();
+            }
+            if let Some(verb) = body {
+                event["requestObject"] = json!({ "verb": verb, "resource": ["pods"] });
+            }
+            event
+        })
+}
+
+proptest! {
+    #[test]
+    fn what_a_query_matches_passes_whatever_the_events_look_like(
+        events in prop::collection::vec(object_event(), 1..4),
+        seed: u64,
+        escapes in prop_oneof![Just(0), 1..40_u64],
+    ) {
+        let mut speller = Speller { choices: Choices(seed), escapes: Escapes::OneIn(escapes) };
+        let spelled: Vec<String> = events.iter().map(|event| speller.value(event)).collect();
+        // As an API server writes it, with its kind first.
+        let first = events[0].to_string();
+        let first = first.replacen(r#""kind":"Event","#, "", 1).replacen('{', r#"{"kind":"Event","#, 1);
+        let list = format!(r#"{{"kind":"EventList","items":[{}]}}"#, spelled.join(","));
+        let pieced = spelled[0].trim().replacen('{', r#"{"kind":"Event","#, 1);
+        for (query, (matcher, prefilter)) in QUERIES.iter().zip(&*WITH_QUERY) {
+            let found: Vec<bool> = events.iter().map(|event| matches_of(matcher, event)).collect();
+            if found[0] {
+                prop_assert_eq!(prefilter.verdict(first.as_bytes()), Verdict::Pass, "{} {}", query, first);
+                prop_assert_eq!(prefilter.verdict(pieced.as_bytes()), Verdict::Pass, "{} {}", query, pieced);
+            }
+            if found.contains(&true) {
+                prop_assert_eq!(prefilter.verdict(list.as_bytes()), Verdict::Pass, "{} {}", query, list);
+            }
+        }
+    }
+}
+
+/// Each with one of the queries as its only rule.
+static WITH_QUERY: LazyLock<Vec<(Matcher, Prefilter)>> = LazyLock::new(|| {
+    let of = |query: &&str| {
+        let rule = crate::rules::rule::Rule::of_query(query).unwrap();
+        let rules = Arc::new(RuleSet::of([(String::new(), rule)]).unwrap());
+        (Matcher::new(Arc::clone(&rules), 0), Prefilter::new(&rules))
+    };
+    QUERIES.iter().map(of).collect()
+});
+
+/// What the reader makes of the event, asked.
+fn matches_of(matcher: &Matcher, event: &Value) -> bool {
+    let mut found = Vec::new();
+    let record = event.to_string();
+    let bodies = matcher.bodies();
+    crate::ingest::envelope::read_asking(record.as_bytes(), None, bodies, &mut |_, outcome| {
+        if let crate::ingest::envelope::Outcome::Event(read) = outcome {
+            let context = Context {
+                cluster: "c",
+                position: Position::File { path: "-".to_owned(), line: 1, item: 0 },
+                wrapper_id: None,
+                wrapper_time_ms: None,
+            };
+            matcher.examine(read.event, context, &mut found);
+        }
+    });
+    !found.is_empty()
+}
+
+#[test]
+fn bare_events_are_judged_by_what_they_are_and_not_by_what_they_mention() {
+    let of = |verb: &str, resource: &str, user: &str| {
+        LIST.replace("\"watch\"", &format!("\"{verb}\""))
+            .replace("\"pods\"", &format!("\"{resource}\""))
+            .replace("kube-proxy\",\"groups", &format!("{user}\",\"groups"))
+    };
+    let (_, prefilter) = &WITH_QUERY[0];
+    let verdict = |record: String| prefilter.verdict(record.as_bytes());
+    assert_eq!(verdict(of("create", "roles", "a")), Verdict::Pass);
+    assert_eq!(verdict(of("get", "roles", "create")), Verdict::Drop);
+    assert_eq!(verdict(of("create", "pods", "roles")), Verdict::Drop);
+    // In a string of a wrapper it is not known which text is what.
+    let quoted = |record: String| format!(r#"{{"log":{}}}"#, Value::from(record));
+    assert_eq!(verdict(quoted(of("create", "pods", "roles"))), Verdict::Pass);
+    // In a list every event counts.
+    let list = format!(
+        r#"{{"kind":"EventList","items":[{},{}]}}"#,
+        of("get", "roles", "a"),
+        of("create", "pods", "a")
+    );
+    assert_eq!(verdict(list), Verdict::Pass);
+    // What is written in another way is not judged.
+    assert_eq!(verdict(of("get", "pods", "a").replace("\"verb\":", "\"verb\" :")), Verdict::Pass);
+    let many: Vec<String> = (0..65).map(|n| of(&format!("v{n}"), "pods", "a")).collect();
+    assert_eq!(
+        verdict(format!(r#"{{"kind":"EventList","items":[{}]}}"#, many.join(","))),
+        Verdict::Pass
+    );
+}

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::rules::compile::RuleError;
 use crate::rules::format::TermField;
-use crate::rules::query::{Mode, Needles, Program, Query};
+use crate::rules::query::{Clause, Mode, Needles, Program, Query};
 use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
 use crate::rules::triage;
 
@@ -86,9 +86,14 @@ impl RuleQueries {
 
     /// What an event has to hold so that a rule in force can match, rule by rule.
     pub fn needles(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
-        let needles = self.program.needles();
-        let rules = self.rules.iter().zip(needles).filter(|(asked, _)| asked.in_force);
-        rules.map(|(asked, needles)| (&*asked.rule, needles))
+        self.in_force().map(|(rule, needles, _)| (rule, needles))
+    }
+
+    /// The same, with what a few fields of it have to be.
+    pub fn in_force(&self) -> impl Iterator<Item = (&Rule, &Needles, &[Clause])> {
+        let needs = self.program.needles().iter().zip(self.program.clauses());
+        let rules = self.rules.iter().zip(needs).filter(|(asked, _)| asked.in_force);
+        rules.map(|(asked, (needles, clauses))| (&*asked.rule, needles, &**clauses))
     }
 }
 

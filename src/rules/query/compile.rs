@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Query;
 use super::ast::{Name, Node, Pattern, Span, Value};
+use super::clauses;
 use super::dispatch::Dispatch;
 use super::error::QueryError;
 use super::extract::{Plan, Slot};
@@ -150,9 +151,11 @@ impl<'q> Compiler<'q> {
             roots,
             reads,
             needles: Vec::new(),
+            clauses: Vec::new(),
             warnings: self.problems,
         };
         program.needles = needles::of(&program);
+        program.clauses = clauses::of(&program);
         Ok(program)
     }
 

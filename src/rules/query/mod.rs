@@ -24,6 +24,7 @@
 //! - There is no clock, so no `now`.
 
 mod ast;
+mod clauses;
 mod compile;
 mod dispatch;
 mod error;
@@ -43,6 +44,7 @@ mod reference;
 use std::collections::BTreeSet;
 use std::fmt;
 
+pub use clauses::{Clause, ClauseField};
 pub use error::QueryError;
 pub use fields::{DerivedField, Kind, catalogue, open_prefixes};
 pub use needles::Needles;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use super::clauses::Clause;
 use super::dispatch::{Dispatch, GroupId, Step};
 use super::error::QueryError;
 use super::extract::{Plan, Scopes, Slot, Values, extract};
@@ -153,6 +154,7 @@ pub struct Program {
     pub(super) dispatch: Dispatch,
     pub(super) reads: Vec<SourceId>,
     pub(super) needles: Vec<Needles>,
+    pub(super) clauses: Vec<Vec<Clause>>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -206,6 +208,11 @@ impl Program {
     /// What an event's JSON has to hold for a query to match, query by query.
     pub fn needles(&self) -> &[Needles] {
         &self.needles
+    }
+
+    /// What all has to hold of a few fields for a query to match, query by query.
+    pub fn clauses(&self) -> &[Vec<Clause>] {
+        &self.clauses
     }
 
     /// The fields that [`Derived`] may be asked for, for any of the queries.
