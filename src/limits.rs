@@ -73,6 +73,15 @@ pub const CASES_MAX: usize = 10_000;
 pub const CASE_EVENTS_MAX: usize = 10_000;
 /// Most alerts of one case that are looked at; more are counted.
 pub const CASE_ALERTS_MAX: usize = 1_000;
+/// Most exceptions in force.
+pub const EXCEPTIONS_MAX: usize = 4_096;
+/// Most values of one condition of an exception, and the longest of them: a command.
+pub const EXCEPTION_VALUES_MAX: usize = 1_000;
+pub const EXCEPTION_VALUE_MAX_BYTES: usize = 64 * 1024;
+/// Longest reason of an exception.
+pub const EXCEPTION_REASON_MAX_BYTES: usize = 1_024;
+/// Most exceptions that are counted by name; what others withhold is counted together.
+pub const EXCEPTION_NAMES_MAX: usize = 100;
 /// Longest part of a normal form that a match carries.
 pub const NORMAL_FORM_SHOWN_MAX_BYTES: usize = 1_024;
 /// Longest text of one pattern in a rule.
@@ -175,6 +184,8 @@ const _: () = {
     assert!(RECORD_MAX_BYTES as u64 <= IN_FLIGHT_DEFAULT_BYTES);
     assert!(CACHE_DEFAULT_BYTES <= CACHE_MAX_BYTES);
     assert!(CACHE_SHARE_OF_WINDOW > 1);
+    // Each may have a query, and all of them are one program.
+    assert!(EXCEPTIONS_MAX <= PROGRAM_QUERIES_MAX);
     assert!(QUERY_NODES_MAX < QUERY_MAX_BYTES && QUERY_NODES_MAX <= PROGRAM_NODES_MAX);
 };
 

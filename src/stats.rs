@@ -67,11 +67,30 @@ impl Labelled {
             map.insert(label.to_owned(), count);
         }
     }
+    /// One more, by at most so many labels: what else there is counts as [`OTHERS`].
+    pub fn add_up_to(&self, labels_max: usize, label: &str) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        count_up_to(labels_max, label, &mut map);
+    }
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     fn shown(&self) -> Option<DebugValue<BTreeMap<String, u64>>> {
         Some(self.snapshot()).filter(|counts| !counts.is_empty()).map(debug)
+    }
+}
+
+/// What is counted together when there are too many labels.
+pub const OTHERS: &str = "(others)";
+
+/// One more of a label, unless there are so many labels already that it is one of the others.
+pub fn count_up_to(labels_max: usize, label: &str, counts: &mut BTreeMap<String, u64>) {
+    let known = counts.len() < labels_max || counts.contains_key(label);
+    let label = if known { label } else { OTHERS };
+    if let Some(count) = counts.get_mut(label) {
+        *count += 1;
+    } else {
+        counts.insert(label.to_owned(), 1);
     }
 }
 
@@ -152,6 +171,10 @@ pub struct Stats {
     pub repeats: Counter,
     /// Alerts that were withheld since one that is the same was raised a while ago, by rule.
     pub suppressed: Labelled,
+    /// Events of which a rule said nothing, by the exception that held.
+    pub excepted: Labelled,
+    /// Events of which one would have said nothing if this exception had not ended.
+    pub exceptions_expired: Labelled,
     pub observations: Counter,
     /// Observations that were not sent because one of their term was a moment ago.
     pub observations_spared: Counter,
@@ -160,7 +183,8 @@ pub struct Stats {
     /// Events that matched a new-terms rule and gave it nothing to look at, by reason.
     pub without_terms: Labelled,
     pub terms_folded: Counter,
-    /// First sightings that stayed silent because their rule is learning.
+    /// First sightings that stayed silent because their rule is learning, or as history: imported,
+    /// or of an event of which an exception held.
     pub learned: Counter,
     /// Records and results that were let go since another assignment reads, or has read, them:
     /// by reason. No loss: somebody has them or reads them again.
@@ -191,6 +215,8 @@ impl Stats {
             revisions = self.revisions.shown(),
             repeats = self.repeats.shown(),
             suppressed = self.suppressed.shown(),
+            excepted = self.excepted.shown(),
+            exceptions_expired = self.exceptions_expired.shown(),
             learned = self.learned.shown(),
             tombstones = self.tombstones.shown(),
             skipped = self.skipped.shown(),
@@ -279,6 +305,8 @@ mod tests {
             revisions,
             repeats,
             suppressed,
+            excepted,
+            exceptions_expired,
             observations,
             observations_spared,
             terms_cut,
@@ -321,6 +349,8 @@ mod tests {
             ("alerts", alerts),
             ("reloads", reloads),
             ("suppressed", suppressed),
+            ("excepted", excepted),
+            ("exceptions_expired", exceptions_expired),
         ];
         let numbers = 1..;
         for ((_, counter), number) in counters.iter().zip(numbers.clone()) {
@@ -339,5 +369,16 @@ mod tests {
         for (name, _) in labelled {
             assert_eq!(line[name], format!("{{{name:?}: 7}}"), "{name}");
         }
+    }
+
+    #[test]
+    fn labels_past_the_bound_are_counted_together() {
+        let labelled = Labelled::default();
+        for label in ["a", "b", "c", "a", "d", "c"] {
+            labelled.add_up_to(2, label);
+        }
+        let counts = labelled.snapshot();
+        let expected = [("a", 2), ("b", 1), (OTHERS, 3)];
+        assert_eq!(counts, expected.map(|(label, count)| (label.to_owned(), count)).into());
     }
 }

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::alert::redact::Redaction;
 use crate::app::rules::{self, LoadError, Loaded};
+use crate::clock;
 use crate::config::Config;
 use crate::detect::in_force::InForce;
 use crate::duration::format_duration;
@@ -46,17 +47,25 @@ pub struct Reloader {
     pub rules: Arc<RuleSet>,
     /// What of the files was read last, with whatever success.
     pub tried: [u8; 32],
+    /// Until when it was said which exceptions have expired, milliseconds since the epoch.
+    pub expired_said_ms: i64,
 }
+
+/// How often it is looked whether exceptions have expired, where files are not looked at.
+const EXPIRED_EVERY: Duration = Duration::from_secs(60);
 
 impl Reloader {
     pub fn run(mut self) {
         let mut seen = self.tried;
         loop {
-            let asked = match self.config.rules_check_every_ms {
-                0 => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                every => self.asked.recv_timeout(Duration::from_millis(every)),
-            };
-            let now = rules::fingerprint(&self.config.rules);
+            let every = self.config.rules_check_every_ms;
+            let wait = if every == 0 { EXPIRED_EVERY } else { Duration::from_millis(every) };
+            let asked = self.asked.recv_timeout(wait);
+            self.say_what_expired();
+            if every == 0 && asked == Err(RecvTimeoutError::Timeout) {
+                continue;
+            }
+            let now = rules::fingerprint(&self.config.rules, &self.config.exceptions);
             let wanted = match asked {
                 Ok(()) => true,
                 Err(RecvTimeoutError::Timeout) => now != self.tried && now == seen,
@@ -67,6 +76,19 @@ impl Reloader {
                 return;
             }
         }
+    }
+
+    /// Which exceptions have expired since it was last said.
+    fn say_what_expired(&mut self) {
+        let now_ms = clock::now_ms();
+        for exception in self.rules.exceptions().iter() {
+            if !exception.is_expired(self.expired_said_ms)
+                && let Some(warning) = exception.expiry_warning(now_ms)
+            {
+                tracing::warn!("{warning}");
+            }
+        }
+        self.expired_said_ms = now_ms;
     }
 
     /// Whether there is still somebody who takes a set.
@@ -102,10 +124,14 @@ impl Reloader {
     }
 
     fn load(&self) -> Result<Arc<RuleSet>, ReloadError> {
-        let loaded = rules::load(&self.config.rules, &self.config.enabled_rules);
+        let Config { rules, exceptions, enabled_rules, .. } = &*self.config;
+        let loaded = rules::load_excepting(rules, exceptions, enabled_rules);
         let Loaded { rules, notes } = loaded.map_err(ReloadError::Load)?;
         for (path, note) in notes {
             tracing::warn!("`{}`: {note}", path.display());
+        }
+        for warning in rules.exception_warnings(clock::now_ms()) {
+            tracing::warn!("{warning}");
         }
         self.check_window(&rules)?;
         Ok(Arc::new(rules))

@@ -1,6 +1,6 @@
-//! Rule files, from folders to the rules in force.
+//! Files of rules and of exceptions, from folders to the rules in force.
 //!
-//! Owns where rules are read from. What a file means is for `rules`; nothing is printed here.
+//! Owns where they are read from. What a file means is for `rules`; nothing is printed here.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::limits;
 use crate::rules::cases::beside::is_cases_file;
 use crate::rules::compile::RuleError;
+use crate::rules::exceptions::{self, Exception, ExceptionError};
 use crate::rules::published::PublishedError;
 use crate::rules::rule::Rule;
 use crate::rules::set::{RuleSet, UnknownRule};
@@ -42,6 +43,8 @@ pub enum FileError {
     Encoding { path: PathBuf },
     #[error(transparent)]
     Rule(#[from] RuleError),
+    #[error(transparent)]
+    Exception(#[from] ExceptionError),
     #[error("`{}` holds more than {} files", path.display(), limits::RULE_FILES_MAX)]
     TooMany { path: PathBuf },
 }
@@ -51,6 +54,11 @@ impl FileError {
     pub fn is_unsupported(&self) -> bool {
         let FileError::Rule(RuleError::Published { source, .. }) = self else { return false };
         matches!(source, PublishedError::Unsupported(_))
+    }
+
+    /// It is a file of exceptions, where one of a rule was looked for.
+    pub fn is_exceptions(&self) -> bool {
+        matches!(self, FileError::Rule(RuleError::IsExceptions { .. }))
     }
 }
 
@@ -79,6 +87,15 @@ pub const ASKS_EVERYTHING: &str = "no text is certain of the events that the rul
 /// The built-in rules and those of files and folders, with those of these ids in force too. A file
 /// of a kind that is not supported is left out.
 pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> {
+    load_excepting(paths, &[], enabled)
+}
+
+/// The same with the exceptions of other files and folders.
+pub fn load_excepting(
+    paths: &[PathBuf],
+    exceptions: &[PathBuf],
+    enabled: &[String],
+) -> Result<Loaded, LoadError> {
     let builtin = RuleSet::builtin().map_err(LoadError::Builtin)?;
     let (mut rules, mut ids) = (Vec::new(), Vec::new());
     let (mut notes, mut errors) = (Vec::new(), Vec::new());
@@ -95,11 +112,22 @@ pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> 
             Err(error) => errors.push(error),
         }
     }
+    let mut excepted = Vec::new();
+    for ExceptionFile { outcome, .. } in read_exceptions(exceptions) {
+        match outcome {
+            Ok(found) => excepted.extend(found),
+            Err(wrong) => errors.extend(wrong),
+        }
+    }
     if !errors.is_empty() {
         return Err(LoadError::Files(errors));
     }
     let own = RuleSet::of(rules).map_err(LoadError::Set)?;
     let rules = builtin.merged(own).map_err(LoadError::Set)?;
+    let wrong = |errors: Vec<ExceptionError>| {
+        LoadError::Files(errors.into_iter().map(FileError::from).collect())
+    };
+    let rules = rules.excepting(excepted).map_err(wrong)?;
     let rules = rules.with(enabled).map_err(LoadError::Unknown)?;
     for (path, id) in ids {
         if rules.asks_everything(&id) {
@@ -107,6 +135,14 @@ pub fn load(paths: &[PathBuf], enabled: &[String]) -> Result<Loaded, LoadError> 
         }
     }
     Ok(Loaded { rules, notes })
+}
+
+/// What became of one file of exceptions.
+#[derive(Debug)]
+pub struct ExceptionFile {
+    pub path: PathBuf,
+    /// All that is wrong.
+    pub outcome: Result<Vec<Exception>, Vec<FileError>>,
 }
 
 /// Reads files, and folders with all below them: files that end with `.toml`, in the order of their
@@ -122,14 +158,32 @@ pub fn read(paths: &[PathBuf]) -> Vec<RuleFile> {
     texts(paths).into_iter().map(compiled).collect()
 }
 
-/// A hash of all that [`read`] would see: names, texts, and what cannot be read.
-pub fn fingerprint(paths: &[PathBuf]) -> [u8; 32] {
+/// The same for exceptions.
+pub fn read_exceptions(paths: &[PathBuf]) -> Vec<ExceptionFile> {
+    let compiled = |(path, text): (PathBuf, Result<String, FileError>)| {
+        let outcome = text.map_err(|error| vec![error]).and_then(|text| {
+            let found = exceptions::read_file(&path.display().to_string(), &text);
+            found.map_err(|errors| errors.into_iter().map(FileError::from).collect())
+        });
+        ExceptionFile { path, outcome }
+    };
+    texts(paths).into_iter().map(compiled).collect()
+}
+
+/// A hash of all that [`read`] and [`read_exceptions`] would see: names, texts, and what cannot be
+/// read.
+pub fn fingerprint(rules: &[PathBuf], exceptions: &[PathBuf]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
-    for (path, text) in texts(paths) {
+    let all = [(b"rule", rules), (b"exce", exceptions)];
+    let all = all
+        .into_iter()
+        .flat_map(|(kind, paths)| texts(paths).into_iter().map(move |it| (kind, it)));
+    for (kind, (path, text)) in all {
+        part(kind);
         part(path.as_os_str().as_encoded_bytes());
         match text {
             Ok(text) => part(text.as_bytes()),

@@ -20,6 +20,7 @@ use crate::alert::redact::Redaction;
 use crate::alert::wire;
 use crate::app::reload::Reloader;
 use crate::app::rules as rule_files;
+use crate::clock;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::in_force::{Changing, InForce};
 use crate::detect::ledger::Ledger;
@@ -270,7 +271,8 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<Reload, RunE
         asked,
         changes: change_sender,
         rules: Arc::clone(&rules),
-        tried: rule_files::fingerprint(&config.rules),
+        tried: rule_files::fingerprint(&config.rules, &config.exceptions),
+        expired_said_ms: clock::now_ms(),
     };
     spawn("reloader", 0, move || reloader.run())?;
     let client = config.client_config();

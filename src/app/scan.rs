@@ -4,7 +4,7 @@
 //! Chunks of records carry a number; the output follows the numbers, so it does not depend on the
 //! threads. All channels are bounded: a slow output slows the reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +14,15 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::alert::{self, Alert, Origin};
 use crate::app::held::Held;
 use crate::clock;
-use crate::detect::matcher::{Context, Detection, Matcher};
+use crate::detect::matcher::{Context, Detection, Excepted, Matcher};
 use crate::detect::suppress::Suppressor;
 use crate::ingest::envelope::{self, Outcome};
 use crate::ingest::file::{self, FileEvent};
+use crate::limits::EXCEPTION_NAMES_MAX;
 use crate::position::Position;
+use crate::stats::count_up_to;
 use crate::terms::local::{LocalFold, LocalVerdict};
+use crate::terms::observation::Observation;
 
 /// Records go to the workers in chunks of about this size, or this many.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -53,6 +56,10 @@ pub struct ScanStats {
     pub learned: u64,
     /// Alerts that were withheld since one that is the same was raised before, by rule.
     pub suppressed: BTreeMap<String, u64>,
+    /// Alerts that were not raised, by the exception that held.
+    pub withheld: BTreeMap<String, u64>,
+    /// Events of which an exception would have held if it had not ended, by exception.
+    pub exceptions_expired: BTreeMap<String, u64>,
 }
 
 /// Where a scan's results go. Called from one thread, in the order of the input.
@@ -356,6 +363,7 @@ struct Merge<'a, 'fold> {
     held: Held,
     suppressor: Suppressor,
     released: Vec<Alert>,
+    withheld: Withheld,
     stats: ScanStats,
     /// The running maximum of the event times: `scan`'s clock for new terms.
     time_ms: i64,
@@ -376,6 +384,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             held: Held::default(),
             suppressor: Suppressor::default(),
             released: Vec::new(),
+            withheld: Withheld::default(),
             stats: ScanStats::default(),
             time_ms,
         }
@@ -457,10 +466,19 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             }
             // Told with what could not be read.
             Detection::NotAsked(_) => Ok(None),
+            Detection::Excepted(excepted) => {
+                self.except(&excepted)?;
+                Ok(None)
+            }
+            Detection::ExceptionExpired(exception) => {
+                let counts = &mut self.stats.exceptions_expired;
+                count_up_to(EXCEPTION_NAMES_MAX, &exception.name, counts);
+                Ok(None)
+            }
             Detection::Observation(observation) => {
-                self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(0));
-                match self.fold.observe(&observation, self.time_ms)? {
-                    LocalVerdict::Nothing => Ok(None),
+                match self.observe(&observation)? {
+                    // History is that of exceptions alone.
+                    LocalVerdict::Nothing | LocalVerdict::History => Ok(None),
                     LocalVerdict::Learned => {
                         self.stats.learned += 1;
                         Ok(None)
@@ -482,12 +500,65 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         (!withheld).then_some(alert)
     }
 
+    fn observe(&mut self, observation: &Observation) -> Result<LocalVerdict, ScanError> {
+        self.time_ms = self.time_ms.max(observation.event_time_ms.unwrap_or(0));
+        Ok(self.fold.observe(observation, self.time_ms)?)
+    }
+
+    /// Counts the alerts that are not raised, and folds what is known from then on.
+    fn except(&mut self, excepted: &Excepted) -> Result<(), ScanError> {
+        let alerts = match &excepted.history {
+            None => u64::from(self.withheld.is_new(&excepted.rule.id, &excepted.event_id)),
+            Some(history) => {
+                let mut alerts = 0;
+                for observation in history {
+                    match self.observe(observation)? {
+                        LocalVerdict::History => alerts += 1,
+                        LocalVerdict::Learned => self.stats.learned += 1,
+                        LocalVerdict::Nothing | LocalVerdict::Alert(_) => {}
+                    }
+                }
+                alerts
+            }
+        };
+        for _ in 0..alerts {
+            count_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name, &mut self.stats.withheld);
+        }
+        Ok(())
+    }
+
     fn print(&mut self) -> Result<(), ScanError> {
         for alert in self.released.drain(..) {
             *self.stats.alerts.entry(alert.rule.id.clone()).or_default() += 1;
             self.sink.alert(&alert)?;
         }
         Ok(())
+    }
+}
+
+/// Which alerts were withheld, the latest of them: the stages of a request are one.
+#[derive(Default)]
+struct Withheld {
+    known: HashSet<(String, String)>,
+    order: VecDeque<(String, String)>,
+}
+
+/// Stages stand close together in a log.
+const WITHHELD_MAX: usize = 65_536;
+
+impl Withheld {
+    fn is_new(&mut self, rule_id: &str, event_id: &str) -> bool {
+        let key = (rule_id.to_owned(), event_id.to_owned());
+        if !self.known.insert(key.clone()) {
+            return false;
+        }
+        if self.order.len() >= WITHHELD_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(key);
+        true
     }
 }
 

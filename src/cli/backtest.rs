@@ -25,7 +25,7 @@ use crate::rules::set::RuleSet;
 use super::args::{self, ConfigArgs, Moment, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, rule_files, run as service, stdout};
+use super::{help, report, rule_files, run as service, scan, stdout};
 
 /// Counts what the rules would have raised over a range of the source topics
 ///
@@ -155,11 +155,14 @@ fn range(args: &BacktestArgs, now_ms: i64) -> Result<(i64, i64), Exit> {
 
 /// The rules of the configuration, and those of the candidate.
 fn sides(args: &BacktestArgs, config: &Config) -> Result<Sides, Exit> {
-    let current = rule_files::in_force(&config.rules, &config.enabled_rules, Exit::Internal)?;
+    let (own, exceptions) = (&config.rules, &config.exceptions);
+    let current =
+        rule_files::in_force_excepting(own, exceptions, &config.enabled_rules, Exit::Internal)?;
     let sets = if args.candidate.is_empty() {
         vec![enable(current, &args.enable)?]
     } else {
         let candidate = rule_files::in_force(&args.candidate, &[], Exit::Usage)?;
+        let candidate = rule_files::excepting_known(candidate, exceptions)?;
         // The configuration may turn rules on that only its own files have.
         let known = config.enabled_rules.iter().filter(|id| candidate.get(id).is_some());
         let enabled: Vec<&String> = known.chain(&args.enable).collect();
@@ -249,6 +252,10 @@ fn tell(outcome: &Outcome, args: &BacktestArgs, prepared: &Prepared, context: &C
         TextOrJson::Json => stdout::print_json(&serde_json::json!(report)),
     };
     say_what_is_missing(report, &prepared.sides, &prepared.options);
+    if !report.excepted.is_empty() {
+        let by = scan::counted(&report.excepted);
+        report::note(format_args!("exceptions held of events (once for each rule): {by}"));
+    }
     if let Some(error) = failure {
         report::warning("what is shown is only what was read before the error");
         return failed(error);

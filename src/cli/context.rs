@@ -84,7 +84,7 @@ impl Context {
 /// The configuration does not know the rules.
 fn check_rules(loaded: &Loaded) -> Result<(), Exit> {
     let config = &loaded.config;
-    let loaded = rules::load(&config.rules, &config.enabled_rules);
+    let loaded = rules::load_excepting(&config.rules, &config.exceptions, &config.enabled_rules);
     loaded.map(drop).map_err(|error| rule_files::refused(&error, Exit::Configuration))
 }
 

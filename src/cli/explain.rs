@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::audit::exec;
-use crate::detect::explain::{Explanation, explain};
+use crate::detect::explain::{Explanation, Request, explain_request};
 use crate::detect::finding::{ExecCommand, ExecVia};
 use crate::ingest::envelope::{self, Outcome};
 use crate::ingest::file::{self, FileEvent};
@@ -16,10 +16,10 @@ use crate::limits;
 use crate::output::explanation;
 use crate::rules::set::RuleSet;
 
-use super::args::TextOrJson;
+use super::args::{Cluster, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
-use super::{help, report, stdout};
+use super::{help, report, rule_files, stdout};
 
 /// Explains what the detections make of an exec
 #[derive(Debug, Clone, Args)]
@@ -42,6 +42,18 @@ pub struct ExplainArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<TextOrJson>,
 
+    /// A file or a folder with rules beside the built-in ones. Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+
+    /// A file or a folder with exceptions, which `--event` is asked about. Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub exceptions: Vec<PathBuf>,
+
+    /// Name of the cluster that the events are from
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub cluster: Cluster,
+
     /// Puts a rule in force that is off by default. Repeatable
     #[arg(long, value_name = "ID")]
     pub enable: Vec<String>,
@@ -57,19 +69,11 @@ enum Answer {
 }
 
 pub fn run(args: &ExplainArgs, context: &Context) -> Exit {
-    let rules = match RuleSet::builtin() {
+    let rules =
+        rule_files::in_force_excepting(&args.rules, &args.exceptions, &args.enable, Exit::Usage);
+    let rules = match rules {
         Ok(rules) => rules,
-        Err(error) => {
-            report::error_text(&error.to_string());
-            return Exit::Internal;
-        }
-    };
-    let rules = match rules.with(&args.enable) {
-        Ok(rules) => rules,
-        Err(unknown) => {
-            report::unknown_rule(&unknown.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     let many = [args.uri.as_deref(), args.command.as_deref()].contains(&Some("-"))
         || args.event.as_deref().is_some_and(|path| path.as_os_str() == "-");
@@ -80,6 +84,7 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Exit {
     };
     let mut answers = Answers {
         rules: &rules,
+        cluster: &args.cluster.0,
         json,
         pretty: !many,
         colours: context.stdout_is_terminal,
@@ -157,6 +162,7 @@ fn each_line(answers: &mut Answers<'_>, each: impl Fn(&[u8], &mut Answers<'_>)) 
 /// Where explanations go as they are made.
 struct Answers<'r> {
     rules: &'r RuleSet,
+    cluster: &'r str,
     json: bool,
     pretty: bool,
     colours: bool,
@@ -178,13 +184,22 @@ impl Answers<'_> {
     }
 
     fn exec(&mut self, exec: &ExecCommand) {
-        self.answer(&Answer::Explained(Box::new(explain(exec, self.rules))));
+        self.explain(exec, None);
+    }
+
+    fn explain(&mut self, exec: &ExecCommand, request: Option<Request<'_>>) {
+        self.answer(&Answer::Explained(Box::new(explain_request(exec, self.rules, request))));
     }
 
     fn record(&mut self, record: &[u8]) {
         envelope::read(record, None, &mut |_, outcome| match outcome {
             Outcome::Event(item) => match exec::decode(&item.event) {
-                Some(exec) => self.exec(&exec),
+                Some(exec) => {
+                    let own = item.event.time().or(item.wrapper_time);
+                    let time_ms = own.map(jiff::Timestamp::as_millisecond);
+                    let cluster = self.cluster;
+                    self.explain(&exec, Some(Request { event: &item.event, cluster, time_ms }));
+                }
                 None => {
                     self.answer(&Answer::NotExec { alert: false, reason: "the event is no exec" })
                 }

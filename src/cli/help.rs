@@ -31,6 +31,7 @@ Examples:
   zcat audit.log.gz | kubetell scan --format ecs -
   kubetell scan --learning 1d --only secret-access-unusual-client audit/
   kubetell scan --since 2026-01-31 --until 2026-02-01T12:00:00Z --stats audit.log
+  kubetell scan --rules rules/ --exceptions exceptions/ audit.log
   kubetell scan --state state/ --output alerts.ndjson --unreadable rest.ndjson audit.log
 
 Exit codes: 0 nothing found, 1 alerts found, 2 some input could not be read.";
@@ -52,13 +53,15 @@ pub(super) const RULES: &str = "\
 Examples:
   kubetell rules list
   kubetell rules show pod-exec-sensitive-path
-  kubetell rules check rules/
+  kubetell rules check rules/ exceptions/
   kubetell rules test rules/
+  kubetell rules except pod-exec-sensitive-path --from-alert alert.json --reason 'nightly backup'
   kubetell rules try 'event.action:delete and user.name:alice' audit.log";
 
 pub(super) const RULES_LIST: &str = "\
 Examples:
   kubetell rules list
+  kubetell rules list --rules rules/ --exceptions exceptions/
   kubetell rules list --format json";
 
 pub(super) const RULES_SHOW: &str = "\
@@ -68,7 +71,7 @@ Examples:
 
 pub(super) const RULES_CHECK: &str = "\
 Examples:
-  kubetell rules check rules/
+  kubetell rules check rules/ exceptions/
   kubetell rules check --strict --format json published/*.toml
 
 Exit codes: 0 all are valid, 78 some are not.";
@@ -81,6 +84,15 @@ Examples:
   kubetell rules test --config kubetell.toml --format json
 
 Exit codes: 0 all cases pass, 1 some do not, 78 a rule or a case is not valid.";
+
+pub(super) const RULES_EXCEPT: &str = "\
+Examples:
+  kubetell rules except pod-exec-sensitive-path --from-alert alert.json --reason 'nightly backup'
+  head -1 alerts.ndjson | kubetell rules except my-rule --from-alert - --reason CI --expires 30d
+  kubetell rules except my-rule --from-alert a.json --reason CI --by user,namespace --output e.toml
+
+Exit codes: 0 written, 2 the alert could not be read, 64 it can make no such exception, 78 the file
+of `--output` is not valid.";
 
 pub(super) const RULES_TRY: &str = "\
 Examples:

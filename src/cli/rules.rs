@@ -1,6 +1,8 @@
 //! `kubetell rules`: which rules are in force, and what one of them is.
 
 mod check;
+mod except;
+mod excepted;
 mod test;
 
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::clock;
 use crate::duration::format_duration;
 use crate::limits::SECOND_MS;
+use crate::rules::exceptions::Shown;
 use crate::rules::format::{RuleInfo, Severity, UnseenCommand};
 use crate::rules::paths::PathEntry;
 use crate::rules::rule::{ExecRule, Rule, RuleKind};
@@ -42,6 +46,12 @@ pub enum RulesCommand {
     /// Says what is wrong with rule files, all of it, with file, line and column
     #[command(after_help = help::RULES_CHECK)]
     Check(check::CheckArgs),
+    /// Writes an exception for a rule, made from one of its alerts
+    ///
+    /// Every value is the alert's own, and all of them have to be met: the exception holds of
+    /// requests like this one and no others. `--by` chooses the values.
+    #[command(after_help = help::RULES_EXCEPT)]
+    Except(except::ExceptArgs),
     /// Runs the test cases of rules: the built-in ones, the configuration's, or those of files
     ///
     /// A case says what its rule has to make of some events. Each is run as `kubetell scan` runs
@@ -62,6 +72,10 @@ pub struct ListArgs {
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
 
+    /// A file or a folder with exceptions (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub exceptions: Vec<PathBuf>,
+
     /// A table, or one JSON array
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: TextOrJson,
@@ -72,6 +86,10 @@ pub struct ShowArgs {
     /// A file or a folder with rules beside the built-in ones (repeatable)
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
+
+    /// A file or a folder with exceptions (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub exceptions: Vec<PathBuf>,
 
     /// The rule's id
     #[arg(value_name = "ID")]
@@ -108,6 +126,9 @@ struct Entry {
     labels: Option<LabelsEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suppress: Option<SuppressEntry>,
+    /// Those of every rule included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exceptions: Vec<Shown>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -159,21 +180,30 @@ struct ExecText {
 }
 
 pub fn run(args: &RulesArgs, context: &Context) -> Exit {
-    let files = match &args.command {
-        RulesCommand::List(args) => &args.rules,
-        RulesCommand::Show(args) => &args.rules,
+    let (files, exceptions) = match &args.command {
+        RulesCommand::List(args) => (&args.rules, &args.exceptions),
+        RulesCommand::Show(args) => (&args.rules, &args.exceptions),
         RulesCommand::Check(args) => return check::check(args),
         RulesCommand::Test(args) => return test::test(args, context),
+        RulesCommand::Except(args) => return except::run(args),
         RulesCommand::Try(args) => return check::try_query(args, context),
     };
-    let entries = match rule_files::in_force(files, &[], Exit::Usage) {
-        Ok(rules) => entries(&rules),
+    let now_ms = clock::now_ms();
+    let rules = match rule_files::in_force_excepting(files, exceptions, &[], Exit::Usage) {
+        Ok(rules) => rules,
         Err(exit) => return exit,
     };
+    let entries = entries(&rules, now_ms);
     match &args.command {
-        RulesCommand::Check(_) | RulesCommand::Test(_) | RulesCommand::Try(_) => Exit::Internal,
+        RulesCommand::Check(_)
+        | RulesCommand::Except(_)
+        | RulesCommand::Test(_)
+        | RulesCommand::Try(_) => Exit::Internal,
         RulesCommand::List(args) => match args.format {
-            TextOrJson::Text => stdout::print(&table(&entries)),
+            TextOrJson::Text => {
+                let exceptions = excepted::table(rules.exceptions(), now_ms);
+                stdout::print(&(table(&entries) + &exceptions))
+            }
             TextOrJson::Json => stdout::print_json(&json!(entries)),
         },
         RulesCommand::Show(args) => {
@@ -195,7 +225,7 @@ fn kind_of(rule: &Rule) -> &'static str {
 }
 
 /// The rules, in their order.
-fn entries(rules: &RuleSet) -> Vec<Entry> {
+fn entries(rules: &RuleSet, now_ms: i64) -> Vec<Entry> {
     let all = rules.rules().iter().chain(rules.off());
     all.map(|rule| Entry {
         info: Arc::clone(rule.info()),
@@ -217,6 +247,7 @@ fn entries(rules: &RuleSet) -> Vec<Entry> {
         },
         labels: rule.triage().and_then(labels),
         suppress: rule.triage().and_then(suppress),
+        exceptions: rules.exceptions().of_rule(rule.id()).map(|(it, _)| it.shown(now_ms)).collect(),
     })
     .collect()
 }
@@ -246,12 +277,17 @@ fn table(entries: &[Entry]) -> String {
             [info.id.clone(), severity, risk, kind(entry), info.name.clone()]
         })
         .collect();
-    let head = ["ID", "SEVERITY", "RISK", "KIND", "NAME"].map(str::to_owned);
-    let rows: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    columns(["ID", "SEVERITY", "RISK", "KIND", "NAME"], &rows)
+}
+
+/// Rows below their heads, each column as wide as its widest cell.
+fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let head = head.map(str::to_owned);
+    let rows: Vec<&[String; N]> = std::iter::once(&head).chain(rows).collect();
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     };
-    let widths: [usize; 5] = std::array::from_fn(width);
+    let widths: [usize; N] = std::array::from_fn(width);
     let mut out = String::new();
     for row in rows {
         let cells: Vec<String> =
@@ -321,6 +357,7 @@ fn text(entry: &Entry) -> String {
             lines.iter().for_each(|line| out.push_str(&format!("- {}\n", line.trim())));
         }
     }
+    out.push_str(&excepted::list(&entry.exceptions));
     out
 }
 
@@ -406,6 +443,7 @@ mod tests {
             new_terms: None,
             labels: None,
             suppress: None,
+            exceptions: Vec::new(),
         }
     }
 

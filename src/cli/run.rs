@@ -1,6 +1,7 @@
 //! `kubetell run`: the service.
 
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use std::sync::Arc;
 
@@ -51,10 +52,15 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
-    let rules = match rule_files::in_force(&config.rules, &config.enabled_rules, Exit::Internal) {
+    let (own, exceptions) = (&config.rules, &config.exceptions);
+    let loaded = rule_files::loaded(own, exceptions, &config.enabled_rules, Exit::Internal);
+    let rules = match loaded {
         Ok(rules) => Arc::new(rules),
         Err(exit) => return exit,
     };
+    for warning in rules.exception_warnings(clock::now_ms()) {
+        tracing::warn!("{warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -90,6 +96,7 @@ fn start_and_serve(
         version = env!("CARGO_PKG_VERSION"),
         role = ?role,
         rules = ids.join(","),
+        exceptions = rules.exceptions().iter().count(),
         group = config.kafka.group_id,
         source = config.source.topics.join(","),
         alerts = config.alerts.topic,
@@ -102,16 +109,17 @@ fn start_and_serve(
         // From here on it is kept until the halves run, and then they drain.
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
-        let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
-        reload_on_hangup(running.reload())
+        // Likewise one that comes while the service starts, and would end the process.
+        let hangup = signal(SignalKind::hangup())
             .map_err(|error| RunError::Start { what: "the signal handler", error })?;
+        let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
+        reload_on_hangup(hangup, running.reload());
         running.until(stopped).await
     })
 }
 
 /// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -132,9 +140,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// From here on each SIGHUP has the rules read again; in a process that asks none it says so.
-fn reload_on_hangup(reload: Option<service::Reload>) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangup = signal(SignalKind::hangup())?;
+fn reload_on_hangup(mut hangup: Signal, reload: Option<service::Reload>) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match &reload {
@@ -143,7 +149,6 @@ fn reload_on_hangup(reload: Option<service::Reload>) -> std::io::Result<()> {
             }
         }
     });
-    Ok(())
 }
 
 /// The source topics with their partition counts, and the observations topic's count.

@@ -1,5 +1,7 @@
 //! `kubetell scan`: the same detections over files, directories or stdin.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -50,6 +52,10 @@ pub struct ScanArgs {
     /// A file or a folder with rules beside the built-in ones (repeatable)
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
+
+    /// A file or a folder with exceptions (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub exceptions: Vec<PathBuf>,
 
     /// Runs this rule only (repeatable)
     #[arg(long, value_name = "ID")]
@@ -123,7 +129,8 @@ pub struct Scan<'a> {
 }
 
 pub fn run(args: &ScanArgs, context: &Context) -> Exit {
-    let rules = || rule_files::in_force(&args.rules, &args.enable, Exit::Usage);
+    let rules =
+        || rule_files::in_force_excepting(&args.rules, &args.exceptions, &args.enable, Exit::Usage);
     run_with(args, context, rules)
 }
 
@@ -293,6 +300,17 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
             unreadable - sink.unreadable_said
         ));
     }
+    let withheld: u64 = stats.withheld.values().sum();
+    if withheld > 0 {
+        let by = counted(&stats.withheld);
+        report::note(format_args!("{withheld} {} withheld by exceptions: {by}", were(withheld)));
+    }
+    if !stats.exceptions_expired.is_empty() {
+        let by = counted(&stats.exceptions_expired);
+        report::warning(format_args!(
+            "exceptions that have expired would have held of events: {by}"
+        ));
+    }
     if sink.show_summary {
         let alerts: u64 = stats.alerts.values().sum();
         let skipped: u64 = stats.skipped.values().sum();
@@ -304,6 +322,18 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
             stats.events
         ));
     }
+}
+
+fn were(alerts: u64) -> &'static str {
+    if alerts == 1 { "alert was" } else { "alerts were" }
+}
+
+/// `NAME (COUNT)` of each, the highest counts first.
+pub(super) fn counted(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
+    counts.sort_by_key(|(name, count)| (Reverse(**count), *name));
+    let counts = counts.iter().map(|(name, count)| format!("`{name}` ({count})"));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// How many unreadable items are named one by one.

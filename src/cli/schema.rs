@@ -29,6 +29,8 @@ pub enum SchemaName {
     Rule,
     /// A file of test cases beside a rule file
     RuleTests,
+    /// A file of exceptions
+    Exceptions,
     /// The configuration file
     Config,
     /// Named by the contract, not available in this version.
@@ -37,13 +39,14 @@ pub enum SchemaName {
 }
 
 pub fn run(args: &SchemaArgs) -> Exit {
-    let hint = "there are `ecs`, `rule`, `rule-tests`, `config` and `observation`";
+    let hint = "there are `ecs`, `rule`, `rule-tests`, `exceptions`, `config` and `observation`";
     match args.name {
         SchemaName::Ecs => ecs(),
         SchemaName::Observation => observation(),
         SchemaName::Config => stdout::print_json(&config::schema()),
         SchemaName::Ocsf => not_available("schema ocsf", hint),
         SchemaName::Rule => stdout::print(rules::schema::rule()),
+        SchemaName::Exceptions => stdout::print_json(&rules::schema::exceptions()),
         SchemaName::RuleTests => stdout::print_json(&rules::schema::rule_tests()),
     }
 }

@@ -100,6 +100,15 @@ pub(crate) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "exceptions",
+        Kind::List,
+        "[]",
+        &[
+            "Files or folders with exceptions: of which events the rules say nothing. Rules are updated",
+            "without touching them.",
+        ],
+    ),
+    key(
         "enabled_rules",
         Kind::List,
         "[]",

@@ -71,6 +71,8 @@ pub struct Config {
     pub cluster: String,
     /// Files or folders with rules. Read by whoever knows the rules.
     pub rules: Vec<PathBuf>,
+    /// Files or folders with exceptions. Read by whoever knows the rules.
+    pub exceptions: Vec<PathBuf>,
     /// Ids of rules that are off by default. Checked by whoever knows the rules.
     pub enabled_rules: Vec<String>,
     /// How often the files of `rules` are looked at while the service runs; 0 is never.

@@ -177,6 +177,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
     Some(Config {
         cluster: cluster?,
         rules: reader.list("rules").into_iter().map(PathBuf::from).collect(),
+        exceptions: reader.list("exceptions").into_iter().map(PathBuf::from).collect(),
         enabled_rules: reader.list("enabled_rules"),
         rules_check_every_ms: reader.number("rules_check_every"),
         delivery: Delivery::AtLeastOnce,

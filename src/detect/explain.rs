@@ -6,10 +6,13 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::audit::event::Event;
 use crate::audit::shell::reading::{Access, Hidden, Line, Reach};
 use crate::audit::shell::text::Steps;
 use crate::detect::command::{self, Command};
+use crate::detect::exceptions::{Answer, Asking};
 use crate::detect::finding::{Confidence, ExecCommand, ExecVia, Match};
+use crate::detect::queries::Asker;
 use crate::rules::format::Severity;
 use crate::rules::rule::RuleKind;
 use crate::rules::set::RuleSet;
@@ -35,7 +38,7 @@ pub struct Explanation {
     pub normal_form: NormalForm,
     /// Whether any rule raises it.
     pub alert: bool,
-    /// Of the rules that raise it, in their order.
+    /// Of the rules that match it, in their order.
     pub verdicts: Vec<Verdict>,
     /// Why no rule raises it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,12 +94,43 @@ pub struct Verdict {
     pub access_type: String,
     pub access_types: Vec<String>,
     pub matches: Vec<Match>,
+    /// The exception that holds, so that there is no alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excepted: Option<ExceptedBy>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExceptedBy {
+    pub exception: String,
+    pub place: String,
+    pub reason: String,
+}
+
+/// The request that a command came in, which exceptions are asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'e> {
+    pub event: &'e Event<'e>,
+    pub cluster: &'e str,
+    /// Milliseconds since the epoch.
+    pub time_ms: Option<i64>,
 }
 
 /// Asks every exec rule about a command.
 pub fn explain(exec: &ExecCommand, rules: &RuleSet) -> Explanation {
+    explain_request(exec, rules, None)
+}
+
+/// The same, and asks the rules' exceptions about the request, where it is at hand.
+pub fn explain_request(
+    exec: &ExecCommand,
+    rules: &RuleSet,
+    request: Option<Request<'_>>,
+) -> Explanation {
     let command = Command::new(exec);
-    let mut verdicts = Vec::new();
+    let mut asking = request.map(|Request { event, cluster, time_ms }| {
+        Asking::new(Asker { rules, event, command: Some(&command) }, cluster, time_ms)
+    });
+    let mut verdicts: Vec<Verdict> = Vec::new();
     for rule in rules.rules() {
         let RuleKind::Exec(exec_rule) = rule.kind() else { continue };
         let Some(verdict) = command::judge(exec_rule, &command) else { continue };
@@ -111,10 +145,14 @@ pub fn explain(exec: &ExecCommand, rules: &RuleSet) -> Explanation {
             access_type: verdict.access_types.first().cloned().unwrap_or_default(),
             access_types: verdict.access_types,
             matches: verdict.matches,
+            excepted: asking.as_mut().and_then(|asking| excepted_by(asking, &info.id)),
         });
     }
     let reading = command.reading();
-    let reason = verdicts.is_empty().then_some(if exec.argv.is_empty() {
+    let alert = verdicts.iter().any(|verdict| verdict.excepted.is_none());
+    let reason = (!alert).then_some(if !verdicts.is_empty() {
+        "an exception holds"
+    } else if exec.argv.is_empty() {
         "the request names no command"
     } else {
         "no sensitive path stands in the command as written, none is read in its normal form, and \
@@ -136,9 +174,20 @@ pub fn explain(exec: &ExecCommand, rules: &RuleSet) -> Explanation {
             omitted: reading.lines.len().saturating_sub(LISTED_MAX)
                 + reading.accesses.len().saturating_sub(LISTED_MAX),
         },
-        alert: !verdicts.is_empty(),
+        alert,
         verdicts,
         reason,
+    }
+}
+
+fn excepted_by(asking: &mut Asking<'_, '_>, rule_id: &str) -> Option<ExceptedBy> {
+    match asking.of_rule(rule_id)? {
+        Answer::Holds(exception) => Some(ExceptedBy {
+            exception: exception.name.clone(),
+            place: exception.place(),
+            reason: exception.reason.clone(),
+        }),
+        Answer::Expired(_) => None,
     }
 }
 

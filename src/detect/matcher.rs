@@ -9,6 +9,7 @@ use crate::alert::redact::Redaction;
 use crate::audit::event::Event;
 use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
+use crate::detect::exceptions::{self, Answer};
 use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
 use crate::detect::identity::{event_id, with_bounded_id};
 use crate::detect::queries::{self, Asker};
@@ -17,6 +18,8 @@ use crate::detect::tuples::{self, Absent, Tuple, Tuples};
 use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::position::Position;
+use crate::rules::exceptions::Exception;
+use crate::rules::format::RuleInfo;
 use crate::rules::rule::{Condition, NewTermsRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
@@ -40,6 +43,21 @@ pub enum Detection {
     Observation(Box<Observation>),
     /// The queries could not be asked about the event, for this reason.
     NotAsked(String),
+    /// A rule matches and says nothing.
+    Excepted(Box<Excepted>),
+    /// This exception would hold of what follows it if it had not ended.
+    ExceptionExpired(Arc<Exception>),
+}
+
+/// An event of which a rule says nothing, since an exception holds of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Excepted {
+    pub by: Arc<Exception>,
+    pub rule: Arc<RuleInfo>,
+    pub event_id: String,
+    /// Of a new-terms rule what it knows from now on, marked as history. Empty for the first stage
+    /// of a request, which does not tell all that may decide: what follows it will.
+    pub history: Option<Vec<Observation>>,
 }
 
 /// What did not become a detection although it matched. Counted, so that nothing is lost in
@@ -58,7 +76,7 @@ pub struct ExamineStats {
 
 impl ExamineStats {
     /// Counts what an event did not give, and gives what it did.
-    fn tuples(&mut self, found: Tuples) -> impl Iterator<Item = Tuple> + use<> {
+    fn tuples(&mut self, found: Tuples) -> Vec<Tuple> {
         self.sources_over_limit += found.sources_over_limit;
         self.tuples_over_limit += u64::from(found.over_limit);
         match found.absent {
@@ -66,7 +84,7 @@ impl ExamineStats {
             Some(Absent::Field(_)) => self.field_missing += 1,
             None => {}
         }
-        found.tuples.into_iter()
+        found.tuples
     }
 }
 
@@ -90,15 +108,21 @@ pub struct Matcher {
 /// A detection that still lacks the event, which is copied once it is known that it is needed.
 enum Match<'r> {
     Exec(&'r Rule, ExecCommand, CommandVerdict),
-    Term(&'r Rule, &'r NewTermsRule, Tuple),
+    /// At least one tuple.
+    Terms(&'r Rule, &'r NewTermsRule, Vec<Tuple>),
     /// A query, of an event that is no exec.
     Request(&'r Rule),
 }
 
-impl Match<'_> {
-    fn rule(&self) -> &Rule {
+impl<'r> Match<'r> {
+    /// Nothing if there is no tuple.
+    fn terms(rule: &'r Rule, of: &'r NewTermsRule, tuples: Vec<Tuple>) -> Option<Match<'r>> {
+        (!tuples.is_empty()).then_some(Match::Terms(rule, of, tuples))
+    }
+
+    fn rule(&self) -> &'r Rule {
         match self {
-            Match::Exec(rule, ..) | Match::Term(rule, ..) | Match::Request(rule) => rule,
+            Match::Exec(rule, ..) | Match::Terms(rule, ..) | Match::Request(rule) => rule,
         }
     }
 }
@@ -120,10 +144,7 @@ impl Matcher {
 
     /// What of an event's bodies its reader has to keep for the rules.
     pub fn bodies(&self) -> Bodies {
-        match self.rules.queries() {
-            Some(queries) if queries.asks_about_bodies() => Bodies::PointedAt,
-            _ => Bodies::Skipped,
-        }
+        if self.rules.asks_about_bodies() { Bodies::PointedAt } else { Bodies::Skipped }
     }
 
     /// Appends to `out` what the rules find: those without a query first, in the order of the
@@ -153,7 +174,7 @@ impl Matcher {
                         && tuples::counts(table, &event)
                     {
                         let tuples = stats.tuples(tuples::of(terms_rule, &event, &[]));
-                        matches.extend(tuples.map(|tuple| Match::Term(rule, terms_rule, tuple)));
+                        matches.extend(Match::terms(rule, terms_rule, tuples));
                     }
                 }
                 // All together, below.
@@ -166,8 +187,7 @@ impl Matcher {
                     for queries::Found { rule, values } in found {
                         if let RuleKind::NewTerms(terms_rule) = rule.kind() {
                             let tuples = stats.tuples(tuples::of(terms_rule, &event, &values));
-                            let tuples = tuples.map(|tuple| Match::Term(rule, terms_rule, tuple));
-                            matches.extend(tuples);
+                            matches.extend(Match::terms(rule, terms_rule, tuples));
                             continue;
                         }
                         matches.push(match &exec {
@@ -180,26 +200,109 @@ impl Matcher {
             }
         }
         if !matches.is_empty() {
-            let triaged = matches.iter().map(|found| triage(found.rule(), context.cluster, &asker));
-            let triaged: Vec<Triaged> = triaged.collect();
-            let seen = Seen::new(event, context);
-            out.extend(matches.into_iter().zip(triaged).map(
-                |(found, triaged)| match seen.detection(found, triaged, self.learning_ms) {
-                    Detection::Finding(finding) => {
-                        Detection::Finding(Box::new(self.redaction.apply(*finding)))
-                    }
-                    found @ (Detection::Request(_) | Detection::NotAsked(_)) => found,
-                    Detection::Observation(mut observation) => {
-                        if let Some(exec) = &exec {
-                            self.redaction.apply_to_event(&mut observation.event, exec);
-                        }
-                        Detection::Observation(observation)
-                    }
-                },
-            ));
+            self.tell(matches, event, context, command.as_ref(), out);
         }
         stats
     }
+
+    /// What is told of the matches: nothing of those of which an exception holds.
+    fn tell(
+        &self,
+        matches: Vec<Match<'_>>,
+        event: Event<'_>,
+        context: Context<'_>,
+        command: Option<&Command<'_>>,
+        out: &mut Vec<Detection>,
+    ) {
+        let asker = Asker { rules: &self.rules, event: &event, command };
+        let time_ms = time_ms(&event, &context);
+        let mut exceptions = exceptions::Asking::new(asker, context.cluster, time_ms);
+        let asked = matches.iter().map(|found| {
+            let rule = found.rule();
+            match exceptions.of_rule(rule.id()) {
+                holds @ Some(Answer::Holds(_)) => (holds, Triaged::default()),
+                answer => (answer, triage(rule, context.cluster, &asker)),
+            }
+        });
+        let asked: Vec<(Option<Answer>, Triaged)> = asked.collect();
+        let is_first_stage = exceptions::is_first_stage(&event);
+        let seen = Seen::new(event, context);
+        let exec = command.map(Command::exec);
+        for (found, (answer, triaged)) in matches.into_iter().zip(asked) {
+            match answer {
+                Some(Answer::Holds(by)) => {
+                    let excepted = self.excepted(by, found, &seen, exec, is_first_stage);
+                    out.push(Detection::Excepted(Box::new(excepted)));
+                    continue;
+                }
+                Some(Answer::Expired(by)) => out.push(Detection::ExceptionExpired(by)),
+                None => {}
+            }
+            self.raise(found, triaged, &seen, exec, out);
+        }
+    }
+
+    fn raise(
+        &self,
+        found: Match<'_>,
+        triaged: Triaged,
+        seen: &Seen,
+        exec: Option<&ExecCommand>,
+        out: &mut Vec<Detection>,
+    ) {
+        match found {
+            Match::Exec(rule, exec, verdict) => {
+                let finding = self.redaction.apply(seen.finding(rule, exec, verdict, triaged));
+                out.push(Detection::Finding(Box::new(finding)));
+            }
+            Match::Request(rule) => {
+                out.push(Detection::Request(Box::new(seen.request(rule, triaged))));
+            }
+            Match::Terms(rule, of, tuples) => out.extend(tuples.into_iter().map(|tuple| {
+                let labels = triaged.labels.clone();
+                let observation = seen.observation(rule, of, tuple, labels, self.learning_ms);
+                Detection::Observation(Box::new(self.redacted_observation(observation, exec)))
+            })),
+        }
+    }
+
+    fn excepted(
+        &self,
+        by: Arc<Exception>,
+        found: Match<'_>,
+        seen: &Seen,
+        exec: Option<&ExecCommand>,
+        is_first_stage: bool,
+    ) -> Excepted {
+        let rule = Arc::clone(found.rule().info());
+        let event_id = seen.event_id.clone();
+        let Match::Terms(of, terms, tuples) = found else {
+            return Excepted { by, rule, event_id, history: None };
+        };
+        let tuples = tuples.into_iter().filter(|_| !is_first_stage);
+        let known = tuples.map(|tuple| {
+            // No alert is made of it, so it needs no labels.
+            let observation = seen.observation(of, terms, tuple, Vec::new(), self.learning_ms);
+            Observation { history: true, ..self.redacted_observation(observation, exec) }
+        });
+        Excepted { by, rule, event_id, history: Some(known.collect()) }
+    }
+
+    fn redacted_observation(
+        &self,
+        mut observation: Observation,
+        exec: Option<&ExecCommand>,
+    ) -> Observation {
+        if let Some(exec) = exec {
+            self.redaction.apply_to_event(&mut observation.event, exec);
+        }
+        observation
+    }
+}
+
+/// The event's own time, milliseconds since the epoch, or what stands in for it.
+fn time_ms(event: &Event<'_>, context: &Context<'_>) -> Option<i64> {
+    event.time().map(jiff::Timestamp::as_millisecond).or(context.wrapper_time_ms)
 }
 
 /// An event that matched, in a form that outlives the record it came in.
@@ -215,67 +318,77 @@ impl Seen {
     fn new(event: Event<'_>, context: Context<'_>) -> Seen {
         Seen {
             event_id: event_id(&event, context.wrapper_id),
-            event_time_ms: event
-                .time()
-                .map(jiff::Timestamp::as_millisecond)
-                .or(context.wrapper_time_ms),
+            event_time_ms: time_ms(&event, &context),
             event: with_bounded_id(with_few_sources(event)).into_owned(),
             cluster: context.cluster.to_owned(),
             position: context.position,
         }
     }
 
-    fn detection(&self, found: Match<'_>, triaged: Triaged, learning_ms: i64) -> Detection {
-        let Triaged { labels, suppression } = triaged;
-        match found {
-            Match::Exec(rule, exec, verdict) => {
-                let info = rule.info();
-                let (severity, risk_score) =
-                    verdict.severity.unwrap_or((info.severity, info.risk_score));
-                Detection::Finding(Box::new(Finding {
-                    rule: Arc::clone(info),
-                    severity,
-                    risk_score,
-                    cluster: self.cluster.clone(),
-                    event: self.event.clone(),
-                    event_id: self.event_id.clone(),
-                    event_time_ms: self.event_time_ms,
-                    position: self.position.clone(),
-                    exec,
-                    matches: verdict.matches,
-                    // A rule has labels of the one kind or the other.
-                    access_types: [verdict.access_types, labels].concat(),
-                    suppression,
-                    confidence: verdict.confidence,
-                }))
-            }
-            Match::Request(rule) => Detection::Request(Box::new(RequestFinding {
-                rule: Arc::clone(rule.info()),
-                cluster: self.cluster.clone(),
-                event: self.event.clone(),
-                event_id: self.event_id.clone(),
-                event_time_ms: self.event_time_ms,
-                position: self.position.clone(),
-                access_types: labels,
-                suppression,
-            })),
-            Match::Term(rule, terms_rule, tuple) => Detection::Observation(Box::new(Observation {
-                rule: Arc::clone(rule.info()),
-                terms_version: terms_rule.terms_version.clone(),
-                cluster: self.cluster.clone(),
-                fields: terms_rule.fields.iter().map(|field| field.name().to_owned()).collect(),
-                terms: tuple.terms,
-                access_types: labels,
-                shard_key: tuple.shard_key,
-                window_ms: terms_rule.window_ms,
-                learning_ms,
-                event: self.event.clone(),
-                event_id: self.event_id.clone(),
-                event_time_ms: self.event_time_ms,
-                position: self.position.clone(),
-                history: false,
-                reduced: false,
-            })),
+    fn finding(
+        &self,
+        rule: &Rule,
+        exec: ExecCommand,
+        verdict: CommandVerdict,
+        triaged: Triaged,
+    ) -> Finding {
+        let info = rule.info();
+        let (severity, risk_score) = verdict.severity.unwrap_or((info.severity, info.risk_score));
+        Finding {
+            rule: Arc::clone(info),
+            severity,
+            risk_score,
+            cluster: self.cluster.clone(),
+            event: self.event.clone(),
+            event_id: self.event_id.clone(),
+            event_time_ms: self.event_time_ms,
+            position: self.position.clone(),
+            exec,
+            matches: verdict.matches,
+            // A rule has labels of the one kind or the other.
+            access_types: [verdict.access_types, triaged.labels].concat(),
+            suppression: triaged.suppression,
+            confidence: verdict.confidence,
+        }
+    }
+
+    fn request(&self, rule: &Rule, triaged: Triaged) -> RequestFinding {
+        RequestFinding {
+            rule: Arc::clone(rule.info()),
+            cluster: self.cluster.clone(),
+            event: self.event.clone(),
+            event_id: self.event_id.clone(),
+            event_time_ms: self.event_time_ms,
+            position: self.position.clone(),
+            access_types: triaged.labels,
+            suppression: triaged.suppression,
+        }
+    }
+
+    fn observation(
+        &self,
+        rule: &Rule,
+        of: &NewTermsRule,
+        tuple: Tuple,
+        labels: Vec<String>,
+        learning_ms: i64,
+    ) -> Observation {
+        Observation {
+            rule: Arc::clone(rule.info()),
+            terms_version: of.terms_version.clone(),
+            cluster: self.cluster.clone(),
+            fields: of.fields.iter().map(|field| field.name().to_owned()).collect(),
+            terms: tuple.terms,
+            access_types: labels,
+            shard_key: tuple.shard_key,
+            window_ms: of.window_ms,
+            learning_ms,
+            event: self.event.clone(),
+            event_id: self.event_id.clone(),
+            event_time_ms: self.event_time_ms,
+            position: self.position.clone(),
+            history: false,
+            reduced: false,
         }
     }
 }

@@ -293,6 +293,7 @@ fn found_by(matcher: &Matcher, event: Event<'_>) -> Vec<&'static str> {
         Detection::Request(_) => "query",
         Detection::Observation(_) => "term",
         Detection::NotAsked(_) => "not asked",
+        Detection::Excepted(_) | Detection::ExceptionExpired(_) => "excepted",
     });
     kinds.collect()
 }

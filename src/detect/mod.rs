@@ -1,6 +1,7 @@
 //! From records to findings (stateless rules) and observations (new-terms rules).
 
 pub mod command;
+pub mod exceptions;
 pub mod explain;
 pub mod finding;
 pub mod identity;

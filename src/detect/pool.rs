@@ -18,6 +18,7 @@ use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::detect::suppress::Suppression;
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
+use crate::limits::EXCEPTION_NAMES_MAX;
 use crate::output::dead_letter::{self, Reason};
 use crate::output::producer::{Output, OutputKind, Ticket};
 use crate::position::Position;
@@ -259,20 +260,21 @@ impl Worker {
                 Detection::Observation(observation) => {
                     self.observation(candidate, &observation).map_err(|error| error.to_string())
                 }
-            };
-            match product {
-                Ok(product) => products.push(product),
-                // Encoding our own types can't fail; if it does, the record is not lost.
-                Err(error) => {
-                    tracing::error!(%error, "a result could not be encoded");
-                    unreadable.get_or_insert_with(|| Reason {
-                        class: "internal",
-                        text: format!("a result could not be encoded: {error}"),
-                        item: 0,
-                        unreadable_items: 1,
-                    });
+                Detection::Excepted(excepted) => {
+                    self.stats.excepted.add_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name);
+                    for observation in excepted.history.iter().flatten() {
+                        let known = self.observation(candidate, observation);
+                        let known = known.map_err(|error| error.to_string());
+                        push(known, &mut products, &mut unreadable);
+                    }
+                    continue;
                 }
-            }
+                Detection::ExceptionExpired(exception) => {
+                    self.stats.exceptions_expired.add_up_to(EXCEPTION_NAMES_MAX, &exception.name);
+                    continue;
+                }
+            };
+            push(product, &mut products, &mut unreadable);
         }
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
@@ -346,6 +348,26 @@ impl Worker {
                 serial: 0,
             },
         })
+    }
+}
+
+/// Encoding our own types can't fail; if it does, the record is not lost.
+fn push(
+    product: Result<Product, String>,
+    products: &mut Vec<Product>,
+    unreadable: &mut Option<Reason>,
+) {
+    match product {
+        Ok(product) => products.push(product),
+        Err(error) => {
+            tracing::error!(%error, "a result could not be encoded");
+            unreadable.get_or_insert_with(|| Reason {
+                class: "internal",
+                text: format!("a result could not be encoded: {error}"),
+                item: 0,
+                unreadable_items: 1,
+            });
+        }
     }
 }
 

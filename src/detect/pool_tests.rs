@@ -22,6 +22,10 @@ fn worker() -> Worker {
 
 /// Settles one record with a key and a header.
 fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
+    settle_under(RuleSet::builtin().unwrap(), worker, payload)
+}
+
+fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
     let mut bytes = b"what stands before".to_vec();
     let start = bytes.len();
     bytes.extend_from_slice(payload);
@@ -36,8 +40,7 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
         append_ms: Some(1),
         cluster: None,
     };
-    let rules = Arc::new(RuleSet::builtin().unwrap());
-    let rules = Arc::new(InForce::new(rules, 0, Arc::new(Redaction::none())));
+    let rules = Arc::new(InForce::new(Arc::new(rules), 0, Arc::new(Redaction::none())));
     let batch = Batch { bytes, candidates: vec![candidate] };
     let mut settled = worker.process(&Job { batch, rules });
     assert_eq!(settled.len(), 1);
@@ -227,4 +230,46 @@ fn cluster_comes_from_the_record_where_the_configuration_asks_for_it() {
     assert_eq!(name(&event), "prod", "the fallback");
     event["cluster"] = json!({ "name": "edge-7" });
     assert_eq!(name(&event), "edge-7");
+}
+
+#[test]
+fn an_excepted_event_is_counted_and_leaves_as_history_alone() {
+    let text = "[[exception]]\nid = \"all\"\nrule = \"*\"\nnamespace = \"n\"\nreason = \"r\"\n\
+                [[exception]]\nid = \"old\"\nrule = \"*\"\nnamespace = \"m\"\nreason = \"r\"\n\
+                expires = 2000-01-01\n";
+    let settle = |worker: &Worker, namespace: &str| {
+        let found = crate::rules::exceptions::read_file("e.toml", text).unwrap();
+        let rules = RuleSet::builtin().unwrap().excepting(found).unwrap();
+        let mut exec = exec("b", "ResponseComplete", Some(101));
+        exec["objectRef"]["namespace"] = namespace.into();
+        let mut secret = exec.clone();
+        secret["requestURI"] = "/api/v1/secrets".into();
+        secret["verb"] = "list".into();
+        secret["objectRef"] = json!({ "resource": "secrets", "namespace": namespace });
+        secret["userAgent"] = "curl/8.5.0".into();
+        let list = json!({
+            "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {},
+            "items": [exec, secret],
+        });
+        settle_under(rules, worker, list.to_string().as_bytes()).products
+    };
+    let worker = worker();
+    let excepted = settle(&worker, "n");
+    let [Product { output, mark: Mark::Observation(_) }] = &excepted[..] else {
+        panic!("{excepted:?}")
+    };
+    let value: Value = serde_json::from_slice(output.payload.as_deref().unwrap()).unwrap();
+    assert_eq!(value["history"], true);
+    assert_eq!(worker.stats.excepted.snapshot(), [("all".to_owned(), 2)].into());
+
+    let expired = settle(&worker, "m");
+    let [Product { mark: Mark::Alert(_), .. }, Product { output, mark: Mark::Observation(_) }] =
+        &expired[..]
+    else {
+        panic!("{expired:?}")
+    };
+    let value: Value = serde_json::from_slice(output.payload.as_deref().unwrap()).unwrap();
+    assert_eq!(value.get("history"), None);
+    assert_eq!(worker.stats.exceptions_expired.snapshot(), [("old".to_owned(), 2)].into());
+    assert_eq!(worker.stats.excepted.snapshot(), [("all".to_owned(), 2)].into());
 }

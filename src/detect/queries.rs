@@ -87,6 +87,15 @@ impl Asker<'_, '_> {
             found.collect()
         })
     }
+
+    /// The numbers of the queries of a program that match, ascending. Errors as for
+    /// [`Asker::matching`].
+    pub fn numbers(&self, program: &Program) -> Result<Vec<usize>, String> {
+        if !program.may_match(|path| known(self.event, path)) {
+            return Ok(Vec::new());
+        }
+        self.run(program, |asked| asked.queries().to_vec())
+    }
 }
 
 /// What of the event tells most queries apart, without making it a document.

@@ -187,6 +187,11 @@ impl Drawing {
         let confidence = verdict.confidence.map_or("", |confidence| confidence.as_str());
         let sure = if confidence.is_empty() { String::new() } else { format!(", {confidence}") };
         self.line(&format!("  {name} {}: {}{sure}", verdict.rule, verdict.access_types.join(", ")));
+        if let Some(by) = &verdict.excepted {
+            let (name, place, reason) = (shown(&by.exception), shown(&by.place), shown(&by.reason));
+            let name = if name == place { name } else { format!("{name} ({place})") };
+            self.line(&format!("      excepted by {name}: {reason}"));
+        }
     }
 }
 

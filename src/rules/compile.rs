@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::duration::parse_duration_ms;
 use crate::limits;
+use crate::rules::exceptions::{self, ExceptionError};
 use crate::rules::format::{MatchTable, RuleFile, RuleInfo, RuleType, Severity, TermField};
 use crate::rules::paths::{PathError, PathSet};
 use crate::rules::patterns::{Mask, PatternError, PatternList};
@@ -44,6 +45,12 @@ pub enum RuleError {
     Published { file: String, source: PublishedError },
     #[error("`{file}`: there is another rule with the id `{id}`")]
     DuplicateId { file: String, id: String },
+    #[error(transparent)]
+    Exception(#[from] ExceptionError),
+    #[error(
+        "`{file}` holds exceptions and no rule\n\nhint: files of exceptions are named by `exceptions` and `--exceptions`"
+    )]
+    IsExceptions { file: String },
 }
 
 impl Rule {
@@ -56,10 +63,15 @@ impl Rule {
         let wrong = |source| RuleError::Syntax { file: file.to_owned(), source: Box::new(source) };
         let compiler = Compiler { file, text };
         let table: Layout = toml::from_str(text).map_err(wrong)?;
-        match table.rule {
-            Some(_) => compiler.published(toml::from_str(text).map_err(wrong)?),
-            None => compiler.rule(toml::from_str(text).map_err(wrong)?).map(|it| (it, Vec::new())),
+        if table.rule.is_none() && table.exception.is_some() {
+            return Err(RuleError::IsExceptions { file: file.to_owned() });
         }
+        let (mut rule, notes) = match table.rule {
+            Some(_) => compiler.published(toml::from_str(text).map_err(wrong)?)?,
+            None => (compiler.rule(toml::from_str(text).map_err(wrong)?)?, Vec::new()),
+        };
+        rule.exceptions = exceptions::read_of_rule(file, text, rule.id())?;
+        Ok((rule, notes))
     }
 
     /// Of a rule that is nothing but a query.
@@ -97,6 +109,7 @@ impl Rule {
             enabled: true,
             kind: RuleKind::Query(QueryRule { query }),
             triage: None,
+            exceptions: Vec::new(),
         })
     }
 }
@@ -105,6 +118,7 @@ impl Rule {
 #[derive(Deserialize)]
 struct Layout {
     rule: Option<serde::de::IgnoredAny>,
+    exception: Option<serde::de::IgnoredAny>,
 }
 
 /// Checks and compiles one file; holds its name and text for the messages.
@@ -158,6 +172,7 @@ impl Compiler<'_> {
             notes: RuleNotes { blind_spots: raw.blind_spots, known_noise: raw.known_noise },
             kind,
             triage,
+            exceptions: Vec::new(),
         })
     }
 
@@ -251,8 +266,8 @@ impl Compiler<'_> {
         };
         let info = Arc::new(published.info);
         let digest = self.digest();
-        let rule =
-            Rule { info, digest, notes: RuleNotes::default(), enabled: true, kind, triage: None };
+        let (own, exceptions) = (RuleNotes::default(), Vec::new());
+        let rule = Rule { info, digest, notes: own, enabled: true, kind, triage: None, exceptions };
         Ok((rule, notes))
     }
 

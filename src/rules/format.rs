@@ -95,6 +95,9 @@ pub struct RuleFile {
     #[serde(default = "yes")]
     pub enabled: bool,
 
+    /// Of which events the rule says nothing; read by `rules::exceptions`.
+    pub exceptions: Option<serde::de::IgnoredAny>,
+
     /// `query`: which events raise the rule; `new_terms`: which events count. In KQL; see
     /// `rules::query`.
     pub query: Option<toml::Spanned<String>>,

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod compile;
+pub mod exceptions;
 pub mod format;
 pub mod paths;
 pub mod patterns;

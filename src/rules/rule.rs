@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::rules::exceptions::Exception;
 use crate::rules::format::{Grade, MatchTable, RuleInfo, TermField, UnseenCommand};
 use crate::rules::paths::PathSet;
 use crate::rules::patterns::{Mask, PatternList};
@@ -18,6 +19,8 @@ pub struct Rule {
     pub(super) enabled: bool,
     pub(super) kind: RuleKind,
     pub(super) triage: Option<Box<Triage>>,
+    /// Those in its own file.
+    pub(super) exceptions: Vec<Exception>,
 }
 
 /// What people should know about a rule beside its description.
@@ -104,6 +107,11 @@ impl Rule {
     /// What is read of an event that the rule has matched; `None` where that is nothing.
     pub fn triage(&self) -> Option<&Triage> {
         self.triage.as_deref()
+    }
+
+    /// Those in its own file.
+    pub fn exceptions(&self) -> &[Exception] {
+        &self.exceptions
     }
 
     /// Where it has one.

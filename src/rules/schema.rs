@@ -1,4 +1,5 @@
-//! The JSON Schemas of rule files and of files of test cases, for editors and checkers.
+//! The JSON Schemas of rule files and of files of test cases and exceptions, for editors and
+//! checkers.
 //!
 //! The schema is written by hand, since what it says is for people. Tests tie it to the code: a key
 //! that a rule file may have and that is not described, or the other way round, is a failure that
@@ -30,6 +31,37 @@ pub fn rule_tests() -> Value {
     let kept = named.map(|name| (name.to_owned(), rule["$defs"][name].clone()));
     tests["$defs"] = Value::Object(kept.into_iter().collect());
     tests
+}
+
+/// JSON Schema 2020-12 of a file of exceptions: those of a rule's file, each with its rules.
+pub fn exceptions() -> Value {
+    let rule_file: Value = serde_json::from_str(rule()).unwrap_or_default();
+    let mut exception = rule_file["$defs"]["exception"].clone();
+    let text = json!({ "type": "string", "minLength": 1 });
+    exception["properties"]["rule"] = json!({
+        "description": "The rule of which it is an exception; `*` for all, or a list.",
+        "oneOf": [text, { "type": "array", "minItems": 1, "items": text }],
+    });
+    exception["properties"]["rules"] = exception["properties"]["rule"].clone();
+    exception["oneOf"] = json!([{ "required": ["rule"] }, { "required": ["rules"] }]);
+    json!({
+        "$schema": rule_file["$schema"],
+        "$id": "urn:kubetell:schema:exceptions:1",
+        "title": "kubetell exceptions",
+        "description": "A file of exceptions: of which events rules say nothing.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["exception"],
+        "properties": {
+            "exception": {
+                "description": "The exceptions.",
+                "type": "array",
+                "minItems": 1,
+                "items": exception,
+            },
+        },
+        "$defs": { "exceptionValues": rule_file["$defs"]["exceptionValues"] },
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::de::{self, Deserializer, Visitor};
 use super::*;
 use crate::audit::event;
 use crate::rules::cases::{CaseEntry, EVENT_KEYS, beside};
+use crate::rules::exceptions::{self, read_file, read_of_rule};
 use crate::rules::format::{
     Grade, LabelPattern, MatchTable, NameEntry, NamedPattern, RuleFile, SuppressTable,
     TechniqueEntry, ThreatEntry, UnseenCommand, UserAgentCondition,
@@ -77,6 +78,7 @@ fn every_key_that_a_rule_file_can_have_is_described_and_no_other() {
     check("/$defs/path", keys::<PathEntry>());
     check("/$defs/unseenCommand", keys::<UnseenCommand>());
     check("/$defs/grade", keys::<Grade>());
+    check("/$defs/exception", exceptions::keys_of_rule().collect());
     check("/$defs/suppress", keys::<SuppressTable>());
     check("/$defs/match", keys::<MatchTable>());
     check("/$defs/userAgentCondition", keys::<UserAgentCondition>());
@@ -187,6 +189,37 @@ fn what_is_no_rule_does_not_fit() {
     check("type = \"query\"", "type = \"query\"\ninteractive_shell = true");
     check("type = \"query\"", "type = \"exec\"");
     check("[[threat]]", "[[threat]]\nsurplus = 1");
+}
+
+#[test]
+fn exceptions_fit_where_they_are_some_and_do_not_where_they_are_none() {
+    let (own, file) = (validator(&schema()), validator(&super::exceptions()));
+    let rule = include_str!("../../tests/fixtures/rules/own/secret-deleted.toml");
+    let check = |keys: &str, valid: bool| {
+        let json = |text: &str| {
+            let value: toml::Value = toml::from_str(text).unwrap();
+            serde_json::to_value(value).unwrap()
+        };
+        let text = format!("{rule}\n[[exceptions]]\n{keys}");
+        assert_eq!(own.is_valid(&json(&text)), valid, "{keys}");
+        assert_eq!(read_of_rule("x.toml", &text, "x").is_ok(), valid, "{keys}");
+        for of in ["rule = '*'", "rules = ['a', 'b']"] {
+            let text = format!("[[exception]]\n{of}\n{keys}");
+            assert_eq!(file.is_valid(&json(&text)), valid, "{text}");
+            assert_eq!(read_file("x.toml", &text).is_ok(), valid, "{text}");
+        }
+    };
+    check("reason = 'r'\nuser = 'a'\nexpires = 2027-01-31\nid = 'x'", true);
+    check("reason = 'r'\nsource = ['10.0.0.0/8']", true);
+    check("reason = 'r'\nquery = 'user.name:a'", true);
+    check("reason = 'r'", false);
+    check("user = 'a'", false);
+    check("reason = ' '\nuser = 'a'", false);
+    check("reason = 'r'\nuser = []", false);
+    check("reason = 'r'\nuser = ''", false);
+    check("reason = 'r'\nuser = 7", false);
+    check("reason = 'r'\nusr = 'a'", false);
+    check("reason = 'r'\nuser = 'a'\nid = 'A b'", false);
 }
 
 #[test]

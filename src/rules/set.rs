@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::rules::compile::RuleError;
+use crate::rules::exceptions::{Exception, ExceptionError, Exceptions, Rules};
 use crate::rules::format::TermField;
 use crate::rules::query::{Clause, Mode, Needles, Program, Query};
 use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
@@ -41,6 +42,8 @@ pub struct RuleSet {
     queries: Option<RuleQueries>,
     /// Of the rules in force.
     hash: String,
+    /// Those of rules that are not in force included.
+    exceptions: Exceptions,
 }
 
 /// The queries of a set's rules as one program, those of rules that are not in force included.
@@ -118,14 +121,63 @@ impl RuleSet {
     pub fn of(all: impl IntoIterator<Item = (String, Rule)>) -> Result<RuleSet, RuleError> {
         let (mut rules, mut off) = (Vec::new(), Vec::new());
         let mut ids = HashSet::new();
+        let mut exceptions = Vec::new();
         for (file, rule) in all {
             if !ids.insert(rule.info.id.clone()) {
                 return Err(RuleError::DuplicateId { file, id: rule.info.id.clone() });
             }
+            exceptions.extend(rule.exceptions.iter().cloned());
             let in_force = if rule.enabled { &mut rules } else { &mut off };
             in_force.push(Arc::new(rule));
         }
-        RuleSet { rules, off, queries: None, hash: String::new() }.with_queries()
+        let exceptions = Exceptions::of(exceptions)?;
+        RuleSet { rules, off, queries: None, exceptions, hash: String::new() }.with_queries()
+    }
+
+    /// The same rules with more exceptions.
+    ///
+    /// # Errors
+    /// All that name a rule which is not in the set; or they are too much together.
+    pub fn excepting(mut self, more: Vec<Exception>) -> Result<RuleSet, Vec<ExceptionError>> {
+        let mut unknown = Vec::new();
+        for exception in &more {
+            let Rules::These(rules) = &exception.of else { continue };
+            for named in rules.iter().filter(|named| self.get(&named.id).is_none()) {
+                let nearest = self.unknown(&named.id).nearest;
+                unknown.push(named.unknown(&exception.file, nearest.as_deref()));
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        self.exceptions = self.exceptions.and(more).map_err(|error| vec![error])?;
+        Ok(self.with_queries_in_force())
+    }
+
+    /// What people should know of the exceptions: those that have ended by now (milliseconds since
+    /// the epoch), and those of rules that are not in force.
+    pub fn exception_warnings(&self, now_ms: i64) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for exception in self.exceptions.iter() {
+            warnings.extend(exception.expiry_warning(now_ms));
+            let Rules::These(rules) = &exception.of else { continue };
+            for named in rules.iter().filter(|named| self.off.iter().any(|it| it.id() == named.id))
+            {
+                let (name, id) = (exception.shown_name(), &named.id);
+                warnings.push(format!("{name}: its rule `{id}` is not in force"));
+            }
+        }
+        warnings
+    }
+
+    pub fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
+    }
+
+    /// Whether anything that is in force looks into what was sent or answered.
+    pub fn asks_about_bodies(&self) -> bool {
+        let queries = self.queries().is_some_and(RuleQueries::asks_about_bodies);
+        queries || self.exceptions.asks_about_bodies()
     }
 
     /// Compiles the queries of all rules into one program.
@@ -156,7 +208,7 @@ impl RuleSet {
                         RuleError::Queries(Box::new(error))
                     })
                 })?;
-            let bodies = queries.iter().any(asks_about_bodies);
+            let bodies = queries.iter().any(Query::asks_about_bodies);
             self.queries = Some(RuleQueries { program: Arc::new(program), rules, bodies });
         }
         Ok(self.with_queries_in_force())
@@ -165,7 +217,7 @@ impl RuleSet {
     /// Which queries count, after rules were taken in or out; and every rule in force gets the hash
     /// of the set that it is in force with.
     fn with_queries_in_force(mut self) -> RuleSet {
-        self.hash = hash(&self.rules);
+        self.hash = hash(&self.rules, &self.exceptions);
         for rule in &mut self.rules {
             *rule = Arc::new(rule.in_set(&self.hash));
         }
@@ -181,7 +233,7 @@ impl RuleSet {
         self
     }
 
-    /// 16 hexadecimal digits that say which rules are in force, and with which texts. The order of
+    /// 16 hexadecimal digits that say which rules are in force, with which texts and exceptions. The order of
     /// the rules and the names of their files make no difference.
     pub fn hash(&self) -> &str {
         &self.hash
@@ -210,6 +262,8 @@ impl RuleSet {
             self.rules.push(rule);
         }
         self.off.extend(other.off);
+        let exceptions = other.exceptions.iter().map(|it| (**it).clone()).collect();
+        self.exceptions = self.exceptions.and(exceptions)?;
         self.with_queries()
     }
 
@@ -266,8 +320,8 @@ impl RuleSet {
         let wanted = |rule: &&Arc<Rule>| ids.iter().any(|id| id.as_ref() == rule.id());
         let all = self.rules.iter().chain(&self.off).cloned();
         let (rules, off) = all.partition(|rule| wanted(&rule));
-        let (queries, hash) = (self.queries.clone(), String::new());
-        let set = RuleSet { rules, off, queries, hash };
+        let (queries, exceptions) = (self.queries.clone(), self.exceptions.clone());
+        let set = RuleSet { rules, off, queries, exceptions, hash: String::new() };
         Ok(set.with_queries_in_force())
     }
 
@@ -287,25 +341,16 @@ impl RuleSet {
 
 /// 64 bits of SHA-256 are far more than tells sets apart that one installation ever had; they
 /// are no protection against anyone who makes rules on purpose.
-fn hash(rules: &[Arc<Rule>]) -> String {
-    let mut digests: Vec<&[u8; 32]> = rules.iter().map(|rule| &rule.digest).collect();
+fn hash(rules: &[Arc<Rule>], exceptions: &Exceptions) -> String {
+    let in_force = |it: &&Arc<Exception>| rules.iter().any(|rule| it.concerns(rule.id()));
+    let excepted = exceptions.iter().filter(in_force).map(|exception| exception.digest());
+    let mut digests: Vec<[u8; 32]> = rules.iter().map(|rule| rule.digest).chain(excepted).collect();
     digests.sort_unstable();
     let mut hash = Sha256::new();
     for digest in digests {
         hash.update(digest);
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Whether a field of the query is below a body, or may be.
-fn asks_about_bodies(query: &Query) -> bool {
-    const BODIES: [&str; 2] = ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
-    query.fields().iter().any(|field| {
-        let known = field.split('*').next().unwrap_or_default();
-        BODIES
-            .iter()
-            .any(|body| field.starts_with(body) || known != field && body.starts_with(known))
-    })
 }
 
 #[cfg(test)]
@@ -334,5 +379,25 @@ mod tests {
         assert!(more.rules().iter().all(|rule| rule.info().ruleset == more.hash()));
         let fewer = more.only(&["pod-exec-sensitive-path", "secret-access-unusual-client"]);
         assert_eq!(fewer.unwrap().hash(), hash, "what is off makes no difference");
+    }
+
+    #[test]
+    fn exceptions_are_part_of_the_hash_wherever_they_stand() {
+        let hash = |file: &str, text: &str| {
+            let found = crate::rules::exceptions::read_file(file, text).unwrap();
+            let set = set(&BUILTIN).excepting(found).unwrap();
+            assert!(set.rules().iter().all(|rule| rule.info().ruleset == set.hash()));
+            set.hash().to_owned()
+        };
+        let of = |rule: &str, user: &str| {
+            format!("[[exception]]\nrule = \"{rule}\"\nuser = \"{user}\"\nreason = \"r\"\n")
+        };
+        let plain = set(&BUILTIN).hash().to_owned();
+        let one = hash("a.toml", &of("*", "a"));
+        assert_ne!(one, plain);
+        assert_eq!(hash("b.toml", &format!("\n\n{}", of("*", "a"))), one);
+        assert_ne!(hash("a.toml", &of("*", "b")), one);
+        assert_ne!(hash("a.toml", &of("pod-exec-sensitive-path", "a")), one);
+        assert_eq!(hash("a.toml", &of("pod-exec-interactive-shell", "a")), plain, "it is off");
     }
 }

@@ -95,7 +95,7 @@ pub struct OutboxRecord {
 pub enum Verdict {
     /// A marker, a tombstone, a known term.
     Nothing,
-    /// A new term that stays silent: imported history, or its rule is learning.
+    /// A new term that stays silent: history, or its rule is learning.
     Silent,
     /// A new term.
     New,
@@ -221,7 +221,7 @@ fn observe(
     }
 }
 
-fn is_learning(state: &PartitionState, append_ms: i64, sighting: &Sighting) -> bool {
+pub(super) fn is_learning(state: &PartitionState, append_ms: i64, sighting: &Sighting) -> bool {
     if sighting.learning_ms <= 0 {
         return false;
     }

@@ -26,6 +26,8 @@ pub enum LocalVerdict {
     Nothing,
     /// A new term while its rule was learning.
     Learned,
+    /// A new term that would raise an alert if it were no history.
+    History,
     Alert(FirstSeen),
 }
 
@@ -59,9 +61,11 @@ impl<'s> LocalFold<'s> {
             learning_starts: std::collections::BTreeMap::new(),
         });
         marker.learning_starts.entry(observation.terms_version.clone()).or_insert(time_ms);
+        let sighting = Sighting::of(observation);
+        let is_learning = fold::is_learning(&self.batch.state, time_ms, &sighting);
         let record = Record::Observation {
             key: record::key(observation),
-            sighting: Sighting::of(observation),
+            sighting,
             // The caller has the observation.
             value: Vec::new(),
         };
@@ -75,6 +79,7 @@ impl<'s> LocalFold<'s> {
         }
         Ok(match decision.verdict {
             Verdict::Nothing => LocalVerdict::Nothing,
+            Verdict::Silent if observation.history && !is_learning => LocalVerdict::History,
             Verdict::Silent => LocalVerdict::Learned,
             Verdict::New | Verdict::Revision => LocalVerdict::Alert(FirstSeen {
                 first_event_id: decision.first_event_id.unwrap_or_default(),

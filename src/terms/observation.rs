@@ -39,7 +39,8 @@ pub struct Observation {
     /// Milliseconds since the epoch; the event's own time, else the wrapper's, else none.
     pub event_time_ms: Option<i64>,
     pub position: Position,
-    /// Imported from files: counts as history, never alerts.
+    /// Counts as history and never alerts: imported from files, or of an event of which an exception
+    /// held.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub history: bool,
     /// The topic refused the whole as too large: parts of the event are cut.

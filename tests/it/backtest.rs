@@ -386,6 +386,46 @@ fn new_terms_are_those_of_a_scan_whatever_partition_they_lie_in() {
 }
 
 #[test]
+fn exceptions_hold_as_in_a_scan_and_are_counted() {
+    let kafka = broker::shared();
+    let mut source = Source::new(kafka, "backtest-exceptions", 1);
+    let reads = reads();
+    for (time, event) in &reads {
+        source.produce(&[Record::value(event.clone()).at(*time).partition(0)]);
+    }
+    let exceptions = source.write(
+        "exceptions.toml",
+        "[[exception]]\nid = \"ada\"\nrule = \"*\"\nuser = \"ada\"\nreason = \"r\"\n\
+         [[exception]]\nid = \"eve\"\nrule = \"secret-access-unusual-client\"\nuser = \"eve\"\n\
+         expires = 2026-03-09T16:30:00Z\nreason = \"Until her second read.\"\n",
+    );
+    let exceptions = exceptions.to_str().unwrap();
+    let log = reads.iter().flat_map(|(_, event)| [event, &b"\n"[..]].concat());
+    let log = source.write("audit.log", &String::from_utf8(log.collect()).unwrap());
+    let arguments = ["scan", "--format", "ecs", "--exceptions", exceptions];
+    let scan = program(&[&arguments[..], &[log.to_str().unwrap()]].concat()).output().unwrap();
+    let mut scanned = BTreeMap::<String, u64>::new();
+    for alert in json_lines(&scan.stdout) {
+        *scanned.entry(alert["rule"]["id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    source.extra.push(format!("exceptions=[\"{exceptions}\"]"));
+
+    let report = source.json(&["--from", "2026-03-01"], 0);
+
+    // Both of bob's, who was away for a week; what eve read while she was excepted is known.
+    let rules = [("pod-exec-sensitive-path", 5), ("secret-access-unusual-client", 2)];
+    assert_eq!(scanned, expected(&rules));
+    assert_eq!(counts(&report, "rules", "id"), scanned);
+    let held: BTreeMap<String, u64> = serde_json::from_value(report["excepted"].clone()).unwrap();
+    assert_eq!(held, expected(&[("ada", 10), ("eve", 1)]));
+
+    // Of a candidate that lacks the rule the others hold.
+    let own = source.write("next/r.toml", &rule("reads", "event.action:get and user.name:ada"));
+    let compared = source.check(&["--from", "2026-03-01", "--candidate", own.to_str().unwrap()], 0);
+    assert!(compared.stderr.contains("exceptions held of events"), "{}", compared.stderr);
+}
+
+#[test]
 fn what_retention_has_taken_is_told() {
     let kafka = broker::shared();
     let source = Source::new(kafka, "backtest-retention", 2);

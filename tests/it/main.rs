@@ -4,6 +4,7 @@ mod backtest;
 mod cli;
 mod commands;
 mod demo;
+mod exceptions;
 mod explain;
 mod full_disk;
 mod fuzz;

@@ -52,6 +52,9 @@ pub struct Counts {
     pub unreadable: BTreeMap<&'static str, Unreadable>,
     /// Items that are no audit events and not meant to be, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
+    /// Events of the range of which an exception held, by exception; of the candidate if there is
+    /// one.
+    pub excepted: BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -72,6 +75,9 @@ impl Counts {
         }
         for (reason, count) in other.skipped {
             *self.skipped.entry(reason).or_default() += count;
+        }
+        for (exception, count) in other.excepted {
+            *self.excepted.entry(exception).or_default() += count;
         }
     }
 
@@ -271,6 +277,19 @@ impl Examiner {
             Detection::NotAsked(reason) => {
                 return Some(format!("the rules with a query could not be asked: {reason}"));
             }
+            Detection::Excepted(excepted) => {
+                let is_last = self.sides.last().is_some_and(|(last, _)| *last == side);
+                if is_last && !record.history {
+                    let count = out.counts.excepted.entry(excepted.by.name.clone());
+                    *count.or_default() += 1;
+                }
+                for observation in excepted.history.iter().flatten() {
+                    let seen = seen(observation.event_time_ms);
+                    self.sighting(observation, side, seen, record, out);
+                }
+                return None;
+            }
+            Detection::ExceptionExpired(_) => return None,
             Detection::Observation(observation) => {
                 self.sighting(observation, side, seen(observation.event_time_ms), record, out);
                 return None;
@@ -325,7 +344,8 @@ impl Examiner {
         let term = Term { side, rule: self.number(rule), hash };
         out.episodes.sighting(term, observation.window_ms, seen, || First {
             seen,
-            history: record.history,
+            // An excepted sighting is known, and no alert.
+            history: record.history || observation.history,
             pair: id::for_event(&observation.cluster, rule, &observation.event_id),
             shown: shown(&observation.event, what(&observation.event, None, Some(observation))),
         });

@@ -37,6 +37,8 @@ pub struct Report {
     pub unreadable: Vec<UnreadableView>,
     /// Items that are no audit events and not meant to be, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
+    /// Events of which an exception held, by exception; of the candidate if there is one.
+    pub excepted: BTreeMap<String, u64>,
     pub alerts: Difference,
     /// Alerts that suppressions withhold; not among the others.
     pub withheld: Sides,
@@ -261,6 +263,7 @@ pub fn build(
         partitions: names.partitions(&read),
         unreadable: names.unreadable(&read.counts),
         skipped: read.counts.skipped,
+        excepted: read.counts.excepted,
         alerts: names.difference(all, sum(|rule| rule.both)),
         withheld: names.sides(withheld),
         rules,

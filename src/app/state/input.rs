@@ -246,11 +246,18 @@ impl Reading<'_> {
         }
         let mut result = Ok(());
         for detection in detections.drain(..) {
-            let Detection::Observation(observation) = detection else { continue };
-            match observation.event_time_ms {
-                Some(time_ms) if result.is_ok() => result = self.keep(*observation, time_ms),
-                Some(_) => {}
-                None => self.counts.without_time += 1,
+            // An exception changes nothing here: all of it is history.
+            let observations = match detection {
+                Detection::Observation(observation) => vec![*observation],
+                Detection::Excepted(excepted) => excepted.history.unwrap_or_default(),
+                _ => continue,
+            };
+            for observation in observations {
+                match observation.event_time_ms {
+                    Some(time_ms) if result.is_ok() => result = self.keep(observation, time_ms),
+                    Some(_) => {}
+                    None => self.counts.without_time += 1,
+                }
             }
         }
         self.detections = detections;

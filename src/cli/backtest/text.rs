@@ -355,6 +355,7 @@ mod tests {
                 reason: format!("no JSON: {hostile}"),
             }],
             skipped: BTreeMap::new(),
+            excepted: BTreeMap::new(),
             alerts: difference([30, 14, 12], compared),
             withheld: count(0, if compared { 7 } else { 0 }),
             rules: vec![

@@ -8,12 +8,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::cases;
-use crate::app::rules::{self, RuleFile};
+use crate::app::rules::{self, ExceptionFile, FileError, RuleFile};
 use crate::cli::args::{AlertFormat, TextOrJson};
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::scan::{self, ScanArgs};
 use crate::cli::{report, stdout};
+use crate::clock;
+use crate::rules::exceptions::{Exception, ExceptionError};
 use crate::rules::rule::Rule;
 use crate::rules::set::RuleSet;
 
@@ -21,7 +23,7 @@ use super::kind_of;
 
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Files and folders with rules
+    /// Files and folders with rules and exceptions
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 
@@ -50,33 +52,45 @@ pub struct TryArgs {
 }
 
 /// What became of one rule file, for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Checked {
     path: String,
     /// `ok`, `unsupported` or `invalid`.
     verdict: &'static str,
     rule: Option<String>,
+    /// `exec`, `new-terms`, `query`, or `exceptions`.
     kind: Option<&'static str>,
     /// How many test cases it has.
     cases: usize,
+    /// How many there are in it.
+    exceptions: usize,
     /// What of the file has no meaning here.
     notes: Vec<String>,
     error: Option<String>,
+    /// The same one by one, where there are several.
+    #[serde(skip)]
+    errors: Vec<String>,
 }
 
 impl Checked {
     /// A file that gives no rule.
     fn without(verdict: &'static str, path: String, error: &impl ToString) -> Checked {
         let error = Some(error.to_string());
-        Checked { path, verdict, rule: None, kind: None, cases: 0, notes: Vec::new(), error }
+        Checked { path, verdict, error, ..Checked::default() }
     }
 }
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
     let files = rules::read(&args.paths);
     let mut checked = Vec::with_capacity(files.len());
-    let mut valid = Vec::new();
+    let (mut valid, mut excepted) = (Vec::new(), Vec::new());
     for RuleFile { path, outcome } in files {
+        if outcome.as_ref().is_err_and(FileError::is_exceptions) {
+            for file in rules::read_exceptions(&[path]) {
+                checked.push(check_exceptions(file, &mut excepted));
+            }
+            continue;
+        }
         let shown = path.display().to_string();
         checked.push(match outcome {
             Ok(found) => {
@@ -87,8 +101,10 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
                     rule: Some(found.rule.id().to_owned()),
                     kind: Some(kind_of(&found.rule)),
                     cases: cases.as_ref().map_or(0, Vec::len),
+                    exceptions: found.rule.exceptions().len(),
                     notes: found.notes,
                     error: cases.err().map(|error| error.to_string()),
+                    errors: Vec::new(),
                 };
                 valid.push((shown, found.rule));
                 entry
@@ -100,8 +116,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     for (path, error) in cases::without_rule(&args.paths) {
         checked.push(Checked::without("invalid", path.display().to_string(), &error));
     }
-    // What is wrong with all of them together: two of one id, or too much.
-    let together = RuleSet::of(valid).and_then(|own| RuleSet::builtin()?.merged(own));
+    let together = together(valid, excepted);
     if let Ok(all) = &together {
         for it in &mut checked {
             if it.rule.as_ref().is_some_and(|id| all.asks_everything(id)) {
@@ -117,15 +132,14 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         TextOrJson::Text => {
             let mut lines = String::new();
             for it in &checked {
-                let cases = match it.cases {
-                    0 => String::new(),
-                    1 => ", 1 test case".to_owned(),
-                    number => format!(", {number} test cases"),
-                };
+                let parts = [counted(it.exceptions, "exception"), counted(it.cases, "test case")];
+                let parts = parts.into_iter().flatten();
                 let what = match (&it.rule, it.kind) {
                     (Some(rule), Some(kind)) if it.error.is_none() => {
-                        format!("{kind} rule `{rule}`{cases}")
+                        let rule = format!("{kind} rule `{rule}`");
+                        std::iter::once(rule).chain(parts).collect::<Vec<_>>().join(", ")
                     }
+                    (None, Some(_)) => parts.collect::<Vec<_>>().join(", "),
                     _ => it.verdict.to_owned(),
                 };
                 lines.push_str(&format!("{}: {what}\n", it.path));
@@ -140,13 +154,17 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             }
         }
         match &it.error {
+            Some(_) if !it.errors.is_empty() => {
+                it.errors.iter().for_each(|error| report::error_text(error));
+            }
             Some(error) if failed(it) => report::error_text(error),
             Some(error) => report::warning(error),
             None => {}
         }
     }
-    if let Err(error) = together {
-        report::error_text(&error.to_string());
+    match together {
+        Ok(rules) => rules.exception_warnings(clock::now_ms()).iter().for_each(report::warning),
+        Err(errors) => errors.iter().for_each(|error| report::error_text(error)),
     }
     if none {
         report::error("there is no rule file", Some("rule files end with `.toml`"));
@@ -154,6 +172,44 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     match shown {
         Exit::Done if bad => Exit::Configuration,
         shown => shown,
+    }
+}
+
+fn check_exceptions(file: ExceptionFile, excepted: &mut Vec<Exception>) -> Checked {
+    let path = file.path.display().to_string();
+    let mut checked = Checked { path, verdict: "invalid", ..Checked::default() };
+    match file.outcome {
+        Ok(found) => {
+            (checked.verdict, checked.kind) = ("ok", Some("exceptions"));
+            checked.exceptions = found.len();
+            excepted.extend(found);
+        }
+        Err(errors) => {
+            checked.errors = errors.iter().map(ToString::to_string).collect();
+            checked.error = Some(checked.errors.join("\n"));
+        }
+    }
+    checked
+}
+
+/// What is wrong with all of them together: two of one id, too much, an exception of a rule that
+/// is not there.
+fn together(
+    rules: Vec<(String, Rule)>,
+    exceptions: Vec<Exception>,
+) -> Result<RuleSet, Vec<String>> {
+    let all = RuleSet::of(rules).and_then(|own| RuleSet::builtin()?.merged(own));
+    let all = all.map_err(|error| vec![error.to_string()])?;
+    let told = |errors: Vec<ExceptionError>| errors.iter().map(ToString::to_string).collect();
+    all.excepting(exceptions).map_err(told)
+}
+
+/// `3 exceptions`; nothing where there is none.
+fn counted(count: usize, what: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        count => Some(format!("{count} {what}s")),
     }
 }
 

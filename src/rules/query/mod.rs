@@ -51,6 +51,7 @@ pub use needles::Needles;
 pub use program::{
     Derived, DerivedValues, Known, Matches, Mode, NotDerived, Problem, Program, RunError, Scratch,
 };
+pub use value::Network;
 
 /// A query that was read. Whether its fields exist is for [`Program::compile`] to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,18 @@ impl Query {
         let mut names = BTreeSet::new();
         self.node.collect_fields("", &mut names);
         names.into_iter().collect()
+    }
+
+    /// Whether a field of it is below a body, or may be.
+    pub fn asks_about_bodies(&self) -> bool {
+        const BODIES: [&str; 2] =
+            ["kubernetes.audit.requestObject", "kubernetes.audit.responseObject"];
+        self.fields().iter().any(|field| {
+            let known = field.split('*').next().unwrap_or_default();
+            BODIES
+                .iter()
+                .any(|body| field.starts_with(body) || known != field && body.starts_with(known))
+        })
     }
 }
 

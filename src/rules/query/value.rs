@@ -174,7 +174,7 @@ impl Reader<'_> {
 
 /// Addresses as 128 bits, those of IPv4 mapped into IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub struct Network {
     pub first: u128,
     pub last: u128,
 }
@@ -197,6 +197,16 @@ impl Network {
         };
         let host = u128::MAX.checked_shr(length).unwrap_or(0);
         Some(Network { first: bits & !host, last: bits | host })
+    }
+
+    /// Whether the text is an address within it. An IPv4 address and the same within IPv6 are one.
+    pub fn holds(&self, address: &str) -> bool {
+        parse_address(address).is_some_and(|address| (self.first..=self.last).contains(&address))
+    }
+
+    /// Whether it holds every IPv4 address.
+    pub fn is_all(&self) -> bool {
+        self.holds("0.0.0.0") && self.holds("255.255.255.255")
     }
 }
 
