@@ -17,6 +17,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::app::rules as rule_files;
 use crate::app::run::{self, Role, RunError, Service};
 use crate::clock;
 use crate::config::Config;
@@ -155,6 +156,8 @@ pub fn play(
             u32::try_from(count("observations").unwrap_or(1)).unwrap_or(1),
         )
     };
+    let fingerprint = rule_files::fingerprint(&config.rules, &config.exceptions);
+    let rules = run::Loaded { set: rules, fingerprint };
     let service = run::start(config, rules, Role::All, &sources, observations_partitions)?;
     let stats = Arc::clone(&service.stats);
     let mut player = Player::new(config, stage)?;

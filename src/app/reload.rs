@@ -155,11 +155,16 @@ fn say_changes(before: &RuleSet, after: &RuleSet) {
         let only = set.rules().iter().map(|rule| rule.id()).filter(|id| other.get(id).is_none());
         only.collect::<Vec<_>>().join(",")
     };
+    let removed = ids(before, after);
+    if !removed.is_empty() {
+        // On purpose, or a folder is not where it was.
+        tracing::warn!(removed, "rules are no longer in the files, and no longer asked");
+    }
     tracing::info!(
         before = before.hash(),
         ruleset = after.hash(),
         added = ids(after, before),
-        removed = ids(before, after),
+        removed,
         "the rules were read again"
     );
 }

@@ -12,14 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use crate::alert::redact::Redaction;
 use crate::alert::wire;
 use crate::app::reload::Reloader;
-use crate::app::rules as rule_files;
 use crate::clock;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::in_force::{Changing, InForce};
@@ -132,8 +131,19 @@ pub struct Reload(Sender<()>);
 impl Reload {
     /// One wish that waits is enough.
     pub fn ask(&self) {
-        let _ = self.0.try_send(());
+        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+            tracing::error!("nobody reads the rules again: the thread for it has ended");
+        }
     }
+}
+
+/// The rules to start with.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub set: Arc<RuleSet>,
+    /// Of their files, from before these were read: what changes from then on is read again. See
+    /// [`fingerprint`](crate::app::rules::fingerprint).
+    pub fingerprint: [u8; 32],
 }
 
 /// A started service.
@@ -173,7 +183,7 @@ pub fn prepare_topics(config: &Config, rules: &RuleSet) -> Result<Report, Topics
 /// Starts the halves of `role`. `observations_partitions` and `sources` come from the brokers.
 pub fn start(
     config: &Config,
-    rules: Arc<RuleSet>,
+    rules: Loaded,
     role: Role,
     sources: &[(String, usize)],
     observations_partitions: u32,
@@ -236,7 +246,7 @@ struct Common<'c> {
     faults: Faults,
 }
 
-fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<Reload, RunError> {
+fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError> {
     let Common { config, instance, stats, .. } = common;
     let workers = if config.detect.workers > 0 { config.detect.workers } else { cores() };
     let (job_sender, jobs) = bounded::<Job>(workers * BATCHES_A_WORKER);
@@ -270,8 +280,8 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<Reload, RunE
         stats: Arc::clone(stats),
         asked,
         changes: change_sender,
-        rules: Arc::clone(&rules),
-        tried: rule_files::fingerprint(&config.rules, &config.exceptions),
+        rules: Arc::clone(&loaded.set),
+        tried: loaded.fingerprint,
         expired_said_ms: clock::now_ms(),
     };
     spawn("reloader", 0, move || reloader.run())?;
@@ -279,7 +289,7 @@ fn start_detect(common: &Common<'_>, rules: Arc<RuleSet>) -> Result<Reload, RunE
     let handler = DetectHandler::new(
         PoolHandle { jobs: job_sender, settled },
         Changing {
-            now: Arc::new(InForce::new(rules, config.new_terms.learning_ms, redaction)),
+            now: Arc::new(InForce::new(loaded.set, config.new_terms.learning_ms, redaction)),
             next: changes,
         },
         config.source.cluster_from.clone(),

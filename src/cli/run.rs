@@ -5,12 +5,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use std::sync::Arc;
 
+use crate::app::rules::fingerprint;
 use crate::app::run::{self as service, RunError};
 use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
 use crate::heap;
-use crate::rules::set::RuleSet;
 use crate::topics::{Report, TopicsError};
 
 use super::args::ConfigArgs;
@@ -53,6 +53,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
     let (own, exceptions) = (&config.rules, &config.exceptions);
+    // First: what changes while they are read is read again.
+    let fingerprint = fingerprint(own, exceptions);
     let loaded = rule_files::loaded(own, exceptions, &config.enabled_rules, Exit::Internal);
     let rules = match loaded {
         Ok(rules) => Arc::new(rules),
@@ -73,7 +75,7 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         Role::Detect => service::Role::Detect,
         Role::FirstSeen => service::Role::FirstSeen,
     };
-    match start_and_serve(config, &rules, role, &runtime) {
+    match start_and_serve(config, &service::Loaded { set: rules, fingerprint }, role, &runtime) {
         Ok(()) => {
             tracing::info!("stopped: what was read is drained");
             Exit::Done
@@ -84,10 +86,18 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
 
 fn start_and_serve(
     config: &crate::config::Config,
-    rules: &Arc<RuleSet>,
+    loaded: &service::Loaded,
     role: service::Role,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), RunError> {
+    let rules = &loaded.set;
+    // From here on a wish to read the rules again is kept until there is somebody to do it, and ends
+    // no process.
+    let hangup = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup())
+            .map_err(|error| RunError::Start { what: "the signal handler", error })?
+    };
     let topics = service::prepare_topics(config, rules)?;
     let (sources, observations) = partitions(&topics);
     tracing::info!("{}", service::learning_text(config, rules, clock::now()));
@@ -109,10 +119,7 @@ fn start_and_serve(
         // From here on it is kept until the halves run, and then they drain.
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
-        // Likewise one that comes while the service starts, and would end the process.
-        let hangup = signal(SignalKind::hangup())
-            .map_err(|error| RunError::Start { what: "the signal handler", error })?;
-        let running = service::start(config, Arc::clone(rules), role, &sources, observations)?;
+        let running = service::start(config, loaded.clone(), role, &sources, observations)?;
         reload_on_hangup(hangup, running.reload());
         running.until(stopped).await
     })

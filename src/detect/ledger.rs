@@ -206,8 +206,9 @@ impl Ledger {
         let mut waits = 0;
         for product in settled.products {
             match &product.mark {
-                Mark::Alert(mark) if self.withholds(mark) => {
+                Mark::Alert(mark) if let Some(raised) = self.withheld_for(mark) => {
                     counted.suppressed.push(mark.rule_id.clone());
+                    waits += u32::from(self.wait_for(&raised, ticket));
                     continue;
                 }
                 Mark::Alert(mark) => match self.told.tell(&mark.id, mark.outcome_known) {
@@ -217,13 +218,7 @@ impl Ledger {
                         counted.repeats += 1;
                         // What is told by another record is not told before it is acknowledged:
                         // that record may be lost with its partition.
-                        if let Some(open) =
-                            self.telling.get(&mark.id).and_then(|key| self.open.get_mut(key))
-                        {
-                            open.waiting.push(ticket);
-                            self.waiting += 1;
-                            waits += 1;
-                        }
+                        waits += u32::from(self.wait_for(&mark.id, ticket));
                         continue;
                     }
                 },
@@ -249,9 +244,20 @@ impl Ledger {
         Ok(counted)
     }
 
-    fn withholds(&mut self, mark: &AlertMark) -> bool {
-        mark.suppression
-            .is_some_and(|by| self.suppressor.withholds(&mark.id, mark.event_time_ms, by))
+    /// The record is done when what tells the alert of this id is; whether it has to wait for that.
+    fn wait_for(&mut self, id: &str, ticket: Ticket) -> bool {
+        let open = self.telling.get(id).and_then(|key| self.open.get_mut(key));
+        let Some(open) = open else { return false };
+        open.waiting.push(ticket);
+        self.waiting += 1;
+        true
+    }
+
+    /// The alert for which this one is withheld.
+    fn withheld_for(&mut self, mark: &AlertMark) -> Option<String> {
+        let by = mark.suppression?;
+        let raised = self.suppressor.withheld_for(&mark.id, mark.event_time_ms, by);
+        raised.map(str::to_owned)
     }
 
     /// An output is acknowledged: its mark, unless it was acknowledged before.

@@ -20,6 +20,7 @@ use crate::limits;
 use crate::position::Position;
 use crate::rules::exceptions::Exception;
 use crate::rules::format::RuleInfo;
+use crate::rules::format::Severity;
 use crate::rules::rule::{Condition, NewTermsRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
@@ -115,6 +116,14 @@ enum Match<'r> {
 }
 
 impl<'r> Match<'r> {
+    fn severity(&self) -> Severity {
+        let of_verdict = match self {
+            Match::Exec(_, _, verdict) => verdict.severity.map(|(severity, _)| severity),
+            Match::Terms(..) | Match::Request(_) => None,
+        };
+        of_verdict.unwrap_or(self.rule().info().severity)
+    }
+
     /// Nothing if there is no tuple.
     fn terms(rule: &'r Rule, of: &'r NewTermsRule, tuples: Vec<Tuple>) -> Option<Match<'r>> {
         (!tuples.is_empty()).then_some(Match::Terms(rule, of, tuples))
@@ -221,7 +230,7 @@ impl Matcher {
             let rule = found.rule();
             match exceptions.of_rule(rule.id()) {
                 holds @ Some(Answer::Holds(_)) => (holds, Triaged::default()),
-                answer => (answer, triage(rule, context.cluster, &asker)),
+                answer => (answer, triage(rule, found.severity(), context.cluster, &asker)),
             }
         });
         let asked: Vec<(Option<Answer>, Triaged)> = asked.collect();

@@ -59,11 +59,14 @@ impl Asker<'_, '_> {
         })
     }
 
-    /// The distinct values of each field that the program reads, at most
-    /// [`limits::TUPLES_MAX`] and one of each. Errors as for [`Asker::matching`].
+    /// The values of each field that the program reads, in the event's order; none of the bodies.
+    /// Errors as for [`Asker::matching`].
     pub fn values(&self, program: &Program) -> Result<Vec<Vec<String>>, String> {
-        self.run(program, |mut asked| {
-            (0..program.reads()).map(|read| distinct(asked.values(read))).collect()
+        let bodiless = Event { request_object: None, response_object: None, ..self.event.clone() };
+        let asker = Asker { event: &bodiless, ..*self };
+        asker.run(program, |mut asked| {
+            let texts = |read| asked.values(read).into_iter().map(Cow::into_owned).collect();
+            (0..program.reads()).map(texts).collect()
         })
     }
 
@@ -117,17 +120,20 @@ fn known<'e>(event: &'e Event<'_>, path: &str) -> Known<'e> {
     Known::Text(text.map(Text::as_str))
 }
 
-/// At most as many as can make tuples, and one more to tell that there are too many.
-fn distinct(values: Vec<Cow<'_, str>>) -> Vec<String> {
+/// At most as many as can make tuples, and one more to tell that there are too many: the last, since
+/// of addresses that is the peer.
+fn distinct(mut values: Vec<Cow<'_, str>>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
-    for value in values {
-        if kept.len() > limits::TUPLES_MAX {
+    let last = values.pop();
+    for value in values.into_iter().filter(|value| Some(value) != last.as_ref()) {
+        if kept.len() == limits::TUPLES_MAX {
             break;
         }
         if !kept.iter().any(|known| *known == *value) {
             kept.push(value.into_owned());
         }
     }
+    kept.extend(last.map(Cow::into_owned));
     kept
 }
 

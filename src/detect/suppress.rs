@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// What an alert is the same by, as its rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suppression {
-    /// Hash of cluster, rule, and the values of the fields.
+    /// Hash of cluster, rule, severity, outcome, and the values of the fields.
     pub key: [u8; 16],
     /// More than 0.
     pub for_ms: i64,
@@ -58,12 +58,21 @@ impl Suppressor {
     /// withheld for, from its time on and for as long. `time_ms` is the event's own; one without a
     /// time is never withheld.
     pub fn withholds(&mut self, id: &str, time_ms: Option<i64>, by: Suppression) -> bool {
-        let Some(time_ms) = time_ms else { return false };
-        if self.ids.contains(id) {
-            return false;
-        }
-        let withholds = self.is_same(id, time_ms, by);
-        if !withholds {
+        self.withheld_for(id, time_ms, by).is_some()
+    }
+
+    /// The id of the alert for which this one is to be withheld.
+    pub fn withheld_for(
+        &mut self,
+        id: &str,
+        time_ms: Option<i64>,
+        by: Suppression,
+    ) -> Option<&str> {
+        let time_ms = time_ms?;
+        let known = self.ids.contains(id);
+        // A revision may tell an outcome: what has the same later is then the same.
+        let withholds = self.is_same(id, time_ms, by) && !known;
+        if !withholds && !known {
             if self.ids_order.len() >= self.capacity
                 && let Some(oldest) = self.ids_order.pop_front()
             {
@@ -72,12 +81,15 @@ impl Suppressor {
             self.ids_order.push_back(id.into());
             self.ids.insert(id.into());
         }
-        withholds
+        self.raised.get(&by.key).filter(|_| withholds).map(|raised| &*raised.id)
     }
 
     /// Whether another alert was raised under the key, near in time; if not, this one is it.
     fn is_same(&mut self, id: &str, time_ms: i64, by: Suppression) -> bool {
         if let Some(raised) = self.raised.get_mut(&by.key) {
+            if *raised.id == *id {
+                return false;
+            }
             // Other partitions may be behind: what lies before the alert by less than the time is
             // the same as well.
             if time_ms.abs_diff(raised.time_ms) < by.for_ms.unsigned_abs() {

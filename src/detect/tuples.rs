@@ -91,6 +91,7 @@ pub fn of(rule: &NewTermsRule, event: &Event<'_>, others: &[Vec<String>]) -> Tup
         columns.push(values);
     }
 
+    result.over_limit = cut(rule, &mut columns);
     let mut rows: Vec<Vec<String>> = vec![Vec::new()];
     for values in columns {
         let longer = rows.iter().flat_map(|row| {
@@ -100,13 +101,41 @@ pub fn of(rule: &NewTermsRule, event: &Event<'_>, others: &[Vec<String>]) -> Tup
                 row
             })
         });
-        let longer: Vec<Vec<String>> = longer.take(limits::TUPLES_MAX).collect();
-        result.over_limit |= rows.len() * values.len() > limits::TUPLES_MAX;
-        rows = longer;
+        rows = longer.collect();
     }
     result.tuples =
         rows.into_iter().map(|terms| Tuple { shard_key: shard_key(rule, &terms), terms }).collect();
     result
+}
+
+/// Takes values away until there are no more than [`limits::TUPLES_MAX`] tuples; whether any were.
+///
+/// Addresses that were forwarded go first, since they are the caller's to write: nobody can push out
+/// the peer, which is the last one, or what else the API server knows by itself. Then the longest
+/// column gets shorter.
+fn cut(rule: &NewTermsRule, columns: &mut [Vec<String>]) -> bool {
+    let over = |columns: &[Vec<String>]| {
+        let lengths = columns.iter().map(Vec::len);
+        lengths.fold(1_usize, usize::saturating_mul) > limits::TUPLES_MAX
+    };
+    let begins_over = over(columns);
+    let is_sources = |field: &TermField| match field {
+        TermField::SourceIp => true,
+        TermField::Other(name) => name == "kubernetes.audit.sourceIPs",
+        TermField::UserName | TermField::UserAgent => false,
+    };
+    for (_, values) in rule.fields.iter().zip(&mut *columns).filter(|(field, _)| is_sources(field))
+    {
+        if begins_over {
+            values.drain(..values.len().saturating_sub(1));
+        }
+    }
+    while over(columns)
+        && let Some(longest) = columns.iter_mut().max_by_key(|values| values.len())
+    {
+        longest.pop();
+    }
+    begins_over
 }
 
 fn one(value: Option<&str>) -> Vec<String> {

@@ -395,9 +395,9 @@ proptest! {
         let spelled: Vec<String> = events.iter().map(|event| speller.value(event)).collect();
         // As an API server writes it, with its kind first.
         let first = events[0].to_string();
-        let first = first.replacen(r#""kind":"Event","#, "", 1).replacen('{', r#"{"kind":"Event","#, 1);
-        let list = format!(r#"{{"kind":"EventList","items":[{}]}}"#, spelled.join(","));
-        let pieced = spelled[0].trim().replacen('{', r#"{"kind":"Event","#, 1);
+        let first = first.replacen(r#""kind":"Event","#, "", 1).replacen('{', r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#, 1);
+        let list = format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{}]}}"#, spelled.join(","));
+        let pieced = spelled[0].trim().replacen('{', r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#, 1);
         for (query, (matcher, prefilter)) in QUERIES.iter().zip(&*WITH_QUERY) {
             let found: Vec<bool> = events.iter().map(|event| matches_of(matcher, event)).collect();
             if found[0] {
@@ -455,9 +455,24 @@ fn bare_events_are_judged_by_what_they_are_and_not_by_what_they_mention() {
     // In a string of a wrapper it is not known which text is what.
     let quoted = |record: String| format!(r#"{{"log":{}}}"#, Value::from(record));
     assert_eq!(verdict(quoted(of("create", "pods", "roles"))), Verdict::Pass);
+    // Nor where an event stands in a string of one.
+    let text = Value::from(of("create", "roles", "a"));
+    let head = r#""apiVersion":"audit.k8s.io/v1""#;
+    for record in [
+        format!(r#"{{"kind":"Event",{head},"log":{text}}}"#),
+        format!(r#"{{"kind":"EventList",{head},"items":[{text}]}}"#),
+        format!(r#"{{"kind":"EventList",{head},"items":[{{"log":{text}}}]}}"#),
+        format!("{}\n{{\"log\":{text}}}", of("get", "pods", "a")),
+        format!(
+            r#"{{"kind":"Event",{head},"log":{}}}"#,
+            Value::from(json!({"log": text}).to_string())
+        ),
+    ] {
+        assert_eq!(verdict(record.clone()), Verdict::Pass, "{record}");
+    }
     // In a list every event counts.
     let list = format!(
-        r#"{{"kind":"EventList","items":[{},{}]}}"#,
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{},{}]}}"#,
         of("get", "roles", "a"),
         of("create", "pods", "a")
     );
@@ -466,7 +481,10 @@ fn bare_events_are_judged_by_what_they_are_and_not_by_what_they_mention() {
     assert_eq!(verdict(of("get", "pods", "a").replace("\"verb\":", "\"verb\" :")), Verdict::Pass);
     let many: Vec<String> = (0..65).map(|n| of(&format!("v{n}"), "pods", "a")).collect();
     assert_eq!(
-        verdict(format!(r#"{{"kind":"EventList","items":[{}]}}"#, many.join(","))),
+        verdict(format!(
+            r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{}]}}"#,
+            many.join(",")
+        )),
         Verdict::Pass
     );
 }

@@ -459,7 +459,9 @@ fn not_a_term(name: &str) -> Option<&'static str> {
     if is_in_body(name) {
         return Some("what was sent or answered never leaves");
     }
-    if COMMANDS.contains(&name) {
+    let of_annotation = name.strip_prefix("kubernetes.audit.annotations.");
+    // The label in which GKE keeps the command, in either spelling.
+    if COMMANDS.contains(&name) || of_annotation.is_some_and(|key| key.starts_with("command")) {
         return Some("it may hold the secrets of a command");
     }
     None

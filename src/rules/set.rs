@@ -217,7 +217,7 @@ impl RuleSet {
     /// Which queries count, after rules were taken in or out; and every rule in force gets the hash
     /// of the set that it is in force with.
     fn with_queries_in_force(mut self) -> RuleSet {
-        self.hash = hash(&self.rules, &self.exceptions);
+        self.hash = hash(&self.rules, &self.off, &self.exceptions);
         for rule in &mut self.rules {
             *rule = Arc::new(rule.in_set(&self.hash));
         }
@@ -341,15 +341,19 @@ impl RuleSet {
 
 /// 64 bits of SHA-256 are far more than tells sets apart that one installation ever had; they
 /// are no protection against anyone who makes rules on purpose.
-fn hash(rules: &[Arc<Rule>], exceptions: &Exceptions) -> String {
+///
+/// Rules about commands count while they are off, too: queries ask for their labels.
+fn hash(rules: &[Arc<Rule>], off: &[Arc<Rule>], exceptions: &Exceptions) -> String {
     let in_force = |it: &&Arc<Exception>| rules.iter().any(|rule| it.concerns(rule.id()));
     let excepted = exceptions.iter().filter(in_force).map(|exception| exception.digest());
     let mut digests: Vec<[u8; 32]> = rules.iter().map(|rule| rule.digest).chain(excepted).collect();
     digests.sort_unstable();
+    let about_commands = |rule: &&Arc<Rule>| matches!(rule.kind(), RuleKind::Exec(_));
+    let mut off: Vec<[u8; 32]> = off.iter().filter(about_commands).map(|it| it.digest).collect();
+    off.sort_unstable();
     let mut hash = Sha256::new();
-    for digest in digests {
-        hash.update(digest);
-    }
+    hash.update((digests.len() as u64).to_le_bytes());
+    digests.iter().chain(&off).for_each(|digest| hash.update(digest));
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

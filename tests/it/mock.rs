@@ -74,7 +74,7 @@ impl Stream {
     fn start(&self, instance: &str) -> Service {
         run::start(
             &self.config(instance),
-            Arc::new(RuleSet::builtin().unwrap()),
+            run::Loaded { set: Arc::new(RuleSet::builtin().unwrap()), fingerprint: [0; 32] },
             Role::All,
             &[(SOURCE.0.to_owned(), usize::try_from(SOURCE.1).unwrap())],
             u32::try_from(OBSERVATIONS.1).unwrap(),

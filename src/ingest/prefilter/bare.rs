@@ -2,9 +2,10 @@
 //!
 //! Owns which texts of a record count as values of such a field. `"verb"` stands before the verb
 //! and, within a string, nowhere: a string's own quotes have backslashes before them. Where
-//! something else follows it than `:"` and a text, nothing is known. Objects in a body may have such
-//! a name too, and a record may hold several events: their values count as well, so that the answer
-//! is never too strict. Letters that are written as escapes are for the caller to notice.
+//! something else follows it than `:"` and a text, nothing is known, and so where `verb\"` says that
+//! there may be an event within a string. Objects in a body may have such a name too, and a record
+//! may hold several events: their values count as well, so that the answer is never too strict.
+//! Letters that are written as escapes are for the caller to notice.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,10 @@ use memchr::memmem::Finder;
 use crate::rules::query::{Clause, ClauseField};
 
 /// How a record begins whose events stand in it as objects, as an API server writes them.
-const BEGINNINGS: [&[u8]; 2] = [b"{\"kind\":\"Event\",", b"{\"kind\":\"EventList\","];
+const BEGINNINGS: [&[u8]; 2] = [
+    b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/",
+    b"{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/",
+];
 /// With more values of a field in one record every query is taken for possible.
 const VALUES_MAX: usize = 64;
 const FIELDS: usize = ClauseField::ALL.len();
@@ -21,7 +25,7 @@ const FIELDS: usize = ClauseField::ALL.len();
 /// Queries with clauses.
 #[derive(Debug, Clone)]
 pub(super) struct BareEvents {
-    /// `"NAME"`, where any query asks for it.
+    /// `NAME`, where any query asks for it.
     keys: [Option<Finder<'static>>; FIELDS],
     /// By field and text of the first clause of a query: its other clauses.
     queries: [HashMap<Box<[u8]>, Vec<Others>>; FIELDS],
@@ -45,9 +49,8 @@ impl BareEvents {
         };
         for clauses in queries {
             for clause in clauses {
-                let key = format!("\"{}\"", clause.field.name());
-                bare.keys[clause.field as usize]
-                    .get_or_insert_with(|| Finder::new(key.as_bytes()).into_owned());
+                let name = clause.field.name().as_bytes();
+                bare.keys[clause.field as usize].get_or_insert_with(|| Finder::new(name));
             }
             let bytes =
                 |texts: &[String]| texts.iter().map(|text| text.as_bytes().into()).collect();
@@ -89,7 +92,14 @@ impl BareEvents {
 fn collect<'r>(key: &Finder<'_>, record: &'r [u8], values: &mut Vec<&'r [u8]>) -> bool {
     for at in key.find_iter(record) {
         let rest = record.get(at + key.needle().len()..).unwrap_or_default();
-        let Some(rest) = rest.strip_prefix(b":\"") else { return false };
+        let before = at.checked_sub(1).and_then(|before| record.get(before));
+        match (before, rest.first()) {
+            (_, Some(b'\\')) => return false,
+            (Some(b'"'), Some(b'"')) => {}
+            // Part of another text.
+            _ => continue,
+        }
+        let Some(rest) = rest.strip_prefix(b"\":\"") else { return false };
         let Some(end) = memchr::memchr2(b'"', b'\\', rest) else { return false };
         // A text with an escape is written otherwise than it reads.
         if rest.get(end) != Some(&b'"') {

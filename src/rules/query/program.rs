@@ -234,25 +234,55 @@ impl Program {
     }
 
     /// Whether any query may match an event of which `known` tells some fields by their paths; `false`
-    /// is certain. Costs a look-up for each field by which the queries were told apart.
+    /// is certain. Costs a look-up for each field by which the queries are told apart, and what
+    /// those that are left ask of known fields.
     pub fn may_match<'v>(&self, known: impl Fn(&str) -> Known<'v>) -> bool {
-        let may = |gate: &GroupId| {
+        let known = |source: SourceId| match self.sources[source] {
+            Source::Slot { slot, scope: 0, .. } | Source::Nonempty(slot) => {
+                self.paths.get(slot).and_then(Option::as_deref).map_or(Known::Unknown, &known)
+            }
+            _ => Known::Unknown,
+        };
+        let may = |query: &usize| self.may_be(self.roots[*query], true, &known);
+        let opens = |gate: &GroupId| {
             let group = &self.dispatch.groups[*gate];
-            let slot = match self.sources[group.source] {
-                Source::Slot { slot, scope: 0, .. } | Source::Nonempty(slot) => slot,
-                _ => return true,
-            };
-            let path = self.paths.get(slot).and_then(Option::as_deref);
-            match path.map_or(Known::Unknown, &known) {
+            match known(group.source) {
                 Known::Unknown => true,
                 Known::Text(value) => value.is_some_and(|value| {
                     let mut any = false;
-                    group.told(value, |told| any |= !told.queries.is_empty());
+                    group.told(value, |told| any = any || told.queries.iter().any(may));
                     any
                 }),
             }
         };
-        !self.dispatch.always.is_empty() || self.dispatch.gates.iter().any(may)
+        self.dispatch.always.iter().any(may) || self.dispatch.gates.iter().any(opens)
+    }
+
+    /// Whether the expression may have this value. Recurses as deep as the queries nest.
+    fn may_be<'v>(&self, id: ExprId, wanted: bool, known: &dyn Fn(SourceId) -> Known<'v>) -> bool {
+        match &self.exprs[id] {
+            Expr::True => wanted,
+            Expr::False => !wanted,
+            Expr::Hit(_) => true,
+            Expr::Not(inner) => self.may_be(*inner, !wanted, known),
+            Expr::And(inner) if wanted => inner.iter().all(|id| self.may_be(*id, true, known)),
+            Expr::And(inner) => inner.iter().any(|id| self.may_be(*id, false, known)),
+            Expr::Or(inner) if wanted => inner.iter().any(|id| self.may_be(*id, true, known)),
+            Expr::Or(inner) => inner.iter().all(|id| self.may_be(*id, false, known)),
+            Expr::Test { sources, test } => {
+                let test = &self.tests[*test];
+                let mut holds = false;
+                for source in sources {
+                    let Known::Text(value) = known(*source) else { return true };
+                    let value = value.map(Scalar::Text);
+                    holds |= value.is_some_and(|value| match self.sources[*source] {
+                        Source::Slot { kind, .. } => test.holds(kind, value),
+                        _ => value != Scalar::Text("") && test.holds(Kind::Keyword, value),
+                    });
+                }
+                holds == wanted
+            }
+        }
     }
 
     /// How many fields the caller reads.
