@@ -530,3 +530,43 @@ fn planted_faults_are_noticed() {
         assert!(result.is_err(), "{} went unnoticed", fault.name());
     }
 }
+
+#[test]
+fn a_record_whose_alert_is_withheld_is_done_when_the_one_it_is_like_is() {
+    use crate::detect::suppress::Suppression;
+    let like = |ledger: &mut Ledger, offset: i64, id: &str| {
+        let ticket = take(ledger, 0, offset);
+        ledger.admit(ticket).unwrap();
+        let mut product = alert(ticket, id, true);
+        if let Mark::Alert(mark) = &mut product.mark {
+            mark.event_time_ms = Some(1_000 * offset);
+            mark.suppression = Some(Suppression { key: [7; 16], for_ms: HOUR_MS });
+        }
+        let mut send = Vec::new();
+        let settled = Settled { ticket, size: 1, products: vec![product] };
+        let counted = ledger.settle(settled, 0, &mut send).unwrap();
+        (send, counted.suppressed.len())
+    };
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let (first, withheld) = like(&mut ledger, 0, "a");
+    assert_eq!((first.len(), withheld), (1, 0));
+    let (sent, withheld) = like(&mut ledger, 1, "b");
+    assert_eq!((sent.len(), withheld), (0, 1));
+    assert_eq!((ledger.committable(0), ledger.under_way(0)), (Some(0), 2));
+    ledger.acknowledge(&first[0], 0).unwrap();
+    assert_eq!((ledger.committable(0), ledger.waiting_bytes()), (Some(2), 0));
+    // It is acknowledged: nothing to wait for. One that is read again is raised again.
+    assert_eq!(like(&mut ledger, 2, "c").1, 1);
+    assert_eq!(ledger.committable(0), Some(3));
+    ledger.released([0]);
+    ledger.assigned(0, 0);
+    assert_eq!(like(&mut ledger, 0, "a").0.len(), 1);
+
+    // One that went to the dead letters is what nothing is withheld for.
+    let mut ledger = Ledger::new(Faults::NONE, 0);
+    ledger.assigned(0, 0);
+    let (first, _) = like(&mut ledger, 0, "a");
+    ledger.diverted(&first[0]).unwrap();
+    assert_eq!(like(&mut ledger, 1, "b").0.len(), 1);
+}

@@ -444,3 +444,151 @@ fn a_suppression_is_by_cluster_rule_and_the_values_of_its_fields() {
 fn with_query_alone() -> Matcher {
     own("type = \"query\"\nquery = 'event.action:list'")
 }
+
+#[test]
+fn labels_and_suppression_see_every_value() {
+    let labels = r#"labels = [{ label = "DUMP", pattern = "^pg_dump$" }]"#;
+    let matcher = own(&format!(
+        "type = \"query\"\nquery = 'exec.args:*'\nlabel_field = \"exec.args\"\n{labels}"
+    ));
+    let many: String = (0..200).map(|n| format!("command=A{n}%3D1&")).collect();
+    let uri = format!("/api/v1/namespaces/n/pods/p/exec?command=env&{many}command=pg_dump");
+    let found = all_of(&matcher, Event { request_uri: Some(uri.into()), ..exec_event() });
+    let [Detection::Finding(finding)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(finding.access_types, ["DUMP"]);
+
+    let by_source = own(
+        "type = \"query\"\nquery = 'event.action:list'\nsuppress = { by = [\"source.ip\"], for = \"2h\" }",
+    );
+    let key = |peer: &str| {
+        let forged = (0..200).map(|n| format!("10.0.0.{n}").into());
+        let sources = forged.chain([peer.to_owned().into()]).collect();
+        let event = Event { source_ips: Some(sources), ..secret_event() };
+        let found = all_of(&by_source, event);
+        let [Detection::Request(finding)] = &found[..] else { panic!("{found:?}") };
+        finding.suppression.unwrap().key
+    };
+    assert_ne!(key("203.0.113.1"), key("203.0.113.2"));
+    assert_eq!(key("203.0.113.1"), key("203.0.113.1"));
+}
+
+#[test]
+fn what_is_graver_or_ended_otherwise_is_not_the_same() {
+    let key = |matcher: &Matcher, event: Event<'_>| match &all_of(matcher, event)[..] {
+        [Detection::Request(finding)] => finding.suppression.unwrap().key,
+        [Detection::Finding(finding)] => finding.suppression.unwrap().key,
+        other => panic!("{other:?}"),
+    };
+    let suppress = "suppress = { by = [\"user.name\"], for = \"2h\" }";
+    let query = own(&format!("type = \"query\"\nquery = 'event.action:list'\n{suppress}"));
+    let ended = |code: i64, decision: &'static str| {
+        let status = crate::audit::event::ResponseStatus { code: Some(code), ..Default::default() };
+        let annotations = [("authorization.k8s.io/decision".into(), decision.into())];
+        Event {
+            response_status: Some(status),
+            annotations: Some(annotations.into()),
+            ..secret_event()
+        }
+    };
+    assert_ne!(key(&query, ended(403, "forbid")), key(&query, ended(200, "allow")));
+    assert_eq!(key(&query, ended(200, "allow")), key(&query, ended(201, "allow")));
+
+    let exec = include_str!("../rules/builtin/pod-exec-sensitive-path.toml").replacen(
+        "type = \"exec\"",
+        &format!("type = \"exec\"\n{suppress}"),
+        1,
+    );
+    let exec = Matcher::new(Arc::new(RuleSet::from_sources([("r", exec.as_str())]).unwrap()), 0);
+    let run = |uri: &'static str| Event { request_uri: Some(uri.into()), ..exec_event() };
+    let certain =
+        key(&exec, run("/api/v1/namespaces/n/pods/p/exec?command=cat&command=/etc/shadow"));
+    let likely =
+        key(&exec, run("/api/v1/namespaces/n/pods/p/exec?command=tar&command=c&command=/etc"));
+    assert_ne!(certain, likely);
+    assert_eq!(
+        certain,
+        key(&exec, run("/api/v1/namespaces/n/pods/p/exec?command=cat&command=/etc/sudoers"))
+    );
+}
+
+proptest::proptest! {
+    /// The guard before a query is asked takes nothing from it.
+    #[test]
+    fn what_is_known_beforehand_is_what_the_document_says(
+        choices in proptest::collection::vec(0..4_usize, 10),
+    ) {
+        let text = |at: usize| -> Option<crate::audit::event::Text<'static>> {
+            [None, Some("".into()), Some("a".into()), Some("b".into())][choices[at]].clone()
+        };
+        let event = Event {
+            verb: text(0),
+            stage: text(1),
+            level: text(2),
+            user_agent: text(3),
+            user: (choices[4] > 0).then(|| crate::audit::event::User {
+                username: text(4),
+                ..Default::default()
+            }),
+            object_ref: (choices[5] > 0).then(|| crate::audit::event::ObjectRef {
+                resource: text(5),
+                subresource: text(6),
+                namespace: text(7),
+                name: text(8),
+                api_group: text(9),
+                ..Default::default()
+            }),
+            ..Event::default()
+        };
+        for (matchers, text) in GUARDED.iter().zip(["a", "b"]) {
+            for (field, query, matcher) in matchers {
+                let asker = Asker { rules: matcher.rules(), event: &event, command: None };
+                let queries = matcher.rules().queries().unwrap();
+                let guarded = !asker.matching(queries).unwrap().is_empty();
+                let json = serde_json::to_vec(&event).unwrap();
+                let mut scratch = crate::rules::query::Scratch::default();
+                let mut none = crate::rules::query::NotDerived;
+                let whole = queries.program().run(&json, &mut scratch, &mut none).unwrap();
+                proptest::prop_assert_eq!(
+                    guarded, !whole.queries().is_empty(), "{} {} {}", field, text, query
+                );
+            }
+        }
+    }
+}
+
+type Guarded = (String, String, Matcher);
+
+/// Of each field that is known beforehand a rule that asks for the text, and some beside it.
+static GUARDED: std::sync::LazyLock<[Vec<Guarded>; 2]> = std::sync::LazyLock::new(|| {
+    let fields = [
+        "verb",
+        "stage",
+        "level",
+        "userAgent",
+        "user.username",
+        "objectRef.resource",
+        "objectRef.subresource",
+        "objectRef.namespace",
+        "objectRef.name",
+        "objectRef.apiGroup",
+    ];
+    ["a", "b"].map(|text| {
+        let of = |field: &str| {
+            let field = format!("kubernetes.audit.{field}");
+            [
+                format!("{field}:{text}"),
+                format!("{field}:* and not {field}:{text}"),
+                format!("{field}:{text}* and kubernetes.audit.verb:(a or b)"),
+                format!("not {field}:{text} and user.name:a"),
+                format!("{field}:{text} or kubernetes.audit.verb:{text}"),
+            ]
+            .map(|query| (field.clone(), query.clone(), with_query_only(&query)))
+        };
+        fields.iter().flat_map(|field| of(field)).collect()
+    })
+});
+
+fn with_query_only(query: &str) -> Matcher {
+    let rule = Rule::of_query(query).unwrap();
+    Matcher::new(Arc::new(RuleSet::of([(String::new(), rule)]).unwrap()), 0)
+}

@@ -150,3 +150,30 @@ fn a_value_too_long_for_a_key_is_cut_and_stays_itself() {
     let whole = "a".repeat(limits::TERM_MAX_BYTES);
     assert_eq!(term(&whole), whole);
 }
+
+#[test]
+fn forged_addresses_push_no_tuple_of_the_peer_out() {
+    let forged: Vec<String> = (1..=7).map(|n| format!("192.0.2.{n}")).collect();
+    let mut sources: Vec<&str> = forged.iter().map(String::as_str).collect();
+    sources.push("10.9.8.7");
+    let groups: Vec<String> = (0..10).map(|n| format!("group-{n}")).collect();
+    let found = with_rule(|rule| {
+        let fields = vec![TermField::SourceIp, TermField::Other("groups".to_owned())];
+        let rule = NewTermsRule { fields, shard_by: None, ..rule.clone() };
+        of(&rule, &secret_read(&sources, "jane", "kubectl"), &[Vec::new(), groups.clone()])
+    });
+    assert!(found.over_limit);
+    let terms: Vec<Vec<String>> = found.tuples.into_iter().map(|tuple| tuple.terms).collect();
+    let expected: Vec<Vec<String>> =
+        groups.iter().map(|group| vec!["10.9.8.7".to_owned(), group.clone()]).collect();
+    assert_eq!(terms, expected, "every group of the peer has its tuple");
+
+    // What is too much without them is cut.
+    let many: Vec<String> = (0..65).map(|n| format!("group-{n}")).collect();
+    let found = with_rule(|rule| {
+        let fields = vec![TermField::UserName, TermField::Other("groups".to_owned())];
+        let rule = NewTermsRule { fields, shard_by: None, ..rule.clone() };
+        of(&rule, &secret_read(&["10.9.8.7"], "jane", "kubectl"), &[Vec::new(), many])
+    });
+    assert_eq!((found.tuples.len(), found.over_limit), (limits::TUPLES_MAX, true));
+}

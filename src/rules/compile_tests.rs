@@ -216,6 +216,8 @@ fn new_terms_of_a_query_may_be_of_any_field_that_may_leave() {
         ("kubernetes.audit.responseObject", "never leaves"),
         ("exec.command", "may hold the secrets of a command"),
         ("kubernetes.audit.requestURI", "may hold the secrets of a command"),
+        ("kubernetes.audit.annotations.command.gke.io/command", "the secrets of a command"),
+        ("kubernetes.audit.annotations.command_gke_io/command", "the secrets of a command"),
         ("kubernetes.audit.objectRef.nam", "did you mean"),
         ("kubernetes.audit.objectRef", "fields"),
         ("kubernetes.*", "holds `kubernetes.*`"),

@@ -383,6 +383,10 @@ mod tests {
         assert!(more.rules().iter().all(|rule| rule.info().ruleset == more.hash()));
         let fewer = more.only(&["pod-exec-sensitive-path", "secret-access-unusual-client"]);
         assert_eq!(fewer.unwrap().hash(), hash, "what is off makes no difference");
+        // But for the labels of rules about commands, which queries ask for.
+        let labels = third.1.replace("INTERACTIVE_SHELL", "SHELL");
+        assert_ne!(labels, third.1);
+        assert_ne!(set(&[first, second, (third.0, &labels)]).hash(), hash);
     }
 
     #[test]
