@@ -89,7 +89,7 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
 }
 
 /// What most words are: characters that stand for themselves, and nothing else.
-fn plainly(word: &Word) -> Option<Text> {
+pub fn plainly(word: &Word) -> Option<Text> {
     let [part] = word.parts.as_slice() else { return None };
     let (text, step) = match part {
         Part::Literal(text) if text.bytes().all(is_inert) => (text, None),

@@ -11,6 +11,7 @@ mod files;
 mod nodes;
 mod program;
 mod reach;
+mod rounds;
 mod simple;
 mod test;
 
@@ -24,7 +25,7 @@ use smallvec::SmallVec;
 
 use crate::limits;
 
-use super::ast::{Connector, Script, Span};
+use super::ast::{Connector, Item, Script, Span};
 use super::expand::{self, Shell};
 use super::filters::Allowance;
 use super::parse::{parse, parse_within_bounds};
@@ -151,6 +152,8 @@ struct Interpreter<'a> {
     reversed: bool,
     /// A word of the command that is being read has expanded to nothing.
     vanished: bool,
+    /// The last command reached files at most: it was no function, builtin or wrapper.
+    files_alone: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -214,6 +217,7 @@ impl<'a> Interpreter<'a> {
             piped: None,
             reversed: false,
             vanished: false,
+            files_alone: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),
@@ -320,11 +324,20 @@ impl<'a> Interpreter<'a> {
     }
 
     fn run_script(&mut self, script: &Script) -> Stream {
+        self.run_items(script, |shell, item, _| shell.run_node(&item.node))
+    }
+
+    /// Runs a script, its items by `run`, which is given their places as well.
+    fn run_items(
+        &mut self,
+        script: &Script,
+        mut run: impl FnMut(&mut Self, &Item, usize) -> Stream,
+    ) -> Stream {
         if script.incomplete {
             self.budget.exceed(self.bound);
         }
         let mut output = Stream::Empty;
-        for item in &script.items {
+        for (at, item) in script.items.iter().enumerate() {
             if self.budget.is_spent() || self.flow.is_some() {
                 break;
             }
@@ -335,9 +348,9 @@ impl<'a> Interpreter<'a> {
             };
             let out = match runs {
                 Some(false) => continue,
-                Some(true) if !item.background => self.run_node(&item.node),
+                Some(true) if !item.background => run(self, item, at),
                 _ => {
-                    let out = self.maybe(|shell| shell.run_node(&item.node));
+                    let out = self.maybe(|shell| run(shell, item, at));
                     self.status = None;
                     out
                 }
@@ -418,8 +431,8 @@ impl<'a> Interpreter<'a> {
                         Stream::Bytes { bytes, steps: steps.and(others) }
                     }
                     (first, second) => {
-                        let mut text = first.to_text();
-                        text.append(&second.to_text());
+                        let mut text = first.into_text();
+                        text.append(&second.into_text());
                         Stream::from_text(text)
                     }
                 }
@@ -539,7 +552,7 @@ impl Shell for Interpreter<'_> {
         self.choices.set(choices);
         self.asked.replace(asked);
         self.budget.leave(SCRIPT_LEVELS / 2);
-        let text = output.to_text();
+        let text = output.into_text();
         let end = text.as_str().trim_end_matches('\n').len();
         if end == text.len() {
             return text;

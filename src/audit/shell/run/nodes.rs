@@ -10,7 +10,11 @@ use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
+use super::rounds::Rounds;
 use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
+
+/// With fewer rounds to come nothing is gained by remembering what the last one did.
+const ROUNDS_SETTLING_MIN: usize = 3;
 
 impl Interpreter<'_> {
     pub(super) fn run_node(&mut self, node: &Node) -> Stream {
@@ -39,8 +43,8 @@ impl Interpreter<'_> {
                         shell.status = if always { Some(true) } else { value.map(|v| v != 0) };
                         Stream::Empty
                     },
-                    |shell| {
-                        let output = shell.run_script(body);
+                    |shell, rounds| {
+                        let output = shell.run_round(body, rounds);
                         expand::arithmetic(next, shell);
                         output
                     },
@@ -49,7 +53,7 @@ impl Interpreter<'_> {
             }
             Node::While { condition, body, until } => self.run_loop(
                 |shell| shell.run_script(condition),
-                |shell| shell.run_script(body),
+                |shell, rounds| shell.run_round(body, rounds),
                 *until,
             ),
             Node::Case { subject, arms } => self.run_case(subject, arms),
@@ -159,16 +163,28 @@ impl Interpreter<'_> {
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
         let around = self.may_leave;
-        for word in words {
+        let mut rounds = Rounds::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
             self.environment().set(name, word);
-            let out = self.run_script(body);
+            let out = self.run_round(body, &mut rounds);
+            let printed = known_bytes(&out) > 0;
             output = self.joined(output, out);
             if self.leaves_loop() {
                 break;
             }
+            // The rounds to come do what this one did, with another word that nothing asks for.
+            if !rounds.varies && !printed {
+                let work = words.as_slice().iter().map(|word| COMMAND_WORK + word.len()).sum();
+                if let Some(last) = words.next_back().filter(|_| self.budget.spend(work)) {
+                    self.environment().set(name, last);
+                }
+                break;
+            }
+            rounds.settles = words.len() >= ROUNDS_SETTLING_MIN;
         }
         self.may_leave = around;
         self.steps = steps;
@@ -178,7 +194,7 @@ impl Interpreter<'_> {
     pub(super) fn run_loop(
         &mut self,
         condition: impl Fn(&mut Self) -> Stream,
-        body: impl Fn(&mut Self) -> Stream,
+        body: impl Fn(&mut Self, &mut Rounds) -> Stream,
         until: bool,
     ) -> Stream {
         let steps = self.steps;
@@ -190,6 +206,7 @@ impl Interpreter<'_> {
         let mut waiting = self.waiting();
         let (mut printed, mut changes) = (0, self.files.changes());
         let mut uncounted = None;
+        let mut rounds = Rounds::default();
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
                 break;
@@ -219,12 +236,13 @@ impl Interpreter<'_> {
             output = self.joined(output, out);
             let out = match self.status.map(|status| status != until) {
                 Some(false) => break,
-                Some(true) => body(self),
+                Some(true) => body(self, &mut rounds),
                 None => {
                     undecided += 1;
-                    self.maybe(&body)
+                    self.maybe(|shell| body(shell, &mut rounds))
                 }
             };
+            rounds.settles = undecided == 0;
             output = self.joined(output, out);
             if self.leaves_loop() || undecided == UNDECIDED_ROUNDS || uncounted.is_some() {
                 break;

@@ -34,12 +34,30 @@ impl Interpreter<'_> {
         self.status = None;
         if let Some(script) = words.first().and_then(|name| self.own_file(name)) {
             let positional = words.to_vec();
-            return self.with_script(positional, |shell| shell.run_stream(&script));
+            let output = self.with_script(positional, |shell| shell.run_stream(&script));
+            self.files_alone = false;
+            return output;
         }
         if let Some(directory) = self.parts_directory(words) {
-            return self.run_parts(&directory);
+            let output = self.run_parts(&directory);
+            self.files_alone = false;
+            return output;
         }
-        match programs::classify(words) {
+        let program = programs::classify(words);
+        let files_alone = matches!(program, Program::Files { .. });
+        let output = self.classified(program, words, spans, span);
+        self.files_alone = files_alone;
+        output
+    }
+
+    fn classified(
+        &mut self,
+        program: Program,
+        words: &[Text],
+        spans: &[Span],
+        span: Span,
+    ) -> Stream {
+        match program {
             Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
             Program::ShellText { script, positional } => {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
@@ -81,7 +99,9 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
-                self.reading.evaluates |= words.first().is_some_and(programs::evaluates);
+                if !self.reading.evaluates {
+                    self.reading.evaluates = words.first().is_some_and(programs::evaluates);
+                }
                 self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);

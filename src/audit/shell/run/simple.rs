@@ -214,6 +214,7 @@ impl Interpreter<'_> {
         let removed = self.environment().aliases.remove(name.as_str());
         let output =
             self.redirected(&simple.redirects, |shell| shell.run_text(&source, Step::Function));
+        self.files_alone = false;
         if let Some(removed) = removed {
             self.environment().aliases.insert(name.as_str().to_owned(), removed);
         }
@@ -232,9 +233,12 @@ impl Interpreter<'_> {
         }
         if let Some(name) = name.as_literal() {
             if let Some(body) = self.environment.functions.get(name).map(Rc::clone) {
-                return self.call(&body, words);
+                let output = self.call(&body, words);
+                self.files_alone = false;
+                return output;
             }
             if let Some(output) = builtins::run(self, name, &words) {
+                self.files_alone = false;
                 return output;
             }
         }

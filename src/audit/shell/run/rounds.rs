@@ -1,0 +1,198 @@
+//! What the next round of a loop need not read again: polls go round hundreds of times.
+//!
+//! Owns which commands of a loop's body are settled. Such a command stands in the body itself, is
+//! written without expansions, reaches files at most, and has been read in an earlier round without
+//! leaving anything behind. While what it depends on is as it was then, it does the same.
+
+use super::super::ast::{Item, Node, Script, Simple};
+use super::super::expand;
+use super::super::text::{Stream, Text};
+use super::{COMMAND_WORK, Interpreter, reach};
+
+/// What is known of the commands of a loop's body, each at its place.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    commands: Vec<Command>,
+    /// There are enough rounds for it to pay.
+    pub(super) settles: bool,
+    /// Something was read in this round that was not settled.
+    pub(super) varies: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Command {
+    #[default]
+    Unseen,
+    /// Read anew each time.
+    Varying,
+    /// Written without expansions.
+    Fixed,
+    Settled(Box<Settled>),
+}
+
+#[derive(Debug, Clone)]
+struct Settled {
+    name: Text,
+    around: Around,
+    status: Option<bool>,
+    output: Stream,
+}
+
+/// What a command without expansions depends on, if it is no function, builtin or wrapper.
+#[derive(Debug, Clone, PartialEq)]
+struct Around {
+    directory: Text,
+    directories: Vec<Text>,
+    changes: usize,
+    /// The input holds nothing, and is not just unknown.
+    at_end: bool,
+    /// It may not be run at all.
+    doubtful: bool,
+}
+
+/// What a command leaves behind that is told or goes on.
+#[derive(Debug, PartialEq)]
+struct Left {
+    lines: usize,
+    accesses: usize,
+    hidden: usize,
+    exceeded: usize,
+    interactive: bool,
+    evaluates: bool,
+    ends: [bool; 3],
+}
+
+impl Interpreter<'_> {
+    /// Runs a loop's body once.
+    pub(super) fn run_round(&mut self, body: &Script, rounds: &mut Rounds) -> Stream {
+        rounds.varies = !rounds.settles;
+        self.run_items(body, |shell, item, at| shell.run_item(item, at, rounds))
+    }
+
+    /// Runs an item of a loop's body, unless it is known what it does.
+    fn run_item(&mut self, item: &Item, at: usize, rounds: &mut Rounds) -> Stream {
+        if !rounds.settles {
+            return self.run_node(&item.node);
+        }
+        if rounds.commands.len() <= at {
+            rounds.commands.resize(at + 1, Command::Unseen);
+        }
+        let (Node::Simple(simple), Some(command)) = (&item.node, rounds.commands.get_mut(at))
+        else {
+            rounds.varies = true;
+            return self.run_node(&item.node);
+        };
+        match command {
+            Command::Unseen if is_fixed(simple) => *command = Command::Fixed,
+            Command::Unseen => *command = Command::Varying,
+            Command::Fixed | Command::Varying => {}
+            Command::Settled(settled) => {
+                if self.is_program(&settled.name) && self.is_around(&settled.around) {
+                    self.budget.spend(2 * COMMAND_WORK);
+                    self.status = settled.status;
+                    return settled.output.clone();
+                }
+            }
+        }
+        rounds.varies = true;
+        if matches!(command, Command::Varying) {
+            return self.run_node(&item.node);
+        }
+        let (around, before) = (self.now_around(), self.left());
+        self.files_alone = false;
+        let output = self.run_node(&item.node);
+        let settles = around.is_some()
+            && (self.files_alone || ends_loop(simple, self.undecided))
+            && self.flow.is_none()
+            && self.left() == before
+            && around == self.now_around();
+        if let (Some(around), true) = (around, settles)
+            && let Some(name) = self.told_name(simple)
+        {
+            let (status, output) = (self.status, output.clone());
+            *command = Command::Settled(Box::new(Settled { name, around, status, output }));
+        }
+        output
+    }
+
+    /// What a command depends on; `None` where that is not easily told.
+    fn now_around(&self) -> Option<Around> {
+        let piped = self.piped.as_ref().is_some_and(|lines| lines.len() < reach::PIPED_LINES_MAX);
+        let input = match self.input {
+            Stream::Empty => true,
+            Stream::Unknown { decoded: false } => false,
+            _ => return None,
+        };
+        let simple = !piped
+            && !self.reversed
+            && !self.keeps_descriptors
+            && self.descriptors.is_empty()
+            && self.outputs.descriptors.is_empty();
+        simple.then(|| Around {
+            directory: self.environment.directory.clone(),
+            directories: self.environment.directories.clone(),
+            changes: self.files.changes(),
+            at_end: input,
+            doubtful: self.undecided > 0,
+        })
+    }
+
+    /// Whether all that a command depends on is as it was.
+    fn is_around(&self, then: &Around) -> bool {
+        let environment = &self.environment;
+        then.directory == environment.directory
+            && then.directories == environment.directories
+            && then.changes == self.files.changes()
+            && then.doubtful == (self.undecided > 0)
+            && match self.input {
+                Stream::Empty => then.at_end,
+                Stream::Unknown { decoded: false } => !then.at_end,
+                _ => false,
+            }
+            && !self.reversed
+            && self.descriptors.is_empty()
+            && self.outputs.descriptors.is_empty()
+    }
+
+    fn left(&self) -> Left {
+        Left {
+            lines: self.reading.lines.len(),
+            accesses: self.reading.accesses.len(),
+            hidden: self.reading.hidden.len(),
+            exceeded: self.budget.exceeded().len(),
+            interactive: self.reading.interactive,
+            evaluates: self.reading.evaluates,
+            ends: [self.may_leave, self.may_end, self.may_return],
+        }
+    }
+
+    fn is_program(&self, name: &Text) -> bool {
+        let environment = &self.environment;
+        !environment.functions.contains_key(name.as_str())
+            && !environment.aliases.contains_key(name.as_str())
+    }
+
+    /// The command's name, if it is one of the lines: where it ends another one, it may become one
+    /// later.
+    fn told_name(&self, simple: &Simple) -> Option<Text> {
+        let words: Vec<Text> = simple.words.iter().filter_map(expand::plainly).collect();
+        let line = words.iter().map(Text::as_str).collect::<Vec<_>>().join(" ");
+        self.reading.lines.iter().any(|told| told.text == line).then_some(())?;
+        words.into_iter().next()
+    }
+}
+
+fn is_fixed(simple: &Simple) -> bool {
+    let plain = |word| expand::plainly(word).is_some();
+    !simple.words.is_empty()
+        && simple.assignments.is_empty()
+        && simple.words.iter().all(plain)
+        && simple.redirects.iter().all(|redirect| plain(&redirect.target))
+}
+
+/// A `break` or `exit` that may not be run. What it leaves behind is that it may have been.
+fn ends_loop(simple: &Simple, undecided: usize) -> bool {
+    let name = simple.words.first().and_then(expand::plainly);
+    let ends = |name: Text| matches!(name.as_str(), "break" | "continue" | "exit" | "return");
+    undecided > 0 && name.is_some_and(ends)
+}
