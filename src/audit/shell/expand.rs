@@ -74,6 +74,12 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
         out.push(text);
         return;
     }
+    if !word.parts.iter().any(braces::may_expand) {
+        let mut walk = Walk::new(shell, true, true);
+        walk.parts(&word.parts, Context::Word);
+        walk.finish_into(out);
+        return;
+    }
     let expanded = braces::expand(word, shell);
     for pieces in &expanded.words {
         let mut walk = Walk::new(shell, true, true);
@@ -81,7 +87,7 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
             walk.add_step(Step::Braces);
         }
         walk.pieces(pieces, Context::Word);
-        out.append(&mut walk.finish());
+        walk.finish_into(out);
     }
     if expanded.incomplete {
         exhaust(shell);

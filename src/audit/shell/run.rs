@@ -6,6 +6,7 @@
 
 mod budget;
 mod builtins;
+mod descriptors;
 mod environment;
 mod files;
 mod nodes;
@@ -17,7 +18,7 @@ mod test;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -33,6 +34,7 @@ use super::reading::{Hidden, HiddenWhy, Line, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
+use descriptors::Descriptors;
 use environment::Environment;
 use files::{Files, Outputs};
 
@@ -89,7 +91,7 @@ enum Place {
 
 #[derive(Debug)]
 struct Places {
-    argv: Vec<Range<usize>>,
+    argv: SmallVec<[Range<usize>; 4]>,
     current: Place,
 }
 
@@ -118,11 +120,11 @@ struct Interpreter<'a> {
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
     input: Stream,
-    descriptors: BTreeMap<u32, Stream>,
+    descriptors: Descriptors<Stream>,
     outputs: Outputs,
     /// The input is neither a pipe nor a file, but what the whole command is given.
     input_is_given: bool,
-    files: Files,
+    files: Files<'a>,
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
     flow: Option<Flow>,
@@ -174,18 +176,12 @@ struct Mentions {
 
 impl<'a> Interpreter<'a> {
     fn new(argv: &'a [String], size: usize) -> Interpreter<'a> {
-        let mut places = Vec::with_capacity(argv.len());
+        let mut places = SmallVec::with_capacity(argv.len());
         let mut at = 0;
         for word in argv {
             places.push(at..at + word.len());
             at += word.len() + 1;
         }
-        let told = |word: &String| {
-            word.len() >= "serviceacc".len()
-                && (word.contains("serviceacc") || word.contains("kubernetes.io"))
-        };
-        let mut files = Files::default();
-        files.tells_mounts = argv.iter().any(told);
         Interpreter {
             argv,
             reading: Reading::default(),
@@ -197,10 +193,10 @@ impl<'a> Interpreter<'a> {
             ),
             environment: Rc::default(),
             input: Stream::UNKNOWN,
-            descriptors: BTreeMap::new(),
+            descriptors: Descriptors::default(),
             outputs: Outputs::default(),
             input_is_given: true,
-            files,
+            files: Files::new(argv),
             status: Some(true),
             flow: None,
             may_leave: false,
@@ -227,10 +223,11 @@ impl<'a> Interpreter<'a> {
     fn mentions(&self) -> &Mentions {
         self.mentions.get_or_init(|| {
             let has = |text: &str| self.argv.iter().any(|word| word.contains(text));
+            let globs = has("glob");
             Mentions {
-                globstar: has("globstar"),
-                dotglob: has("dotglob"),
-                nocaseglob: has("nocaseglob"),
+                globstar: globs && has("globstar"),
+                dotglob: globs && has("dotglob"),
+                nocaseglob: globs && has("nocaseglob"),
                 falling_through: has(";&"),
             }
         })

@@ -32,6 +32,17 @@ pub(super) struct Expanded<'w> {
     pub incomplete: bool,
 }
 
+/// Whether braces that have a meaning may stand there.
+pub(super) fn may_expand(part: &Part) -> bool {
+    matches!(part, Part::Literal(text) if text.contains('{'))
+}
+
+/// Whether the parts are the word's pieces as they are.
+pub(super) fn are_pieces(parts: &[Part]) -> bool {
+    let literal = |part: &Part| matches!(part, Part::Literal(_));
+    !parts.windows(2).any(|pair| pair.iter().all(literal))
+}
+
 /// The pieces of a word whose braces are plain characters.
 pub(super) fn pieces(parts: &[Part]) -> Pieces<'_> {
     let mut out = Pieces::new();
@@ -46,7 +57,7 @@ pub(super) fn pieces(parts: &[Part]) -> Pieces<'_> {
 
 /// The words that `word` becomes, at least one.
 pub(super) fn expand<'w>(word: &'w Word, shell: &mut dyn Shell) -> Expanded<'w> {
-    let braced = word.parts.iter().any(|part| matches!(part, Part::Literal(t) if t.contains('{')));
+    let braced = word.parts.iter().any(may_expand);
     let mut incomplete = false;
     if braced {
         let mut reader = Reader::default();

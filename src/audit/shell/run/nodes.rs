@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::limits;
 
-use super::super::ast::{CaseArm, Node, Script, Word};
+use super::super::ast::{CaseArm, ForArithmetic, Node, Script, Word};
 use super::super::expand;
 use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
@@ -34,7 +34,8 @@ impl Interpreter<'_> {
             Node::Group(script) => self.run_script(script),
             Node::If { arms, otherwise } => self.run_if(arms, otherwise.as_ref()),
             Node::For { name, words, body } => self.run_for(name, words.as_deref(), body),
-            Node::ForArithmetic { first, condition, next, body } => {
+            Node::ForArithmetic(parts) => {
+                let ForArithmetic { first, condition, next, body } = &**parts;
                 expand::arithmetic(first, self);
                 self.run_loop(
                     |shell| {

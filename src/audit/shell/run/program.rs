@@ -6,6 +6,7 @@ use crate::limits;
 
 use super::super::ast::Span;
 use super::super::expand;
+use super::super::names::Names;
 use super::super::parse::parse_document;
 use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
 use super::super::reading::HiddenWhy;
@@ -15,6 +16,9 @@ use super::{COMMAND_WORK, Interpreter, reach};
 
 /// What compiling a text tool's regular expression costs beside the bytes that go through it.
 const PATTERN_WORK: usize = 512;
+
+/// Programs whose output is followed here.
+const OTHERS: Names = Names::of(&["envsubst mount df findmnt ls dir find fd"]);
 
 /// Longest word in a program's input that may be a file's name.
 const NAME_MAX_BYTES: usize = 256;
@@ -129,6 +133,10 @@ impl Interpreter<'_> {
     pub(super) fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
         let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
         let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
+        if !filters::may_know(name) && !OTHERS.may_hold(name) {
+            self.check_tools();
+            return self.not_followed(operands);
+        }
         if name == "envsubst" && self.is_given_text() {
             let text = std::mem::take(&mut self.input).to_text();
             let out =
@@ -158,11 +166,7 @@ impl Interpreter<'_> {
             return self.printed_names(name, words, operands);
         }
         let Some(output) = output else {
-            if self.is_given_text() {
-                operands.iter().for_each(|operand| self.may_write(&operand.path));
-            }
-            self.note_input();
-            return Stream::UNKNOWN;
+            return self.not_followed(operands);
         };
         let vanished = std::mem::take(&mut self.vanished);
         let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
@@ -182,6 +186,15 @@ impl Interpreter<'_> {
             _ => {}
         }
         output
+    }
+
+    /// A program that is not known may write what it is given, and holds it in any case.
+    fn not_followed(&mut self, operands: &[Operand]) -> Stream {
+        if self.is_given_text() {
+            operands.iter().for_each(|operand| self.may_write(&operand.path));
+        }
+        self.note_input();
+        Stream::UNKNOWN
     }
 
     /// Tools and other languages that were given too much to do are told.
