@@ -495,7 +495,7 @@ impl Shell for Interpreter<'_> {
     }
 
     fn array(&self, name: &str) -> Option<Vec<Text>> {
-        self.environment.get(name).map(|variable| variable.elements)
+        self.environment.elements(name)
     }
 
     fn set_variable(&mut self, name: &str, value: Text) {

@@ -83,9 +83,12 @@ impl<'n> Asking<'n> {
         if last.is_some_and(|last| !ending.letters.ends_with(last)) {
             return false;
         }
+        let matched = ending.wanted.each_ref().map(|wanted| self.name.intersects(wanted));
+        if !matched.contains(&true) {
+            return false;
+        }
         let open = self.others(ending);
-        let mut pairs = ending.wanted.iter().zip(open);
-        let told = pairs.any(|(wanted, open)| !open && self.name.intersects(wanted));
+        let told = matched.into_iter().zip(open).any(|(matched, open)| matched && !open);
         let stem = || !self.name.intersects(&ending.unheard);
         told && (!self.name.intersects(&ending.undotted) || stem())
     }

@@ -367,16 +367,29 @@ fn combine<'w>(
     incomplete: &mut bool,
 ) -> Vec<Pieces<'w>> {
     let mut out = Vec::with_capacity(starts.len().saturating_mul(ends.len()).min(WORDS_MAX));
-    for start in &starts {
-        for end in ends {
-            let full = out.len() >= WORDS_MAX || !shell.spend(weight(start) + weight(end));
+    let count = starts.len();
+    for (nth, mut start) in starts.into_iter().enumerate() {
+        for (at, end) in ends.iter().enumerate() {
+            // What a word weighs is counted only while there is something to pay with.
+            let full = out.len() >= WORDS_MAX
+                || !shell.spend(0)
+                || !shell.spend(weight(&start) + weight(end));
             if full && !out.is_empty() {
                 *incomplete = true;
                 return out;
             }
-            let mut word = start.clone();
+            // Where no more words are made the last one grows in its place.
+            let mut word = if full || at + 1 == ends.len() {
+                std::mem::take(&mut start)
+            } else {
+                start.clone()
+            };
             end.iter().for_each(|piece| push_piece(&mut word, piece));
             out.push(word);
+            if full {
+                *incomplete |= at + 1 < ends.len() || nth + 1 < count;
+                return out;
+            }
         }
     }
     out
