@@ -112,7 +112,7 @@ pub fn plainly(word: &Word) -> Option<Text> {
 }
 
 /// Whether no expansion begins with the character, which stands outside quotes.
-fn is_inert(byte: u8) -> bool {
+pub fn is_inert(byte: u8) -> bool {
     !matches!(byte, b'~' | b'{' | b'*' | b'?' | b'[')
 }
 

@@ -156,6 +156,8 @@ struct Interpreter<'a> {
     vanished: bool,
     /// The last command reached files at most: it was no function, builtin or wrapper.
     files_alone: bool,
+    /// Something that is followed gets what is printed: a pipe, a substitution, a file.
+    is_read: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -214,6 +216,7 @@ impl<'a> Interpreter<'a> {
             reversed: false,
             vanished: false,
             files_alone: false,
+            is_read: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),
@@ -541,7 +544,9 @@ impl Shell for Interpreter<'_> {
         let asked = self.asked.take();
         let input = self.input.clone();
         let span = self.span.clone();
+        let is_read = std::mem::replace(&mut self.is_read, true);
         let output = self.subshell(|shell| shell.run_script(script));
+        self.is_read = is_read;
         self.span = span;
         self.input = input;
         self.status = status;
@@ -569,7 +574,9 @@ impl Shell for Interpreter<'_> {
         let (choice, choices) = (self.choice, self.choices.get());
         let asked = self.asked.take();
         let span = self.span.clone();
+        let is_read = std::mem::replace(&mut self.is_read, true);
         let output = self.subshell(|shell| shell.run_script(script));
+        self.is_read = is_read;
         self.span = span;
         self.choice = choice;
         self.choices.set(choices);

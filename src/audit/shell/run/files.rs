@@ -49,6 +49,13 @@ pub struct Outputs {
 
 /// What is written there is gone.
 const NULL: &str = "/dev/null";
+impl Outputs {
+    /// Whether `exec` has turned the standard output to a file.
+    pub fn is_redirected(&self) -> bool {
+        self.standard.is_some()
+    }
+}
+
 /// The most links that are followed from one path.
 const LINKS_FOLLOWED_MAX: usize = 8;
 /// The most paths that are kept of those that may be written, and the longest.
@@ -277,7 +284,10 @@ impl Interpreter<'_> {
             }
         }
         let standard = output.as_ref().map(|_| self.outputs.standard.take());
+        let is_read = self.is_read;
+        self.is_read |= matches!(output, Some(Output::File { .. }));
         let printed = run(self);
+        self.is_read = is_read;
         if let Some(standard) = standard {
             self.outputs.standard = match &output {
                 Some(Output::File { key, .. }) if self.keeps_descriptors => Some(key.clone()),

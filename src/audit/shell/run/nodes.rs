@@ -10,7 +10,7 @@ use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
-use super::rounds::Rounds;
+use super::rounds::{self, Rounds};
 use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
 
 /// With fewer rounds to come nothing is gained by remembering what the last one did.
@@ -91,7 +91,9 @@ impl Interpreter<'_> {
         self.reversed = false;
         let around = self.piped.take();
         let mut lines = Vec::new();
-        for command in commands {
+        let is_read = self.is_read;
+        for (at, command) in commands.iter().enumerate() {
+            self.is_read = is_read || at + 1 < commands.len();
             self.piped = Some(Vec::new());
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
@@ -100,6 +102,7 @@ impl Interpreter<'_> {
             flowing = Some(self.subshell(|shell| shell.run_node(command)));
             lines.extend(self.piped.take().into_iter().flatten());
         }
+        self.is_read = is_read;
         self.note_pipeline(&lines);
         self.piped = around.map(|mut around| {
             around.append(&mut lines);
@@ -177,13 +180,12 @@ impl Interpreter<'_> {
             if self.leaves_loop() {
                 break;
             }
-            // The rounds to come do what this one did, with another word that nothing asks for.
-            if !rounds.varies && !printed {
-                let work = words.as_slice().iter().map(|word| COMMAND_WORK + word.len()).sum();
-                if let Some(last) = words.next_back().filter(|_| self.budget.spend(work)) {
-                    self.environment().set(name, last);
-                }
-                break;
+            // The rounds to come do what this one did, with another number that is at most printed.
+            let unread = !printed || !self.is_read && !self.outputs.is_redirected();
+            if !rounds.varies && unread && words.as_slice().iter().all(rounds::counts) {
+                let left_out = words.len().saturating_sub(1);
+                self.budget.spend(left_out * COMMAND_WORK);
+                words.by_ref().take(left_out).for_each(drop);
             }
             rounds.settles = words.len() >= ROUNDS_SETTLING_MIN;
         }

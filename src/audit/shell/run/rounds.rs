@@ -4,7 +4,7 @@
 //! written without expansions, reaches files at most, and has been read in an earlier round without
 //! leaving anything behind. While what it depends on is as it was then, it does the same.
 
-use super::super::ast::{Item, Node, Script, Simple};
+use super::super::ast::{Item, Node, Operator, Part, Script, Simple, Word};
 use super::super::expand;
 use super::super::text::{Stream, Text};
 use super::{COMMAND_WORK, Interpreter, reach};
@@ -25,6 +25,8 @@ enum Command {
     Unseen,
     /// Read anew each time.
     Varying,
+    /// The same, but it does nothing but print variables.
+    Printing,
     /// Written without expansions.
     Fixed,
     Settled(Box<Settled>),
@@ -84,18 +86,25 @@ impl Interpreter<'_> {
         };
         match command {
             Command::Unseen if is_fixed(simple) => *command = Command::Fixed,
+            Command::Unseen if prints(simple) => *command = Command::Printing,
             Command::Unseen => *command = Command::Varying,
-            Command::Fixed | Command::Varying => {}
+            Command::Fixed | Command::Varying | Command::Printing => {}
             Command::Settled(settled) => {
-                if self.is_program(&settled.name) && self.is_around(&settled.around) {
+                if self.is_program(settled.name.as_str()) && self.is_around(&settled.around) {
                     self.budget.spend(2 * COMMAND_WORK);
                     self.status = settled.status;
                     return settled.output.clone();
                 }
             }
         }
+        if let Command::Printing = command
+            && self.is_program("echo")
+            && self.is_program("printf")
+        {
+            return self.run_node(&item.node);
+        }
         rounds.varies = true;
-        if matches!(command, Command::Varying) {
+        if !matches!(command, Command::Fixed | Command::Settled(_)) {
             return self.run_node(&item.node);
         }
         let (around, before) = (self.now_around(), self.left());
@@ -166,10 +175,9 @@ impl Interpreter<'_> {
         }
     }
 
-    fn is_program(&self, name: &Text) -> bool {
+    fn is_program(&self, name: &str) -> bool {
         let environment = &self.environment;
-        !environment.functions.contains_key(name.as_str())
-            && !environment.aliases.contains_key(name.as_str())
+        !environment.functions.contains_key(name) && !environment.aliases.contains_key(name)
     }
 
     /// The command's name, if it is one of the lines: where it ends another one, it may become one
@@ -190,9 +198,41 @@ fn is_fixed(simple: &Simple) -> bool {
         && simple.redirects.iter().all(|redirect| plain(&redirect.target))
 }
 
+/// `echo "round $i"`: plain characters and the values of variables as they are.
+fn prints(simple: &Simple) -> bool {
+    let plain = |text: &str| !text.replace("\\n", "").contains('\\');
+    let value = |part: &Part| match part {
+        Part::Parameter(parameter) => {
+            parameter.operator == Operator::None && parameter.index.is_none()
+        }
+        Part::Quoted { text, .. } => plain(text),
+        _ => false,
+    };
+    let printed = |part: &Part| match part {
+        Part::Literal(text) => plain(text) && text.bytes().all(expand::is_inert),
+        Part::Double(parts) => parts.iter().all(value),
+        part => value(part),
+    };
+    let name = simple.words.first().and_then(expand::plainly);
+    let sets = |word: &Word| expand::plainly(word).is_some_and(|w| w.as_str().starts_with("-v"));
+    simple.assignments.is_empty()
+        && simple.redirects.is_empty()
+        && name.is_some_and(|name| matches!(name.as_str(), "echo" | "printf"))
+        && simple.words.iter().all(|word| word.parts.iter().all(printed) && !sets(word))
+}
+
+/// Whether a word is a number, of which many stand in a row for nothing but to be counted.
+pub(super) fn counts(word: &Text) -> bool {
+    word.is_literal() && word.as_str().bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A `break` or `exit` that may not be run. What it leaves behind is that it may have been.
 fn ends_loop(simple: &Simple, undecided: usize) -> bool {
     let name = simple.words.first().and_then(expand::plainly);
     let ends = |name: Text| matches!(name.as_str(), "break" | "continue" | "exit" | "return");
     undecided > 0 && name.is_some_and(ends)
 }
+
+#[cfg(test)]
+#[path = "rounds_tests.rs"]
+mod tests;
