@@ -60,6 +60,7 @@ pub fn read(argv: &[String]) -> Reading {
         let spans = interpreter.places.argv.iter().map(|range| Span::new(range.start, range.end));
         let spans: SmallVec<[Span; 8]> = spans.collect();
         let whole = Span::new(0, size.saturating_sub(1));
+        interpreter.is_last = true;
         interpreter.command(words, &spans, whole);
         interpreter.run_traps();
     }
@@ -158,6 +159,8 @@ struct Interpreter<'a> {
     files_alone: bool,
     /// Something that is followed gets what is printed: a pipe, a substitution, a file.
     is_read: bool,
+    /// The command is the whole of what is read.
+    is_last: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -217,6 +220,7 @@ impl<'a> Interpreter<'a> {
             vanished: false,
             files_alone: false,
             is_read: false,
+            is_last: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),

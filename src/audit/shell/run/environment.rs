@@ -99,6 +99,10 @@ impl Environment {
         self.variables.insert(name, Some(Rc::new(variable)));
     }
 
+    pub fn sets_nothing(&self) -> bool {
+        self.variables.is_empty() && self.references.is_empty()
+    }
+
     pub fn unset(&mut self, name: &str) {
         let name = CompactString::from(self.target(name));
         self.variables.insert(name, None);

@@ -185,6 +185,7 @@ impl Interpreter<'_> {
             if !rounds.varies && unread && words.as_slice().iter().all(rounds::counts) {
                 let left_out = words.len().saturating_sub(1);
                 self.budget.spend(left_out * COMMAND_WORK);
+                self.count_rounds(&rounds, left_out);
                 words.by_ref().take(left_out).for_each(drop);
             }
             rounds.settles = words.len() >= ROUNDS_SETTLING_MIN;

@@ -26,6 +26,9 @@ const NAME_MAX_BYTES: usize = 256;
 impl Interpreter<'_> {
     /// The file that a shell runs before anything else, where the script has set it.
     pub(super) fn run_startup_file(&mut self) {
+        if self.environment.sets_nothing() {
+            return;
+        }
         for name in ["BASH_ENV", "ENV"] {
             if let Some(file) = self.environment.value(name, 0).0 {
                 let content = self.read_file(&file);
@@ -61,7 +64,15 @@ impl Interpreter<'_> {
         spans: &[Span],
         span: Span,
     ) -> Stream {
+        let is_last = std::mem::take(&mut self.is_last);
         match program {
+            Program::ShellText { script, positional } if is_last => {
+                // Nothing comes after it, so nothing is kept of what was before.
+                self.environment().positional = positional;
+                let output = self.run_text(&script, Step::Eval);
+                let last = self.run_traps();
+                self.joined(output, last)
+            }
             Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
             Program::ShellText { script, positional } => {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))

@@ -4,7 +4,9 @@
 //! written without expansions, reaches files at most, and has been read in an earlier round without
 //! leaving anything behind. While what it depends on is as it was then, it does the same.
 
-use super::super::ast::{Item, Node, Operator, Part, Script, Simple, Word};
+use compact_str::CompactString;
+
+use super::super::ast::{AssignedValue, Item, Node, Operator, Part, Script, Simple, Word};
 use super::super::expand;
 use super::super::text::{Stream, Text};
 use super::{COMMAND_WORK, Interpreter, reach};
@@ -27,6 +29,8 @@ enum Command {
     Varying,
     /// The same, but it does nothing but print variables.
     Printing,
+    /// The same, but it does nothing but add one to the variable.
+    Counting(CompactString),
     /// Written without expansions.
     Fixed,
     Settled(Box<Settled>),
@@ -87,8 +91,10 @@ impl Interpreter<'_> {
         match command {
             Command::Unseen if is_fixed(simple) => *command = Command::Fixed,
             Command::Unseen if prints(simple) => *command = Command::Printing,
-            Command::Unseen => *command = Command::Varying,
-            Command::Fixed | Command::Varying | Command::Printing => {}
+            Command::Unseen => {
+                *command = counter(simple).map_or(Command::Varying, Command::Counting);
+            }
+            Command::Fixed | Command::Varying | Command::Printing | Command::Counting(_) => {}
             Command::Settled(settled) => {
                 if self.is_program(settled.name.as_str()) && self.is_around(&settled.around) {
                     self.budget.spend(2 * COMMAND_WORK);
@@ -97,10 +103,13 @@ impl Interpreter<'_> {
                 }
             }
         }
-        if let Command::Printing = command
-            && self.is_program("echo")
-            && self.is_program("printf")
-        {
+        let same = match command {
+            Command::Printing => self.is_program("echo") && self.is_program("printf"),
+            // Only what is certain is counted.
+            Command::Counting(name) => self.undecided == 0 && self.number(name).is_some(),
+            _ => false,
+        };
+        if same {
             return self.run_node(&item.node);
         }
         rounds.varies = true;
@@ -122,6 +131,25 @@ impl Interpreter<'_> {
             *command = Command::Settled(Box::new(Settled { name, around, status, output }));
         }
         output
+    }
+
+    /// The value of a variable that is a number and nothing else.
+    fn number(&self, name: &str) -> Option<i64> {
+        let (value, choices) = self.environment.value(name, 0);
+        value.filter(|_| choices == 1)?.as_literal()?.parse().ok()
+    }
+
+    /// Counts as so many more rounds would.
+    pub(super) fn count_rounds(&mut self, rounds: &Rounds, more: usize) {
+        for command in &rounds.commands {
+            let Command::Counting(name) = command else { continue };
+            let more = i64::try_from(more).unwrap_or(i64::MAX);
+            if let Some(number) = self.number(name).and_then(|number| number.checked_add(more)) {
+                let steps = self.environment.value(name, 0).0.unwrap_or_default().steps;
+                let number = Text::literal(number.to_string()).with_steps(steps);
+                self.environment().set(name, number);
+            }
+        }
     }
 
     /// What a command depends on; `None` where that is not easily told.
@@ -219,6 +247,19 @@ fn prints(simple: &Simple) -> bool {
         && simple.redirects.is_empty()
         && name.is_some_and(|name| matches!(name.as_str(), "echo" | "printf"))
         && simple.words.iter().all(|word| word.parts.iter().all(printed) && !sets(word))
+}
+
+/// The variable of `n=$((n+1))`.
+fn counter(simple: &Simple) -> Option<CompactString> {
+    let ([assignment], [], []) = (&*simple.assignments, &*simple.words, &*simple.redirects) else {
+        return None;
+    };
+    let AssignedValue::Word(word) = &assignment.value else { return None };
+    let [Part::Arithmetic(expression)] = &*word.parts else { return None };
+    let [Part::Quoted { text, .. }] = &*expression.parts else { return None };
+    let name = text.strip_suffix('1')?.trim_end().strip_suffix('+')?.trim();
+    let counts = assignment.index.is_none() && !assignment.append && name == assignment.name;
+    counts.then(|| name.into())
 }
 
 /// Whether a word is a number, of which many stand in a row for nothing but to be counted.

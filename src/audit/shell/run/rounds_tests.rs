@@ -29,6 +29,12 @@ fn what_changes_in_a_later_round_is_read() {
         "for i in $(seq 1 99); do echo $i; done > /tmp/x; cat /etc/$(sed -n s/77/shadow/p /tmp/x)",
         "for i in $(seq 1 99); do echo x; done; [ $i = 99 ] && cat /etc/shadow",
         "for i in $(seq 1 99); do sleep 1; done; [ $i = 99 ] && cat /etc/shadow",
+        "n=5; for i in $(seq 1 99); do sleep 1; n=$((n+1)); done; [ $n = 104 ] && cat /etc/shadow",
+        "n=0; for i in $(seq 1 99); do n=$((n + 1)); n=$((n+1)); done; \
+         [ $n = 198 ] && cat /etc/shadow",
+        "n=0; for i in $(seq 1 9); do n=$((n+1)); [ $n = 6 ] && cat /etc/shadow; done",
+        "n=0; for i in $(seq 1 9); do n=$((n+1)); echo $n; done; [ $n = 9 ] && cat /etc/shadow",
+        "n=; for i in $(seq 1 9); do n=$((n+1)); done; [ $n = 9 ] && cat /etc/shadow",
     ] {
         check_opens(script, "/etc/shadow");
     }

@@ -226,6 +226,7 @@ impl Interpreter<'_> {
     /// A command after its expansions. `spans` are those of the words it was written with.
     pub(super) fn command(&mut self, words: Vec<Text>, spans: &[Span], span: Span) -> Stream {
         let Some(name) = words.first() else { return Stream::Empty };
+        let is_last = std::mem::take(&mut self.is_last);
         if !self.budget.spend(COMMAND_WORK) {
             return Stream::UNKNOWN;
         }
@@ -244,6 +245,7 @@ impl Interpreter<'_> {
                 return output;
             }
         }
+        self.is_last = is_last;
         self.program(&words, spans, span)
     }
 
