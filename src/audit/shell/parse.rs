@@ -21,7 +21,7 @@ mod scan;
 mod simple;
 mod word;
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use self::cursor::Cursor;
 use self::document::{Pending, fill_parts, fill_script};
@@ -212,7 +212,7 @@ struct Parser<'a, 's> {
     /// The span of everything, when the text is not as it stands in the source.
     place: Option<Span>,
     /// What ends the lists around, outermost first, up to the nearest substitution.
-    open: Vec<Closers>,
+    open: SmallVec<[Closers; 8]>,
     /// How many `$(` are open in this text.
     substitutions: usize,
     /// Here-documents whose bodies start after the next newline.
@@ -227,7 +227,7 @@ impl<'a, 's> Parser<'a, 's> {
             cursor: Cursor::new(source),
             state,
             place,
-            open: Vec::new(),
+            open: SmallVec::new(),
             substitutions: 0,
             pending: Vec::new(),
             bodies: Vec::new(),
