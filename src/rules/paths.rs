@@ -35,6 +35,7 @@ mod judge;
 mod language;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::Deserialize;
 
@@ -114,11 +115,34 @@ pub struct PathSet {
     alternatives: Vec<Alternative>,
     endings: Vec<Ending>,
     /// Where a match can begin, by the first component of the path.
-    starts: HashMap<Box<str>, Vec<Start>>,
+    starts: HashMap<Box<str>, Vec<Start>, Hashes>,
     /// Alternatives whose first component is a pattern.
     loose: Vec<usize>,
     /// Endings by their letters, without the dot.
-    by_ending: HashMap<Box<str>, Vec<usize>>,
+    by_ending: HashMap<Box<str>, Vec<usize>, Hashes>,
+}
+
+/// A plain hash will do (FNV-1a): the keys are the rules' own, and are few.
+type Hashes = BuildHasherDefault<NameHasher>;
+
+#[derive(Debug, Clone)]
+struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> NameHasher {
+        NameHasher(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.0 = bytes.iter().fold(self.0, step);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A component of an alternative that is the first one of a path.

@@ -18,6 +18,12 @@ pub enum Part {
     Source,
     /// All of it, if it is a cookie and no file's name.
     Cookie,
+    /// `user:password@host`, with a scheme before it or without.
+    Login,
+    /// Of a line for `ftp`: `user NAME password`, `quote PASS password`.
+    Ftp,
+    /// Of a line of `.pgpass`: `host:port:database:user:password`.
+    Pgpass,
 }
 
 /// Where an option's value stands.
@@ -86,6 +92,11 @@ const RULES: &[Rule] = &[
         At::Next,
         Part::After(b':'),
     ),
+    option(&["curl"], "-x", At::Both, Part::Login),
+    option(&["curl"], "--proxy", At::Next, Part::Login),
+    option(&["curl"], "--preproxy", At::Next, Part::Login),
+    option(&["curl"], "--socks5", At::Next, Part::Login),
+    option(&["curl"], "--socks5-hostname", At::Next, Part::Login),
     option(&["curl"], "-b", At::Both, Part::Cookie),
     option(&["curl"], "--cookie", At::Next, Part::Cookie),
     option(HTTP, "-a", At::Both, Part::After(b':')),
@@ -141,6 +152,48 @@ const RULES: &[Rule] = &[
 
 /// A secret at a word: its index, the bytes of the word, and what of them.
 pub type Place = (usize, Range<usize>, Part);
+
+/// The bytes of the value that are secret.
+pub fn secret_of(part: Part, value: &str) -> Option<Range<usize>> {
+    let behind = |at: usize| at + 1..value.len();
+    match part {
+        Part::Whole => Some(0..value.len()),
+        Part::After(sign) => value.bytes().position(|byte| byte == sign).map(behind),
+        Part::Cookie => value.contains('=').then_some(0..value.len()),
+        Part::Source => {
+            value.strip_prefix("pass:").map(|rest| value.len() - rest.len()..value.len())
+        }
+        Part::Login => {
+            let start = value.find("://").map_or(0, |at| at + 3);
+            let host = value.rfind('@')?;
+            let colon = value.get(start..host)?.find(':')?;
+            Some(start + colon + 1..host)
+        }
+        Part::Ftp => {
+            let words: Vec<&str> = value.split_ascii_whitespace().collect();
+            let is = |at: usize, names: &[&str]| {
+                let word = words.get(at).copied().unwrap_or_default();
+                names.iter().any(|name| word.eq_ignore_ascii_case(name))
+            };
+            let at = match () {
+                () if is(0, &["user"]) => 2,
+                () if is(0, &["pass", "password"]) => 1,
+                () if is(0, &["quote", "quot", "literal"]) && is(1, &["pass"]) => 2,
+                () => return None,
+            };
+            let start = words.get(at)?.as_ptr().addr() - value.as_ptr().addr();
+            Some(start..start + words.get(at)?.len())
+        }
+        Part::Pgpass => {
+            let mut colons = value.match_indices(':').map(|(at, _)| at);
+            let (first, second) = (colons.next()?, colons.next()?);
+            let port = value.get(first + 1..second)?;
+            let is_port =
+                port == "*" || !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            colons.nth(1).filter(|_| is_port).map(behind)
+        }
+    }
+}
 
 /// The secrets that the words hold because of the program which they are for.
 pub fn places(words: &[&str]) -> Vec<Place> {
@@ -313,6 +366,8 @@ pub fn reads_secret(words: &[&str]) -> Option<Part> {
         };
         match base_name(word) {
             "chpasswd" => return Some(Part::After(b':')),
+            "ftp" | "lftp" | "tnftp" | "pftp" | "ncftp" => return Some(Part::Ftp),
+            "read" => return has_letter('s').then_some(Part::Whole),
             "passwd" | "kinit" | "cryptsetup" | "smbpasswd" | "vncpasswd" | "su" => {
                 return Some(Part::Whole);
             }

@@ -18,6 +18,9 @@ const DEPTH_MAX: usize = 5;
 /// Secrets that are looked for elsewhere in an alert.
 const VALUES_MAX: usize = 256;
 
+/// Variables that are known to hold a secret.
+const VARIABLES_MAX: usize = 32;
+
 /// What was found in a text.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -29,27 +32,19 @@ pub struct Found {
 
 /// The secrets of a command.
 pub fn command(exec: &ExecCommand, shapes: &PatternList) -> Found {
-    let mut search = Search { shapes, found: Found::default() };
-    // Where the boundaries of arguments are known to be none of the caller's, the text counts too.
-    if matches!(exec.via, ExecVia::GkeLabel | ExecVia::NodesProxyRun | ExecVia::ShellText) {
-        let whole = Word::raw(&exec.text, 0);
-        search.text(&Level { word: &whole, around: None, code: true }, 0);
-    }
-    if !matches!(exec.via, ExecVia::GkeLabel | ExecVia::ShellText) {
-        let mut base = 0;
-        let mut words = Vec::with_capacity(exec.argv.len());
-        for argument in &exec.argv {
-            words.push(Word::raw(argument, base));
-            base += argument.len() + 1;
-        }
-        search.simple(&words, None, 0);
+    let mut search = Search::new(shapes);
+    search.exec(exec);
+    // What a variable was given may stand before the place that makes it a secret.
+    if !search.variables.is_empty() {
+        search.found = Found::default();
+        search.exec(exec);
     }
     search.found
 }
 
 /// The secrets of a text that a shell may have read.
 pub fn text(text: &str, shapes: &PatternList) -> Found {
-    let mut search = Search { shapes, found: Found::default() };
+    let mut search = Search::new(shapes);
     let whole = Word::raw(text, 0);
     search.text(&Level { word: &whole, around: None, code: true }, 0);
     search.found
@@ -91,6 +86,31 @@ impl<'w> Level<'w> {
 struct Search<'p> {
     shapes: &'p PatternList,
     found: Found,
+    /// Variables that stand where a secret does: `mysql -p$P`.
+    variables: Vec<String>,
+}
+
+impl<'p> Search<'p> {
+    fn new(shapes: &'p PatternList) -> Search<'p> {
+        Search { shapes, found: Found::default(), variables: Vec::new() }
+    }
+
+    fn exec(&mut self, exec: &ExecCommand) {
+        // Where the boundaries of arguments are known to be none of the caller's, the text counts too.
+        if matches!(exec.via, ExecVia::GkeLabel | ExecVia::NodesProxyRun | ExecVia::ShellText) {
+            let whole = Word::raw(&exec.text, 0);
+            self.text(&Level { word: &whole, around: None, code: true }, 0);
+        }
+        if !matches!(exec.via, ExecVia::GkeLabel | ExecVia::ShellText) {
+            let mut base = 0;
+            let mut words = Vec::with_capacity(exec.argv.len());
+            for argument in &exec.argv {
+                words.push(Word::raw(argument, base));
+                base += argument.len() + 1;
+            }
+            self.simple(&words, None, 0);
+        }
+    }
 }
 
 impl Search<'_> {
@@ -101,7 +121,11 @@ impl Search<'_> {
             return;
         }
         let commands = lex::commands(level.word);
+        let pgpass = level.word.text().contains("pgpass");
         for command in &commands {
+            for word in command.words.iter().chain(&command.input).filter(|_| pgpass) {
+                self.lines(&Level { word, around: Some(level), code: true }, Part::Pgpass);
+            }
             self.simple(&command.words, Some(level), depth);
             for word in command.targets.iter().chain(&command.input) {
                 self.word(&Level { word, around: Some(level), code: true }, depth);
@@ -128,16 +152,19 @@ impl Search<'_> {
             given.extend(values.into_iter().skip(usize::from(format)));
         }
         for word in given {
-            let level = Level { word, around: Some(level), code: false };
-            let mut start = 0;
-            // Each line is a secret of its own.
-            for line in word.text().split_inclusive('\n') {
-                let end = start + line.trim_end().len();
-                if start < end {
-                    self.part(&level, start..end, part);
-                }
-                start += line.len();
+            self.lines(&Level { word, around: Some(level), code: false }, part);
+        }
+    }
+
+    /// Each line is a secret, or holds one.
+    fn lines(&mut self, level: &Level<'_>, part: Part) {
+        let mut start = 0;
+        for line in level.word.text().split_inclusive('\n') {
+            let end = start + line.trim_end().len();
+            if start < end {
+                self.part(level, start..end, part);
             }
+            start += line.len();
         }
     }
 
@@ -161,7 +188,7 @@ impl Search<'_> {
             match pair {
                 _ if code[at] => {}
                 Some((name, value)) if is_whole(name, value, assigning) => {
-                    if is_secret_name(name) {
+                    if is_secret_name(name) || self.variables.iter().any(|known| known == name) {
                         self.value(&level(at), text.len() - value.len()..text.len());
                     }
                 }
@@ -268,26 +295,30 @@ impl Search<'_> {
     /// A part of a value.
     fn part(&mut self, level: &Level<'_>, range: Range<usize>, part: Part) {
         let value = level.word.text().get(range.clone()).unwrap_or_default();
-        let after = |sign: u8| {
-            let at = value.as_bytes().iter().position(|byte| *byte == sign)?;
-            Some(range.start + at + 1..range.end)
-        };
-        let secret = match part {
-            Part::Whole => Some(range.clone()),
-            Part::After(sign) => after(sign),
-            Part::Cookie => value.contains('=').then(|| range.clone()),
-            Part::Source => {
-                value.strip_prefix("pass:").map(|rest| range.end - rest.len()..range.end)
-            }
-        };
-        if let Some(secret) = secret {
-            self.value(level, secret);
+        if let Some(secret) = programs::secret_of(part, value) {
+            self.value(level, range.start + secret.start..range.start + secret.end);
+        }
+    }
+
+    /// Remembers the variable that is written at a place of the word around.
+    fn variable(&mut self, level: &Level<'_>, written: Range<usize>) {
+        let around = level.around.and_then(|around| around.word.text().get(written));
+        let Some(name) = around.and_then(|written| written.strip_prefix('$')) else { return };
+        let name = name.trim_matches(|c: char| "{}".contains(c));
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let new = is_name && !self.variables.iter().any(|known| known == name);
+        if new && self.variables.len() < VARIABLES_MAX {
+            self.variables.push(name.to_owned());
         }
     }
 
     /// Hides a value, but for what is an expansion in it.
     fn value(&mut self, level: &Level<'_>, range: Range<usize>) {
         let Some(units) = level.word.units().get(range.clone()) else { return };
+        for unit in units.iter().filter(|unit| unit.opaque) {
+            self.variable(level, unit.start as usize..unit.end as usize);
+        }
         let mut at = range.start;
         let mixed = units.iter().any(|unit| unit.opaque);
         for literal in units.split(|unit| unit.opaque) {

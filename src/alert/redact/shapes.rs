@@ -4,7 +4,7 @@
 //! of a database's shell) that hold a password.
 
 /// Name and pattern. A group named `secret` is what is hidden, else the whole match.
-pub const SHAPES: [(&str, &str); 25] = [
+pub const SHAPES: [(&str, &str); 27] = [
     ("bearer", r"\b(?:[Bb]earer|BEARER)\s+(?<secret>[A-Za-z0-9._~+/=-]{8,})"),
     (
         "authorization",
@@ -18,7 +18,13 @@ pub const SHAPES: [(&str, &str); 25] = [
         "url-slash",
         r#"\b(?:postgres(?:ql)?|mysql|mongodb(?:\+srv)?|rediss?|amqps?)://[^\s/:@"']*:(?<secret>[^\s"']+)@"#,
     ),
-    ("url-token", r"://(?<secret>[A-Fa-f0-9]{32,})@"),
+    // A user of such a length is a token: `git clone https://TOKEN@host/…`.
+    ("url-token", r"://(?<secret>[A-Za-z0-9_-]{20,})@"),
+    ("url-key", r"[?&]key=(?<secret>[A-Za-z0-9_.~-]{16,})"),
+    (
+        "xml",
+        r"(?i)<(?:[\w-]+:)?[\w.-]*(?:password|passwd|passphrase|secret|token|api-?key)>(?<secret>[^<\s][^<]*)</",
+    ),
     ("aws", r"(?<secret>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"),
     ("github", r"(?<secret>\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}))"),
     ("gitlab", r"(?<secret>\bgl(?:pat|ptt|dt|rt|cbt|soat|ft|agent|imt|oas)-[\w.-]{16,})"),

@@ -71,12 +71,7 @@ pub enum Node {
         body: Script,
     },
     /// `for ((first; condition; next))`, the expressions as words.
-    ForArithmetic {
-        first: Word,
-        condition: Word,
-        next: Word,
-        body: Script,
-    },
+    ForArithmetic(Box<ForArithmetic>),
     /// `while`, and `until` with `until` set.
     While {
         condition: Script,
@@ -104,6 +99,14 @@ pub enum Node {
         node: Box<Node>,
         redirects: Vec<Redirect>,
     },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForArithmetic {
+    pub first: Word,
+    pub condition: Word,
+    pub next: Word,
+    pub body: Script,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -74,6 +74,12 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
         out.push(text);
         return;
     }
+    if !word.parts.iter().any(braces::may_expand) {
+        let mut walk = Walk::new(shell, true, true);
+        walk.parts(&word.parts, Context::Word);
+        walk.finish_into(out);
+        return;
+    }
     let expanded = braces::expand(word, shell);
     for pieces in &expanded.words {
         let mut walk = Walk::new(shell, true, true);
@@ -81,7 +87,7 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
             walk.add_step(Step::Braces);
         }
         walk.pieces(pieces, Context::Word);
-        out.append(&mut walk.finish());
+        walk.finish_into(out);
     }
     if expanded.incomplete {
         exhaust(shell);
@@ -89,7 +95,7 @@ pub fn fields(word: &Word, shell: &mut dyn Shell, out: &mut Vec<Text>) {
 }
 
 /// What most words are: characters that stand for themselves, and nothing else.
-fn plainly(word: &Word) -> Option<Text> {
+pub fn plainly(word: &Word) -> Option<Text> {
     let [part] = word.parts.as_slice() else { return None };
     let (text, step) = match part {
         Part::Literal(text) if text.bytes().all(is_inert) => (text, None),
@@ -106,7 +112,7 @@ fn plainly(word: &Word) -> Option<Text> {
 }
 
 /// Whether no expansion begins with the character, which stands outside quotes.
-fn is_inert(byte: u8) -> bool {
+pub fn is_inert(byte: u8) -> bool {
     !matches!(byte, b'~' | b'{' | b'*' | b'?' | b'[')
 }
 

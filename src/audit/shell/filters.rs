@@ -35,6 +35,7 @@ use std::rc::Rc;
 
 use data::Data;
 
+use super::names::Names;
 use super::text::{Step, Steps, Stream, Text};
 
 /// Largest output of one tool.
@@ -52,6 +53,7 @@ pub fn run(
     files: &dyn Fn(&Text) -> Stream,
     allowance: &Allowance,
 ) -> Option<Stream> {
+    debug_assert!(may_know(program) || tool(program).is_none(), "{program} is not listed");
     let (program, args) = module(program, args).unwrap_or((program, args));
     if compress::unpacks(program, args) {
         return Some(Unknown::Decoded.into_stream());
@@ -123,6 +125,23 @@ pub fn written(program: &str, args: &[Text]) -> Option<(Text, Vec<Text>)> {
     };
     let rest = args.iter().take(at).chain(args.iter().skip(at + taken)).cloned().collect();
     Some((file, rest))
+}
+
+const TOOLS: Names = Names::of(&[
+    "echo printf cat pv sponge iconv col colcrt mbuffer buffer more less tee dos2unix unix2dos",
+    "expand unexpand fmt strings dd tac rev nl head tail cut grep egrep fgrep rg sort uniq wc paste",
+    "fold tr sed gsed awk gawk mawk nawk original-awk base64 base32 base58 basenc base16 xxd od",
+    "hexdump hd openssl uudecode uuencode gzip gunzip zcat gzcat pigz unpigz zstd unzstd zstdcat",
+    "zlib-flate uncompress bzip2 bunzip2 bzcat pbzip2 xz unxz xzcat lzma unlzma lzcat lz4 lz4cat",
+    "unlz4 brotli lzop lzip zipcat funzip gpg gpg2 age ccrypt mcrypt ccat jq seq yes expr dc",
+    "basename dirname realpath readlink true : false test [ sleep date printenv env hostname id",
+    "whoami uname nproc arch tty logname groups tar bsdtar gtar star unzip 7z 7za 7zr 7zz unrar",
+    "rar ar cpio shuf",
+]);
+
+/// Whether the program may be one of those that are known here; true for all that are.
+pub fn may_know(program: &str) -> bool {
+    TOOLS.may_hold(program) || program.starts_with("py")
 }
 
 /// `python3 -m base64 -d` is `base64 -d`.

@@ -46,6 +46,10 @@ mod statement;
 mod tell;
 mod value;
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use crate::audit::shell::filters::Allowance;
 use crate::audit::shell::text::Text;
 
@@ -88,9 +92,11 @@ const DECODERS: [&str; 30] = [
     "inflate",
 ];
 
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(DECODERS).ok());
+
 /// Whether the code decodes something, of what it is given or of what it reads.
 pub fn decodes(code: &str) -> bool {
-    DECODERS.iter().any(|name| code.contains(name))
+    FINDER.as_ref().is_none_or(|finder| finder.is_match(code))
 }
 
 /// What a unit of the evaluator's work counts among the tools'.

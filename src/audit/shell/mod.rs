@@ -23,6 +23,7 @@ pub mod ast;
 mod expand;
 mod filters;
 mod foreign;
+mod names;
 mod parse;
 pub mod path;
 pub mod pattern;

@@ -21,7 +21,7 @@ mod scan;
 mod simple;
 mod word;
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use self::cursor::Cursor;
 use self::document::{Pending, fill_parts, fill_script};
@@ -194,6 +194,13 @@ fn reserved_word(word: &[u8], dialect: Dialect) -> Option<Reserved> {
     })
 }
 
+const fn begins_reserved(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'[' | b'c'..=b'f' | b'i' | b's'..=b'u' | b'w' | b'{' | b'}'
+    )
+}
+
 /// Blanks, newlines and the characters of operators: what ends a word.
 const fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')')
@@ -205,7 +212,7 @@ struct Parser<'a, 's> {
     /// The span of everything, when the text is not as it stands in the source.
     place: Option<Span>,
     /// What ends the lists around, outermost first, up to the nearest substitution.
-    open: Vec<Closers>,
+    open: SmallVec<[Closers; 8]>,
     /// How many `$(` are open in this text.
     substitutions: usize,
     /// Here-documents whose bodies start after the next newline.
@@ -220,7 +227,7 @@ impl<'a, 's> Parser<'a, 's> {
             cursor: Cursor::new(source),
             state,
             place,
-            open: Vec::new(),
+            open: SmallVec::new(),
             substitutions: 0,
             pending: Vec::new(),
             bodies: Vec::new(),
@@ -348,6 +355,9 @@ impl<'a, 's> Parser<'a, 's> {
     /// The reserved word that is next, and where it ends. Blanks must have been skipped.
     fn reserved(&mut self) -> Option<(Reserved, Cursor<'a>)> {
         let mut ahead = self.cursor;
+        if !ahead.peek().is_some_and(begins_reserved) {
+            return None;
+        }
         let mut word = [0; LONGEST_RESERVED];
         let mut length = 0;
         while let Some(byte) = ahead.peek().filter(|byte| !ends_word(*byte)) {
@@ -456,11 +466,16 @@ impl<'a, 's> Parser<'a, 's> {
     }
 
     fn pipeline(&mut self) -> Option<Node> {
-        let mut negated = false;
-        let mut commands = Vec::new();
+        let mut negated = self.pipeline_prefix();
+        let first = self.command();
+        self.skip_blanks();
+        // Most are of one command.
+        if !negated && self.cursor.peek() != Some(b'|') {
+            return first;
+        }
+        let mut commands: Vec<Node> = Vec::new();
+        commands.extend(first);
         loop {
-            negated ^= self.pipeline_prefix();
-            commands.extend(self.command());
             self.skip_blanks();
             if self.cursor.peek() != Some(b'|') || self.cursor.second() == Some(b'|') {
                 break;
@@ -471,6 +486,8 @@ impl<'a, 's> Parser<'a, 's> {
                 commands.extend(last.map(with_errors_piped));
             }
             self.skip_lines();
+            negated ^= self.pipeline_prefix();
+            commands.extend(self.command());
         }
         if commands.len() > 1 || negated && !commands.is_empty() {
             return Some(Node::Pipeline { commands, negated });

@@ -259,7 +259,13 @@ pub fn resolve(directory: &Text, path: &Text) -> Text {
 /// Whether a clean path has none of the beginnings that stand for something else.
 fn is_final(path: &str) -> bool {
     let mounts = || MOUNTS.iter().chain(&MOUNTS_WITH_MORE);
-    is_clean(path) && !path.starts_with("/proc/") && !mounts().any(|mount| path.starts_with(mount))
+    let other = || path.starts_with("/proc/") || mounts().any(|mount| path.starts_with(mount));
+    is_clean(path) && !(path.as_bytes().get(1).is_some_and(begins_other_name) && other())
+}
+
+/// The first letters of `/proc` and of the names of mount points.
+fn begins_other_name(letter: &u8) -> bool {
+    matches!(letter, b'p' | b'h' | b'n' | b'r' | b's' | b'v' | b'm' | b'c' | b't')
 }
 
 /// [`without_roots`], and links to the working directory (`/proc/self/cwd`) replaced by it.

@@ -112,6 +112,26 @@ impl Pattern {
         }
     }
 
+    /// Of plain characters and wildcards for any text, of which one stands at the end: the letters
+    /// with which an ending begins. Empty where it may be any: without a dot, or with more to come.
+    pub fn begun_ending(&self) -> Option<String> {
+        let Body::Nodes(nodes) = &self.body else { return None };
+        let plain = |node: &Node| matches!(node, Node::Char(_) | Node::Star | Node::Hole);
+        if !matches!(nodes.last(), Some(Node::Star | Node::Hole)) || !nodes.iter().all(plain) {
+            return None;
+        }
+        let is_dot = |node: &&Node| **node == Node::Char('.');
+        let begins = nodes.iter().position(|node| is_dot(&node)).map_or(nodes.len(), |at| at + 1);
+        if nodes.iter().filter(is_dot).count() != 1 {
+            return Some(String::new());
+        }
+        let letters = nodes.iter().skip(begins).map_while(|node| match node {
+            Node::Char(character) => Some(*character),
+            _ => None,
+        });
+        Some(letters.collect())
+    }
+
     /// As a file name or path: only a hole and a slash itself match `/`.
     pub fn matches(&self, path: &str) -> bool {
         self.whole(path, true)

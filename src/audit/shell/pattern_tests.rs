@@ -343,3 +343,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_ending_is_begun_by_the_characters_behind_the_only_dot() {
+    for (pattern, begun) in [
+        ("a*", Some("")),
+        ("a*b*", Some("")),
+        ("a.p*", Some("p")),
+        ("a.*", Some("")),
+        ("a.b.p*", Some("")),
+        ("*.ke*", Some("ke")),
+        ("*.k*y*", Some("k")),
+        ("*.pem", None),
+        ("a?p*", None),
+        ("[a.]p*", None),
+        ("abc", None),
+    ] {
+        assert_eq!(Pattern::new(&glob(pattern)).begun_ending().as_deref(), begun, "{pattern}");
+    }
+}

@@ -34,6 +34,8 @@ const PATTERN_NAMES_MAX: usize = 16;
 const PATTERN_NAME_MAX_BYTES: usize = 1024;
 /// Most text that is made by putting words of one command together in several ways.
 const MADE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Up to so many bytes a look at each is the fastest.
+const SHORT_NAME_MAX_BYTES: usize = 16;
 /// Longest directory that a path is put behind (Linux' `PATH_MAX`).
 const DIRECTORY_MAX_BYTES: usize = 4096;
 
@@ -203,7 +205,13 @@ pub fn classify(words: &[Text]) -> Program {
 
 /// A program's name without its directories, e.g. `cat` of `/bin/cat`.
 pub fn base_name(program: &str) -> &str {
-    let start = memchr::memrchr(b'/', program.as_bytes()).map_or(0, |at| at + 1);
+    let bytes = program.as_bytes();
+    let slash = if bytes.len() <= SHORT_NAME_MAX_BYTES {
+        bytes.iter().rposition(|byte| *byte == b'/')
+    } else {
+        memchr::memrchr(b'/', bytes)
+    };
+    let start = slash.map_or(0, |at| at + 1);
     program.get(start..).unwrap_or(program)
 }
 

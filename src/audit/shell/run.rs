@@ -6,17 +6,19 @@
 
 mod budget;
 mod builtins;
+mod descriptors;
 mod environment;
 mod files;
 mod nodes;
 mod program;
 mod reach;
+mod rounds;
 mod simple;
 mod test;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -24,7 +26,7 @@ use smallvec::SmallVec;
 
 use crate::limits;
 
-use super::ast::{Connector, Script, Span};
+use super::ast::{Connector, Item, Script, Span};
 use super::expand::{self, Shell};
 use super::filters::Allowance;
 use super::parse::{parse, parse_within_bounds};
@@ -32,6 +34,7 @@ use super::reading::{Hidden, HiddenWhy, Line, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
+use descriptors::Descriptors;
 use environment::Environment;
 use files::{Files, Outputs};
 
@@ -57,6 +60,7 @@ pub fn read(argv: &[String]) -> Reading {
         let spans = interpreter.places.argv.iter().map(|range| Span::new(range.start, range.end));
         let spans: SmallVec<[Span; 8]> = spans.collect();
         let whole = Span::new(0, size.saturating_sub(1));
+        interpreter.is_last = true;
         interpreter.command(words, &spans, whole);
         interpreter.run_traps();
     }
@@ -88,7 +92,7 @@ enum Place {
 
 #[derive(Debug)]
 struct Places {
-    argv: Vec<Range<usize>>,
+    argv: SmallVec<[Range<usize>; 4]>,
     current: Place,
 }
 
@@ -117,11 +121,11 @@ struct Interpreter<'a> {
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
     input: Stream,
-    descriptors: BTreeMap<u32, Stream>,
+    descriptors: Descriptors<Stream>,
     outputs: Outputs,
     /// The input is neither a pipe nor a file, but what the whole command is given.
     input_is_given: bool,
-    files: Files,
+    files: Files<'a>,
     /// Of the last command; `None` when it cannot be known.
     status: Option<bool>,
     flow: Option<Flow>,
@@ -151,6 +155,12 @@ struct Interpreter<'a> {
     reversed: bool,
     /// A word of the command that is being read has expanded to nothing.
     vanished: bool,
+    /// The last command reached files at most: it was no function, builtin or wrapper.
+    files_alone: bool,
+    /// Something that is followed gets what is printed: a pipe, a substitution, a file.
+    is_read: bool,
+    /// The command is the whole of what is read.
+    is_last: bool,
     /// Where the command that is being read stands.
     span: Range<usize>,
     /// Found once it is asked for.
@@ -171,18 +181,12 @@ struct Mentions {
 
 impl<'a> Interpreter<'a> {
     fn new(argv: &'a [String], size: usize) -> Interpreter<'a> {
-        let mut places = Vec::with_capacity(argv.len());
+        let mut places = SmallVec::with_capacity(argv.len());
         let mut at = 0;
         for word in argv {
             places.push(at..at + word.len());
             at += word.len() + 1;
         }
-        let told = |word: &String| {
-            word.len() >= "serviceacc".len()
-                && (word.contains("serviceacc") || word.contains("kubernetes.io"))
-        };
-        let mut files = Files::default();
-        files.tells_mounts = argv.iter().any(told);
         Interpreter {
             argv,
             reading: Reading::default(),
@@ -194,10 +198,10 @@ impl<'a> Interpreter<'a> {
             ),
             environment: Rc::default(),
             input: Stream::UNKNOWN,
-            descriptors: BTreeMap::new(),
+            descriptors: Descriptors::default(),
             outputs: Outputs::default(),
             input_is_given: true,
-            files,
+            files: Files::new(argv),
             status: Some(true),
             flow: None,
             may_leave: false,
@@ -214,6 +218,9 @@ impl<'a> Interpreter<'a> {
             piped: None,
             reversed: false,
             vanished: false,
+            files_alone: false,
+            is_read: false,
+            is_last: false,
             span: 0..size.saturating_sub(1),
             mentions: OnceCell::new(),
             operand: Cell::new(0),
@@ -223,10 +230,11 @@ impl<'a> Interpreter<'a> {
     fn mentions(&self) -> &Mentions {
         self.mentions.get_or_init(|| {
             let has = |text: &str| self.argv.iter().any(|word| word.contains(text));
+            let globs = has("glob");
             Mentions {
-                globstar: has("globstar"),
-                dotglob: has("dotglob"),
-                nocaseglob: has("nocaseglob"),
+                globstar: globs && has("globstar"),
+                dotglob: globs && has("dotglob"),
+                nocaseglob: globs && has("nocaseglob"),
                 falling_through: has(";&"),
             }
         })
@@ -320,11 +328,20 @@ impl<'a> Interpreter<'a> {
     }
 
     fn run_script(&mut self, script: &Script) -> Stream {
+        self.run_items(script, |shell, item, _| shell.run_node(&item.node))
+    }
+
+    /// Runs a script, its items by `run`, which is given their places as well.
+    fn run_items(
+        &mut self,
+        script: &Script,
+        mut run: impl FnMut(&mut Self, &Item, usize) -> Stream,
+    ) -> Stream {
         if script.incomplete {
             self.budget.exceed(self.bound);
         }
         let mut output = Stream::Empty;
-        for item in &script.items {
+        for (at, item) in script.items.iter().enumerate() {
             if self.budget.is_spent() || self.flow.is_some() {
                 break;
             }
@@ -335,9 +352,9 @@ impl<'a> Interpreter<'a> {
             };
             let out = match runs {
                 Some(false) => continue,
-                Some(true) if !item.background => self.run_node(&item.node),
+                Some(true) if !item.background => run(self, item, at),
                 _ => {
-                    let out = self.maybe(|shell| shell.run_node(&item.node));
+                    let out = self.maybe(|shell| run(shell, item, at));
                     self.status = None;
                     out
                 }
@@ -418,8 +435,8 @@ impl<'a> Interpreter<'a> {
                         Stream::Bytes { bytes, steps: steps.and(others) }
                     }
                     (first, second) => {
-                        let mut text = first.to_text();
-                        text.append(&second.to_text());
+                        let mut text = first.into_text();
+                        text.append(&second.into_text());
                         Stream::from_text(text)
                     }
                 }
@@ -485,7 +502,7 @@ impl Shell for Interpreter<'_> {
     }
 
     fn array(&self, name: &str) -> Option<Vec<Text>> {
-        self.environment.get(name).map(|variable| variable.elements)
+        self.environment.elements(name)
     }
 
     fn set_variable(&mut self, name: &str, value: Text) {
@@ -531,7 +548,9 @@ impl Shell for Interpreter<'_> {
         let asked = self.asked.take();
         let input = self.input.clone();
         let span = self.span.clone();
+        let is_read = std::mem::replace(&mut self.is_read, true);
         let output = self.subshell(|shell| shell.run_script(script));
+        self.is_read = is_read;
         self.span = span;
         self.input = input;
         self.status = status;
@@ -539,7 +558,7 @@ impl Shell for Interpreter<'_> {
         self.choices.set(choices);
         self.asked.replace(asked);
         self.budget.leave(SCRIPT_LEVELS / 2);
-        let text = output.to_text();
+        let text = output.into_text();
         let end = text.as_str().trim_end_matches('\n').len();
         if end == text.len() {
             return text;
@@ -559,7 +578,9 @@ impl Shell for Interpreter<'_> {
         let (choice, choices) = (self.choice, self.choices.get());
         let asked = self.asked.take();
         let span = self.span.clone();
+        let is_read = std::mem::replace(&mut self.is_read, true);
         let output = self.subshell(|shell| shell.run_script(script));
+        self.is_read = is_read;
         self.span = span;
         self.choice = choice;
         self.choices.set(choices);

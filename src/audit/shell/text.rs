@@ -261,6 +261,10 @@ impl Text {
     /// Both must be at characters' bounds; otherwise nothing is appended.
     pub fn append_slice(&mut self, other: &Text, start: usize, end: usize) {
         let Some(slice) = other.text.get(start..end) else { return };
+        if other.marks.is_empty() {
+            self.text.push_str(slice);
+            return;
+        }
         let base = self.text.len();
         let last = other.text.len();
         for mark in &other.marks {
@@ -416,6 +420,14 @@ impl Stream {
             }
             Stream::Partial(text) => text.clone(),
             Stream::Empty => Text::new(),
+        }
+    }
+
+    /// The same as [`Stream::to_text`], without a copy where it is text already.
+    pub fn into_text(self) -> Text {
+        match self {
+            Stream::Partial(text) => text,
+            other => other.to_text(),
         }
     }
 

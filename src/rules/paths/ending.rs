@@ -64,28 +64,36 @@ impl Ending {
 /// A pattern for file names, asked for which endings it was written.
 pub(super) struct Asking<'n> {
     name: &'n Pattern,
+    /// See [`Pattern::begun_ending`].
+    begun: Option<String>,
     /// By the number of letters: whether other endings match as well.
     others: Vec<(usize, [bool; 2])>,
 }
 
 impl<'n> Asking<'n> {
     pub(super) fn new(name: &'n Pattern) -> Asking<'n> {
-        Asking { name, others: Vec::new() }
+        Asking { name, begun: name.begun_ending(), others: Vec::new() }
     }
 
     /// Whether it asks for this ending rather than for any: the dot and at least one letter are
     /// spelled. Where the name before it is, the dot may be a wildcard.
     pub(super) fn asks_for(&mut self, ending: &Ending) -> bool {
-        if self.name.is_wild() {
+        let begun = self.begun.as_ref();
+        if self.name.is_wild()
+            || begun.is_some_and(|begun| begun.is_empty() || !ending.letters.starts_with(&**begun))
+        {
             return false;
         }
         let last = self.name.last_character();
         if last.is_some_and(|last| !ending.letters.ends_with(last)) {
             return false;
         }
+        let matched = ending.wanted.each_ref().map(|wanted| self.name.intersects(wanted));
+        if !matched.contains(&true) {
+            return false;
+        }
         let open = self.others(ending);
-        let mut pairs = ending.wanted.iter().zip(open);
-        let told = pairs.any(|(wanted, open)| !open && self.name.intersects(wanted));
+        let told = matched.into_iter().zip(open).any(|(matched, open)| matched && !open);
         let stem = || !self.name.intersects(&ending.unheard);
         told && (!self.name.intersects(&ending.undotted) || stem())
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::ending::Asking;
 use super::language::{Alternative, Component};
 use super::{How, PathMatch, PathSet};
@@ -92,7 +94,7 @@ impl<'s> Judge<'s> {
     /// `assumed`: the root may be any other directory.
     fn literal(&mut self, literal: &str, assumed: bool) {
         let names = literal.split('/').filter(|name| !name.is_empty());
-        let names: Vec<&str> = names.skip_while(|name| *name == "..").collect();
+        let names: SmallVec<[&str; 8]> = names.skip_while(|name| *name == "..").collect();
         let unknown_start = !literal.starts_with('/');
         self.names(&names, unknown_start, How::Read, || literal.to_owned());
         if assumed {

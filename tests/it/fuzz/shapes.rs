@@ -56,6 +56,8 @@ pub const SHAPES: &[Shape] = &[
     nested("braces within braces", "{a,", "b", "}"),
     nested("open braces", "{a,b", "", ""),
     repeated("a product of braces", "cat ", "{a,b,c,d}", ""),
+    repeated("a product of two", "cat ", "{a,b}", ""),
+    repeated("a product of two beside quotes", "cat ", "{a,b}''", ""),
     repeated("a product of ranges", "cat ", "{1..9}", ""),
     repeated("a large range", "cat ", "{1..99999} ", ""),
     nested("substitutions", "$(", "echo a", ")"),

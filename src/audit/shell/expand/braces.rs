@@ -32,6 +32,17 @@ pub(super) struct Expanded<'w> {
     pub incomplete: bool,
 }
 
+/// Whether braces that have a meaning may stand there.
+pub(super) fn may_expand(part: &Part) -> bool {
+    matches!(part, Part::Literal(text) if text.contains('{'))
+}
+
+/// Whether the parts are the word's pieces as they are.
+pub(super) fn are_pieces(parts: &[Part]) -> bool {
+    let literal = |part: &Part| matches!(part, Part::Literal(_));
+    !parts.windows(2).any(|pair| pair.iter().all(literal))
+}
+
 /// The pieces of a word whose braces are plain characters.
 pub(super) fn pieces(parts: &[Part]) -> Pieces<'_> {
     let mut out = Pieces::new();
@@ -46,7 +57,7 @@ pub(super) fn pieces(parts: &[Part]) -> Pieces<'_> {
 
 /// The words that `word` becomes, at least one.
 pub(super) fn expand<'w>(word: &'w Word, shell: &mut dyn Shell) -> Expanded<'w> {
-    let braced = word.parts.iter().any(|part| matches!(part, Part::Literal(t) if t.contains('{')));
+    let braced = word.parts.iter().any(may_expand);
     let mut incomplete = false;
     if braced {
         let mut reader = Reader::default();
@@ -356,16 +367,29 @@ fn combine<'w>(
     incomplete: &mut bool,
 ) -> Vec<Pieces<'w>> {
     let mut out = Vec::with_capacity(starts.len().saturating_mul(ends.len()).min(WORDS_MAX));
-    for start in &starts {
-        for end in ends {
-            let full = out.len() >= WORDS_MAX || !shell.spend(weight(start) + weight(end));
+    let count = starts.len();
+    for (nth, mut start) in starts.into_iter().enumerate() {
+        for (at, end) in ends.iter().enumerate() {
+            // What a word weighs is counted only while there is something to pay with.
+            let full = out.len() >= WORDS_MAX
+                || !shell.spend(0)
+                || !shell.spend(weight(&start) + weight(end));
             if full && !out.is_empty() {
                 *incomplete = true;
                 return out;
             }
-            let mut word = start.clone();
+            // Where no more words are made the last one grows in its place.
+            let mut word = if full || at + 1 == ends.len() {
+                std::mem::take(&mut start)
+            } else {
+                start.clone()
+            };
             end.iter().for_each(|piece| push_piece(&mut word, piece));
             out.push(word);
+            if full {
+                *incomplete |= at + 1 < ends.len() || nth + 1 < count;
+                return out;
+            }
         }
     }
     out

@@ -9,9 +9,9 @@ use crate::audit::shell::text::{Mark, MarkKind, Step, Steps, Text};
 /// The characters of `IFS`.
 #[derive(Debug, Default)]
 pub(super) struct Separators {
-    /// Space, tab, newline: runs of them are one separator.
-    space: String,
-    /// ASCII ones, a bit each, and the others in order.
+    /// Space, tab, newline: runs of them are one separator. A bit each.
+    space: u64,
+    /// Other ASCII ones, a bit each, and the others in order.
     ascii: u128,
     others: Vec<char>,
     /// Whitespace comes first, or there are none.
@@ -30,9 +30,7 @@ impl Separators {
         let mut out = Separators::default();
         for character in characters.chars() {
             if matches!(character, ' ' | '\t' | '\n') {
-                if !out.space.contains(character) {
-                    out.space.push(character);
-                }
+                out.space |= 1 << character as u32;
             } else if character.is_ascii() {
                 out.ascii |= 1 << character as u32;
             } else {
@@ -45,10 +43,14 @@ impl Separators {
     }
 
     fn kind(&self, character: char) -> Kind {
-        if self.space.contains(character) {
-            Kind::Space
-        } else if character.is_ascii() {
-            if self.ascii & 1 << character as u32 != 0 { Kind::Other } else { Kind::None }
+        if character.is_ascii() {
+            if character <= ' ' && self.space & 1 << character as u32 != 0 {
+                Kind::Space
+            } else if self.ascii & 1 << character as u32 != 0 {
+                Kind::Other
+            } else {
+                Kind::None
+            }
         } else if self.others.binary_search(&character).is_ok() {
             Kind::Other
         } else {
@@ -147,6 +149,9 @@ impl Fields {
             return;
         }
         self.work += value.len();
+        if !activates && value.is_literal() {
+            return self.split(value);
+        }
         let extended = if self.patterns { extended(value.as_str()) } else { Vec::new() };
         let mut extended = extended.into_iter().peekable();
         let mut marks = value.marks().iter().peekable();
@@ -183,6 +188,39 @@ impl Fields {
         }
     }
 
+    /// A value that is plain characters and separators.
+    fn split(&mut self, value: &Text) {
+        let text = value.as_str();
+        let mut from = 0;
+        for (at, character) in text.char_indices() {
+            let Some(separators) = &self.separators else { return };
+            let kind = separators.kind(character);
+            if kind == Kind::None {
+                continue;
+            }
+            if !self.add(text.get(from..at).unwrap_or_default()) {
+                return;
+            }
+            from = at + character.len_utf8();
+            self.separate(kind);
+            self.current.steps.extend(value.steps);
+        }
+        self.add(text.get(from..).unwrap_or_default());
+    }
+
+    /// Plain characters of a value; false when there is no more room.
+    fn add(&mut self, text: &str) -> bool {
+        if text.is_empty() {
+            return true;
+        }
+        self.start();
+        let room = self.room(text.len());
+        if room {
+            self.current.push_str(text);
+        }
+        room
+    }
+
     /// Ends the current field and starts the next: what stands between elements of `"$@"`.
     pub(super) fn next_field(&mut self) {
         self.close();
@@ -206,16 +244,15 @@ impl Fields {
         self.full = true;
     }
 
-    pub(super) fn finish(mut self) -> Vec<Text> {
+    pub(super) fn finish_into(mut self, out: &mut Vec<Text>) {
+        out.append(&mut self.done);
         if self.started {
-            self.close();
+            out.push(self.closed());
         }
-        self.done
     }
 
     pub(super) fn finish_one(mut self) -> Text {
-        self.close();
-        self.done.pop().unwrap_or_default()
+        self.closed()
     }
 
     fn hole(&mut self) {
@@ -263,16 +300,22 @@ impl Fields {
     }
 
     fn close(&mut self) {
+        let field = self.closed();
+        self.done.push(field);
+        self.started = false;
+        self.after_space = false;
+        self.expanded = 0;
+    }
+
+    /// The field that was growing, as it is in the end.
+    fn closed(&mut self) -> Text {
         self.work += 1;
         let mut field = std::mem::take(&mut self.current);
         field.steps.extend(self.steps);
         if field.has_active() {
             field = if has_pattern(&field) { unescaped(field) } else { field.quoted() };
         }
-        self.done.push(field);
-        self.started = false;
-        self.after_space = false;
-        self.expanded = 0;
+        field
     }
 }
 

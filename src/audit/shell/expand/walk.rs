@@ -2,7 +2,7 @@
 //!
 //! Owns which part is quoted and what is added to the fields, and the tilde.
 
-use super::braces::{Piece, Pieces, pieces};
+use super::braces::{Piece, Pieces, are_pieces, pieces};
 use super::parameter::{self, Value};
 use super::split::{Fields, Separators};
 use super::{Shell, arithmetic, exhaust, single};
@@ -37,9 +37,10 @@ impl<'s> Walk<'s> {
         self.fields.steps.add(step);
     }
 
-    pub(super) fn finish(mut self) -> Vec<Text> {
+    /// Puts the fields behind those in `out`.
+    pub(super) fn finish_into(mut self, out: &mut Vec<Text>) {
         self.settle();
-        self.fields.finish()
+        self.fields.finish_into(out);
     }
 
     pub(super) fn finish_one(mut self) -> Text {
@@ -66,7 +67,19 @@ impl<'s> Walk<'s> {
     }
 
     pub(super) fn parts(&mut self, parts: &[Part], context: Context) {
-        self.pieces(&pieces(parts), context);
+        if !are_pieces(parts) {
+            return self.pieces(&pieces(parts), context);
+        }
+        for (at, part) in parts.iter().enumerate() {
+            self.settle();
+            if !self.alive {
+                return;
+            }
+            match part {
+                Part::Literal(text) => self.literal(text, context, at == 0, at + 1 == parts.len()),
+                part => self.part(part, context),
+            }
+        }
     }
 
     pub(super) fn pieces(&mut self, pieces: &Pieces<'_>, context: Context) {
@@ -192,7 +205,7 @@ impl<'s> Walk<'s> {
     fn join(&mut self, items: &[Text], star: bool) -> Text {
         let separator = match self.ifs() {
             Some(characters) if star => {
-                characters.chars().next().map(String::from).unwrap_or_default()
+                characters.as_str().chars().next().map(String::from).unwrap_or_default()
             }
             _ => " ".to_owned(),
         };
@@ -211,16 +224,16 @@ impl<'s> Walk<'s> {
     }
 
     /// The characters of `IFS` when it is set to something known.
-    fn ifs(&mut self) -> Option<String> {
+    fn ifs(&mut self) -> Option<Text> {
         let value = self.shell.variable("IFS")?;
         self.shell.spend(value.len());
-        value.as_literal().map(str::to_owned)
+        Some(value).filter(Text::is_literal)
     }
 
     fn find_separators(&mut self) {
         if self.splitting && self.fields.separators.is_none() {
             let characters = self.ifs();
-            let characters = characters.as_deref().unwrap_or(" \t\n");
+            let characters = characters.as_ref().map_or(" \t\n", Text::as_str);
             self.fields.separators = Some(Separators::new(characters));
         }
     }

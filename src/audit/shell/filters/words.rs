@@ -58,6 +58,25 @@ const SEQ: Spec = Spec {
     permute: false,
 };
 
+/// In decimal.
+fn push_number(data: &mut Data, number: i64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        data.bytes.push(b'-');
+    }
+    data.bytes.extend_from_slice(&digits[at..]);
+}
+
 pub(super) fn seq(call: &Call) -> Output {
     // Negative numbers are no options.
     let number = |text: &Text| text.as_literal().and_then(|text| text.parse::<i64>().ok());
@@ -97,6 +116,7 @@ pub(super) fn seq(call: &Call) -> Output {
         }
         match format {
             Some((before, after)) => data.push_str(&format!("{before}{current}{after}")),
+            None if width == 0 => push_number(&mut data, current),
             None => data.push_str(&format!("{current:0width$}")),
         }
         // A list of numbers hides nothing, however long.

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::word::{Close, Stop, as_literal};
 use super::{Closers, Dialect, Parser, Reserved};
-use crate::audit::shell::ast::{CaseArm, Connector, Item, Node, Part, Script, Simple, Span, Word};
+use crate::audit::shell::ast::{
+    CaseArm, Connector, ForArithmetic, Item, Node, Part, Script, Simple, Span, Word,
+};
 
 impl Parser<'_, '_> {
     /// A command of any kind. `None` where none starts; something may be consumed all the same.
@@ -123,7 +125,8 @@ impl Parser<'_, '_> {
                 });
                 self.cursor.eat("))");
                 let body = self.loop_body();
-                return Node::ForArithmetic { first, condition, next, body };
+                let parts = ForArithmetic { first, condition, next, body };
+                return Node::ForArithmetic(Box::new(parts));
             }
             self.cursor = outside;
         }

@@ -10,8 +10,8 @@ use smallvec::smallvec;
 use super::word::{Close, Parts};
 use super::{Dialect, Parser};
 use crate::audit::shell::ast::{
-    AssignedValue, Node, Operator, Part, Redirect, RedirectKind, Script, Simple, Span, Word,
-    WordParts,
+    AssignedValue, ForArithmetic, Node, Operator, Part, Redirect, RedirectKind, Script, Simple,
+    Span, Word, WordParts,
 };
 use crate::audit::shell::text::Step;
 
@@ -174,7 +174,8 @@ fn fill_node(node: &mut Node, bodies: &mut [Word]) {
             words.iter_mut().for_each(|words| fill_words(words, bodies));
             fill_script(body, bodies);
         }
-        Node::ForArithmetic { first, condition, next, body } => {
+        Node::ForArithmetic(parts) => {
+            let ForArithmetic { first, condition, next, body } = &mut **parts;
             [first, condition, next].into_iter().for_each(|word| fill_word(word, bodies));
             fill_script(body, bodies);
         }

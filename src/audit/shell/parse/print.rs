@@ -54,12 +54,12 @@ fn node(it: &Node) -> String {
             format!("(for {name} in {} do {})", words(list), script(body))
         }
         Node::For { name, words: None, body } => format!("(for {name} do {})", script(body)),
-        Node::ForArithmetic { first, condition, next, body } => format!(
+        Node::ForArithmetic(parts) => format!(
             "(for (({}; {}; {})) do {})",
-            word(first),
-            word(condition),
-            word(next),
-            script(body)
+            word(&parts.first),
+            word(&parts.condition),
+            word(&parts.next),
+            script(&parts.body)
         ),
         Node::While { condition, body, until } => {
             let keyword = if *until { "until" } else { "while" };

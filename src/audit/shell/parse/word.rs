@@ -167,6 +167,11 @@ impl Parser<'_, '_> {
         loop {
             let continuations = self.cursor.continuations();
             let Some(byte) = self.cursor.peek() else { break };
+            if stop == Stop::Word && is_plain(byte) {
+                joined |= self.cursor.continuations() > continuations && !parts.0.is_empty();
+                parts.literal(self.cursor.take_while(is_plain));
+                continue;
+            }
             let substitutes = matches!(byte, b'<' | b'>')
                 && matches!(stop, Stop::Word | Stop::Regex)
                 && self.state.dialect == Dialect::Bash
@@ -570,7 +575,21 @@ fn plain_dollar(parts: &mut Parts, quoting: Quoting) {
 }
 
 /// Characters of which none is special anywhere outside quotes.
-const fn is_plain(byte: u8) -> bool {
+fn is_plain(byte: u8) -> bool {
+    PLAIN[usize::from(byte)]
+}
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = has_no_meaning(byte as u8);
+        byte += 1;
+    }
+    plain
+};
+
+const fn has_no_meaning(byte: u8) -> bool {
     !ends_word(byte)
         && !matches!(
             byte,

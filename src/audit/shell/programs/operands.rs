@@ -3,6 +3,8 @@
 use crate::audit::shell::reading::Reach;
 use crate::audit::shell::text::{Step, Text};
 
+use smallvec::SmallVec;
+
 use super::options::{Arg, Scan, Unit, effect, started_from, units};
 use super::{DIRECTORY_MAX_BYTES, MADE_MAX_BYTES, OPERANDS_MAX, Operand, Program};
 
@@ -59,7 +61,7 @@ pub(super) struct Found<'a> {
     kind: Kind,
     pub operands: Vec<Operand>,
     /// Words that are operands, with the directory that was given before them.
-    pub paths: Vec<Path<'a>>,
+    pub paths: SmallVec<[Path<'a>; 4]>,
     pub directory: Option<Text>,
     names: Vec<Text>,
     recursive: bool,
@@ -81,7 +83,7 @@ impl<'a> Found<'a> {
         Found {
             kind,
             operands: Vec::new(),
-            paths: Vec::new(),
+            paths: SmallVec::new(),
             directory: None,
             names: Vec::new(),
             recursive: false,
@@ -93,7 +95,7 @@ impl<'a> Found<'a> {
 
     pub fn read(&mut self, options: &'static str, words: &'a [Text]) {
         let mut scan = Scan::new(words);
-        self.paths.reserve_exact(words.len().min(OPERANDS_MAX));
+        self.paths.reserve(words.len().min(OPERANDS_MAX));
         while let Some(arg) = scan.next() {
             match arg {
                 Arg::Operand(word) => self.path(word),

@@ -396,23 +396,38 @@ static NAMES: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
 });
 
 pub(super) fn class(name: &str) -> Option<Class> {
-    let beginning = beginning(name);
-    let from = BEGINNINGS.partition_point(|known| *known < beginning);
-    let known = BEGINNINGS.get(from..)?.iter().zip(NAMES.get(from..)?);
-    let mut known = known.take_while(|(known, _)| **known == beginning);
-    known.find(|(_, (known, _))| *known == name).map(|(_, (_, class))| *class)
+    let places = &*PLACES;
+    let mut slot = slot(name);
+    loop {
+        let at = *places.get(slot % SLOTS)?;
+        let (known, class) = NAMES.get(usize::from(at.checked_sub(1)?))?;
+        if *known == name {
+            return Some(*class);
+        }
+        slot += 1;
+    }
 }
 
-/// The first eight bytes of a name as a number, which is in order as the names are.
-fn beginning(name: &str) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.iter_mut().zip(name.bytes()).for_each(|(byte, found)| *byte = found);
-    u64::from_be_bytes(bytes)
+/// More than twice as many as there are names.
+const SLOTS: usize = 4096;
+
+fn slot(name: &str) -> usize {
+    let bytes = name.bytes();
+    bytes.fold(name.len(), |slot, byte| slot.wrapping_mul(31).wrapping_add(usize::from(byte)))
 }
 
-/// The beginnings of the names in their order.
-static BEGINNINGS: LazyLock<Vec<u64>> =
-    LazyLock::new(|| NAMES.iter().map(|(name, _)| beginning(name)).collect());
+/// Where each name stands in `NAMES`, plus one: in its slot, or behind others that took it.
+static PLACES: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let mut places = vec![0_u16; SLOTS];
+    for (at, (name, _)) in (1_u16..).zip(NAMES.iter()) {
+        let mut slots = slot(name)..;
+        let free = slots.find(|slot| places.get(slot % SLOTS).is_none_or(|taken| *taken == 0));
+        if let Some(place) = free.and_then(|slot| places.get_mut(slot % SLOTS)) {
+            *place = at;
+        }
+    }
+    places
+});
 
 /// Every name that is known.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -428,5 +443,5 @@ pub(super) const PREFERRED: &[&str] = &[
 
 #[cfg(test)]
 pub(super) fn is_sorted_without_doubles() -> bool {
-    NAMES.windows(2).all(|pair| pair[0].0 < pair[1].0)
+    NAMES.len() * 2 < SLOTS && NAMES.windows(2).all(|pair| pair[0].0 < pair[1].0)
 }

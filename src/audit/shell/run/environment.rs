@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use compact_str::CompactString;
+use smallvec::{SmallVec, smallvec};
+
 use crate::limits;
 
 use super::super::ast::Node;
@@ -15,17 +18,17 @@ use super::super::text::{Step, Text};
 const REFERENCES_FOLLOWED_MAX: usize = 8;
 
 /// A variable that is set. A plain one is an array of one element.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Variable {
-    pub elements: Vec<Text>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Variable {
+    elements: SmallVec<[Text; 1]>,
     /// Other values that the first element may have.
-    pub alternatives: Vec<Text>,
+    alternatives: Vec<Text>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `None` is a variable that was unset.
-    variables: BTreeMap<String, Option<Variable>>,
+    variables: BTreeMap<CompactString, Option<Rc<Variable>>>,
     /// `declare -n r=x`: the variable that another name stands for; empty before it is given.
     references: BTreeMap<String, String>,
     pub functions: BTreeMap<String, Rc<Node>>,
@@ -54,12 +57,12 @@ pub struct Changed {
 }
 
 impl Environment {
-    pub fn get(&self, name: &str) -> Option<Variable> {
+    /// A variable that is set, as an array.
+    pub fn elements(&self, name: &str) -> Option<Vec<Text>> {
         let name = self.target(name);
         match self.variables.get(name) {
-            Some(set) => set.clone(),
-            None => inherited(name, self)
-                .map(|value| Variable { elements: vec![value], alternatives: Vec::new() }),
+            Some(set) => set.as_ref().map(|variable| variable.elements.to_vec()),
+            None => inherited(name, self).map(|value| vec![value]),
         }
     }
 
@@ -81,21 +84,27 @@ impl Environment {
     }
 
     pub fn set(&mut self, name: &str, value: Text) {
-        self.set_elements(name, vec![value]);
+        self.set_elements(name, [value]);
     }
 
-    pub fn set_elements(&mut self, name: &str, elements: Vec<Text>) {
-        let name = self.target(name).to_owned();
-        if let Some(target) = self.references.get_mut(&name).filter(|target| target.is_empty()) {
+    pub fn set_elements(&mut self, name: &str, elements: impl Into<SmallVec<[Text; 1]>>) {
+        let elements = elements.into();
+        let name = CompactString::from(self.target(name));
+        if let Some(target) = self.references.get_mut(&*name).filter(|target| target.is_empty()) {
             let given = elements.first().and_then(Text::as_literal).unwrap_or_default();
             given.clone_into(target);
             return;
         }
-        self.variables.insert(name, Some(Variable { elements, alternatives: Vec::new() }));
+        let variable = Variable { elements, alternatives: Vec::new() };
+        self.variables.insert(name, Some(Rc::new(variable)));
+    }
+
+    pub fn sets_nothing(&self) -> bool {
+        self.variables.is_empty() && self.references.is_empty()
     }
 
     pub fn unset(&mut self, name: &str) {
-        let name = self.target(name).to_owned();
+        let name = CompactString::from(self.target(name));
         self.variables.insert(name, None);
     }
 
@@ -124,7 +133,7 @@ impl Environment {
     pub fn names(&self, prefix: &str) -> Vec<String> {
         let set = self.variables.iter().filter(|(_, value)| value.is_some());
         let mut names: Vec<String> =
-            set.map(|(name, _)| name.clone()).filter(|name| name.starts_with(prefix)).collect();
+            set.map(|(name, _)| name.to_string()).filter(|name| name.starts_with(prefix)).collect();
         names.sort_unstable();
         names
     }
@@ -165,7 +174,7 @@ impl Environment {
             let values = value.iter().flat_map(|it| it.elements.iter().chain(&it.alternatives));
             others |= !values.into_iter().all(is_number)
                 || value.as_ref().is_some_and(|variable| variable.elements.len() > 1);
-            names.push(name.clone());
+            names.push(name.to_string());
         }
         names.sort_unstable();
         Changed { names, others }
@@ -174,6 +183,7 @@ impl Environment {
     /// What is unknown in a variable is unknown because it was not followed.
     pub fn mark_unknown(&mut self, name: &str) {
         if let Some(Some(variable)) = self.variables.get_mut(name) {
+            let variable = Rc::make_mut(variable);
             let values = variable.elements.iter_mut().chain(&mut variable.alternatives);
             values.filter(|value| value.has_hole()).for_each(|value| {
                 value.steps.add(Step::UnknownDecoded);
@@ -207,21 +217,23 @@ impl Environment {
     pub fn merge(&mut self, before: &Environment) {
         for (name, now) in &mut self.variables {
             let earlier = match before.variables.get(name) {
-                Some(Some(earlier)) => earlier.clone(),
-                _ => Variable { elements: vec![Text::new()], alternatives: Vec::new() },
+                Some(Some(earlier)) => Rc::clone(earlier),
+                _ => Rc::new(Variable { elements: smallvec![Text::new()], ..Variable::default() }),
             };
             let Some(now) = now else {
                 *now = Some(earlier);
                 continue;
             };
-            for value in earlier.elements.into_iter().take(1).chain(earlier.alternatives) {
-                let known =
-                    now.elements.first() == Some(&value) || now.alternatives.contains(&value);
+            if Rc::ptr_eq(now, &earlier) {
+                continue;
+            }
+            for value in earlier.elements.iter().take(1).chain(&earlier.alternatives) {
+                let known = now.elements.first() == Some(value) || now.alternatives.contains(value);
                 if known {
                     continue;
                 }
                 if now.alternatives.len() < limits::SHELL_ALTERNATIVES_MAX {
-                    now.alternatives.push(value);
+                    Rc::make_mut(now).alternatives.push(value.clone());
                 } else {
                     self.forgot = true;
                 }

@@ -1,5 +1,6 @@
 //! The files and links that a script makes itself, and the redirections that open them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ast::{Redirect, RedirectKind};
@@ -10,10 +11,13 @@ use super::super::programs;
 use super::super::reading::{HiddenWhy, Reach};
 use super::super::text::{Step, Stream, Text};
 use super::Interpreter;
+use super::descriptors::Descriptors;
 
 /// What is known of the file system: only what the script put there.
-#[derive(Debug, Default)]
-pub struct Files {
+#[derive(Debug)]
+pub struct Files<'a> {
+    /// The command as written.
+    argv: &'a [String],
     contents: BTreeMap<String, Stream>,
     /// What the files are called without their directories.
     names: BTreeSet<String>,
@@ -22,7 +26,8 @@ pub struct Files {
     unnamed: usize,
     changes: usize,
     /// The command asks for the mount that every pod has, so what is mounted matters.
-    pub tells_mounts: bool,
+    /// Found once it is asked for.
+    tells_mounts: OnceCell<bool>,
     /// Paths that were given to a program that may write there.
     may_be_written: Vec<String>,
 }
@@ -39,7 +44,16 @@ enum Output {
 pub struct Outputs {
     /// Where the standard output goes.
     standard: Option<String>,
-    pub descriptors: BTreeMap<u32, String>,
+    pub descriptors: Descriptors<String>,
+}
+
+/// What is written there is gone.
+const NULL: &str = "/dev/null";
+impl Outputs {
+    /// Whether `exec` has turned the standard output to a file.
+    pub fn is_redirected(&self) -> bool {
+        self.standard.is_some()
+    }
 }
 
 /// The most links that are followed from one path.
@@ -54,7 +68,25 @@ const DESCRIPTORS_MAX: usize = 64;
 /// The most links that are kept.
 const LINKS_MAX: usize = 256;
 
-impl Files {
+impl<'a> Files<'a> {
+    pub fn new(argv: &'a [String]) -> Files<'a> {
+        Files {
+            argv,
+            contents: BTreeMap::new(),
+            names: BTreeSet::new(),
+            links: Vec::new(),
+            unnamed: 0,
+            changes: 0,
+            tells_mounts: OnceCell::new(),
+            may_be_written: Vec::new(),
+        }
+    }
+
+    fn tells_mounts(&self) -> bool {
+        let told = |word: &String| word.contains("serviceacc") || word.contains("kubernetes.io");
+        *self.tells_mounts.get_or_init(|| self.argv.iter().any(told))
+    }
+
     pub fn has_links(&self) -> bool {
         !self.links.is_empty()
     }
@@ -143,15 +175,15 @@ impl Files {
         path: &Text,
         directory: &Text,
         input: &Stream,
-        descriptors: &BTreeMap<u32, Stream>,
+        descriptors: &Descriptors<Stream>,
     ) -> Stream {
         if let Some(descriptor) = descriptor(path.as_str()) {
             return match descriptor {
                 0 => input.clone(),
-                other => descriptors.get(&other).cloned().unwrap_or(Stream::UNKNOWN),
+                other => descriptors.get(other).cloned().unwrap_or(Stream::UNKNOWN),
             };
         }
-        if self.tells_mounts && is_mount_table(path.as_str()) {
+        if is_mount_table(path.as_str()) && self.tells_mounts() {
             return mount_table("tmpfs ", " tmpfs ro,relatime 0 0");
         }
         if self.contents.is_empty() {
@@ -252,7 +284,10 @@ impl Interpreter<'_> {
             }
         }
         let standard = output.as_ref().map(|_| self.outputs.standard.take());
+        let is_read = self.is_read;
+        self.is_read |= matches!(output, Some(Output::File { .. }));
         let printed = run(self);
+        self.is_read = is_read;
         if let Some(standard) = standard {
             self.outputs.standard = match &output {
                 Some(Output::File { key, .. }) if self.keeps_descriptors => Some(key.clone()),
@@ -280,6 +315,9 @@ impl Interpreter<'_> {
     }
 
     fn write(&mut self, key: String, append: bool, printed: Stream) {
+        if key == NULL {
+            return;
+        }
         let earlier = if append { self.files.contents.remove(&key) } else { None };
         let content = match earlier {
             Some(earlier) => self.joined(earlier, printed),
@@ -333,7 +371,7 @@ impl Interpreter<'_> {
             }
             RedirectKind::DuplicateInput => {
                 let from = target.as_literal().and_then(|number| number.parse::<u32>().ok());
-                if let Some(content) = from.and_then(|from| self.descriptors.get(&from)).cloned() {
+                if let Some(content) = from.and_then(|from| self.descriptors.get(from)).cloned() {
                     self.open(redirect.descriptor, content, reads);
                 }
                 None
@@ -346,7 +384,7 @@ impl Interpreter<'_> {
                 let other = redirect.descriptor.filter(|descriptor| *descriptor != 1);
                 if redirect.kind == RedirectKind::DuplicateOutput && is_number {
                     let to = target.as_str().parse().ok();
-                    let key = to.and_then(|to: u32| self.outputs.descriptors.get(&to)).cloned();
+                    let key = to.and_then(|to: u32| self.outputs.descriptors.get(to)).cloned();
                     return match key.filter(|_| other.is_none()) {
                         Some(key) => Some(Output::File { key, append: true }),
                         None if other.is_none() && to == Some(2) => Some(Output::Pipe),
@@ -355,7 +393,11 @@ impl Interpreter<'_> {
                 }
                 self.note_redirect(&target);
                 if let Some(other) = other {
-                    if let Output::File { key, .. } = self.output(&target, false) {
+                    let to = match target.as_literal() {
+                        Some(NULL) => Output::File { key: NULL.to_owned(), append: false },
+                        _ => self.output(&target, false),
+                    };
+                    if let Output::File { key, .. } = to {
                         let kept = self.outputs.descriptors.len() < DESCRIPTORS_MAX;
                         self.tell_dropped(kept);
                         if kept {
@@ -372,6 +414,7 @@ impl Interpreter<'_> {
     fn output(&mut self, target: &Text, append: bool) -> Output {
         match target.as_str() {
             "/dev/stdout" | "/dev/tty" | "/dev/fd/1" | "/proc/self/fd/1" => Output::Pipe,
+            NULL => Output::Elsewhere,
             _ => match self.resolved(target).as_literal() {
                 Some(key) if !target.is_empty() => Output::File { key: key.to_owned(), append },
                 _ => Output::Elsewhere,
@@ -404,7 +447,7 @@ impl Interpreter<'_> {
             "findmnt" => mount_table("", " tmpfs tmpfs ro,relatime"),
             _ => return None,
         };
-        self.files.tells_mounts.then_some(of)
+        self.files.tells_mounts().then_some(of)
     }
 
     pub(super) fn read_file(&self, path: &Text) -> Stream {
@@ -529,9 +572,12 @@ impl Interpreter<'_> {
 
     /// The directory of `run-parts`, if the script wrote files.
     pub(super) fn parts_directory(&self, words: &[Text]) -> Option<Text> {
+        if self.files.is_empty() {
+            return None;
+        }
         let name = programs::base_name(words.first()?.as_literal()?);
         let last = words.last().filter(|_| words.len() > 1)?;
-        (name == "run-parts" && !self.files.is_empty()).then(|| self.resolved(last))
+        (name == "run-parts").then(|| self.resolved(last))
     }
 
     /// Runs the files that the script wrote into a directory.
@@ -544,6 +590,9 @@ impl Interpreter<'_> {
 
     /// A redirection's file as an access.
     fn note_redirect(&mut self, target: &Text) {
+        if target.as_literal() == Some(NULL) {
+            return;
+        }
         self.note_path(target, Reach::Named, None);
     }
 }

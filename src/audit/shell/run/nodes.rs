@@ -4,13 +4,17 @@ use std::rc::Rc;
 
 use crate::limits;
 
-use super::super::ast::{CaseArm, Node, Script, Word};
+use super::super::ast::{CaseArm, ForArithmetic, Node, Script, Word};
 use super::super::expand;
 use super::super::pattern::Pattern;
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
+use super::rounds::{self, Rounds};
 use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
+
+/// With fewer rounds to come nothing is gained by remembering what the last one did.
+const ROUNDS_SETTLING_MIN: usize = 3;
 
 impl Interpreter<'_> {
     pub(super) fn run_node(&mut self, node: &Node) -> Stream {
@@ -30,7 +34,8 @@ impl Interpreter<'_> {
             Node::Group(script) => self.run_script(script),
             Node::If { arms, otherwise } => self.run_if(arms, otherwise.as_ref()),
             Node::For { name, words, body } => self.run_for(name, words.as_deref(), body),
-            Node::ForArithmetic { first, condition, next, body } => {
+            Node::ForArithmetic(parts) => {
+                let ForArithmetic { first, condition, next, body } = &**parts;
                 expand::arithmetic(first, self);
                 self.run_loop(
                     |shell| {
@@ -39,8 +44,8 @@ impl Interpreter<'_> {
                         shell.status = if always { Some(true) } else { value.map(|v| v != 0) };
                         Stream::Empty
                     },
-                    |shell| {
-                        let output = shell.run_script(body);
+                    |shell, rounds| {
+                        let output = shell.run_round(body, rounds);
                         expand::arithmetic(next, shell);
                         output
                     },
@@ -49,7 +54,7 @@ impl Interpreter<'_> {
             }
             Node::While { condition, body, until } => self.run_loop(
                 |shell| shell.run_script(condition),
-                |shell| shell.run_script(body),
+                |shell, rounds| shell.run_round(body, rounds),
                 *until,
             ),
             Node::Case { subject, arms } => self.run_case(subject, arms),
@@ -86,7 +91,9 @@ impl Interpreter<'_> {
         self.reversed = false;
         let around = self.piped.take();
         let mut lines = Vec::new();
-        for command in commands {
+        let is_read = self.is_read;
+        for (at, command) in commands.iter().enumerate() {
+            self.is_read = is_read || at + 1 < commands.len();
             self.piped = Some(Vec::new());
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
@@ -95,6 +102,7 @@ impl Interpreter<'_> {
             flowing = Some(self.subshell(|shell| shell.run_node(command)));
             lines.extend(self.piped.take().into_iter().flatten());
         }
+        self.is_read = is_read;
         self.note_pipeline(&lines);
         self.piped = around.map(|mut around| {
             around.append(&mut lines);
@@ -159,16 +167,28 @@ impl Interpreter<'_> {
         self.steps.add(Step::Loop);
         let mut output = Stream::Empty;
         let around = self.may_leave;
-        for word in words {
+        let mut rounds = Rounds::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
             self.environment().set(name, word);
-            let out = self.run_script(body);
+            let out = self.run_round(body, &mut rounds);
+            let printed = known_bytes(&out) > 0;
             output = self.joined(output, out);
             if self.leaves_loop() {
                 break;
             }
+            // The rounds to come do what this one did, with another number that is at most printed.
+            let unread = !printed || !self.is_read && !self.outputs.is_redirected();
+            if !rounds.varies && unread && words.as_slice().iter().all(rounds::counts) {
+                let left_out = words.len().saturating_sub(1);
+                self.budget.spend(left_out * COMMAND_WORK);
+                self.count_rounds(&rounds, left_out);
+                words.by_ref().take(left_out).for_each(drop);
+            }
+            rounds.settles = words.len() >= ROUNDS_SETTLING_MIN;
         }
         self.may_leave = around;
         self.steps = steps;
@@ -178,7 +198,7 @@ impl Interpreter<'_> {
     pub(super) fn run_loop(
         &mut self,
         condition: impl Fn(&mut Self) -> Stream,
-        body: impl Fn(&mut Self) -> Stream,
+        body: impl Fn(&mut Self, &mut Rounds) -> Stream,
         until: bool,
     ) -> Stream {
         let steps = self.steps;
@@ -190,6 +210,7 @@ impl Interpreter<'_> {
         let mut waiting = self.waiting();
         let (mut printed, mut changes) = (0, self.files.changes());
         let mut uncounted = None;
+        let mut rounds = Rounds::default();
         for round in 0.. {
             if !self.budget.spend(COMMAND_WORK) {
                 break;
@@ -219,12 +240,13 @@ impl Interpreter<'_> {
             output = self.joined(output, out);
             let out = match self.status.map(|status| status != until) {
                 Some(false) => break,
-                Some(true) => body(self),
+                Some(true) => body(self, &mut rounds),
                 None => {
                     undecided += 1;
-                    self.maybe(&body)
+                    self.maybe(|shell| body(shell, &mut rounds))
                 }
             };
+            rounds.settles = undecided == 0;
             output = self.joined(output, out);
             if self.leaves_loop() || undecided == UNDECIDED_ROUNDS || uncounted.is_some() {
                 break;

@@ -6,6 +6,7 @@ use crate::limits;
 
 use super::super::ast::Span;
 use super::super::expand;
+use super::super::names::Names;
 use super::super::parse::parse_document;
 use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
 use super::super::reading::HiddenWhy;
@@ -16,12 +17,18 @@ use super::{COMMAND_WORK, Interpreter, reach};
 /// What compiling a text tool's regular expression costs beside the bytes that go through it.
 const PATTERN_WORK: usize = 512;
 
+/// Programs whose output is followed here.
+const OTHERS: Names = Names::of(&["envsubst mount df findmnt ls dir find fd"]);
+
 /// Longest word in a program's input that may be a file's name.
 const NAME_MAX_BYTES: usize = 256;
 
 impl Interpreter<'_> {
     /// The file that a shell runs before anything else, where the script has set it.
     pub(super) fn run_startup_file(&mut self) {
+        if self.environment.sets_nothing() {
+            return;
+        }
         for name in ["BASH_ENV", "ENV"] {
             if let Some(file) = self.environment.value(name, 0).0 {
                 let content = self.read_file(&file);
@@ -34,12 +41,38 @@ impl Interpreter<'_> {
         self.status = None;
         if let Some(script) = words.first().and_then(|name| self.own_file(name)) {
             let positional = words.to_vec();
-            return self.with_script(positional, |shell| shell.run_stream(&script));
+            let output = self.with_script(positional, |shell| shell.run_stream(&script));
+            self.files_alone = false;
+            return output;
         }
         if let Some(directory) = self.parts_directory(words) {
-            return self.run_parts(&directory);
+            let output = self.run_parts(&directory);
+            self.files_alone = false;
+            return output;
         }
-        match programs::classify(words) {
+        let program = programs::classify(words);
+        let files_alone = matches!(program, Program::Files { .. });
+        let output = self.classified(program, words, spans, span);
+        self.files_alone = files_alone;
+        output
+    }
+
+    fn classified(
+        &mut self,
+        program: Program,
+        words: &[Text],
+        spans: &[Span],
+        span: Span,
+    ) -> Stream {
+        let is_last = std::mem::take(&mut self.is_last);
+        match program {
+            Program::ShellText { script, positional } if is_last => {
+                // Nothing comes after it, so nothing is kept of what was before.
+                self.environment().positional = positional;
+                let output = self.run_text(&script, Step::Eval);
+                let last = self.run_traps();
+                self.joined(output, last)
+            }
             Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
             Program::ShellText { script, positional } => {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
@@ -81,7 +114,9 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
-                self.reading.evaluates |= words.first().is_some_and(programs::evaluates);
+                if !self.reading.evaluates {
+                    self.reading.evaluates = words.first().is_some_and(programs::evaluates);
+                }
                 self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);
@@ -109,6 +144,10 @@ impl Interpreter<'_> {
     pub(super) fn filter(&mut self, words: &[Text], operands: &[Operand]) -> Stream {
         let Some((name, arguments)) = words.split_first() else { return Stream::Empty };
         let Some(name) = programs::name_of(name) else { return Stream::UNKNOWN };
+        if !filters::may_know(name) && !OTHERS.may_hold(name) {
+            self.check_tools();
+            return self.not_followed(operands);
+        }
         if name == "envsubst" && self.is_given_text() {
             let text = std::mem::take(&mut self.input).to_text();
             let out =
@@ -138,11 +177,7 @@ impl Interpreter<'_> {
             return self.printed_names(name, words, operands);
         }
         let Some(output) = output else {
-            if self.is_given_text() {
-                operands.iter().for_each(|operand| self.may_write(&operand.path));
-            }
-            self.note_input();
-            return Stream::UNKNOWN;
+            return self.not_followed(operands);
         };
         let vanished = std::mem::take(&mut self.vanished);
         let unset = arguments.iter().any(|word| word.steps.has(Step::UnsetVariable));
@@ -162,6 +197,15 @@ impl Interpreter<'_> {
             _ => {}
         }
         output
+    }
+
+    /// A program that is not known may write what it is given, and holds it in any case.
+    fn not_followed(&mut self, operands: &[Operand]) -> Stream {
+        if self.is_given_text() {
+            operands.iter().for_each(|operand| self.may_write(&operand.path));
+        }
+        self.note_input();
+        Stream::UNKNOWN
     }
 
     /// Tools and other languages that were given too much to do are told.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::limits;
 
@@ -11,6 +11,8 @@ use super::super::expand;
 use super::super::parse::parse_document;
 use super::super::text::{Step, Stream, Text};
 use super::{COMMAND_WORK, ELEMENTS_MAX, Environment, Interpreter, SCRIPT_LEVELS, builtins, reach};
+
+type Elements = SmallVec<[Text; 1]>;
 
 impl Interpreter<'_> {
     pub(super) fn run_simple(&mut self, simple: &Simple) -> Stream {
@@ -92,11 +94,11 @@ impl Interpreter<'_> {
     /// Assignments before a command hold for the command alone.
     pub(super) fn forget_assignments(&mut self, assignments: &[Assignment], before: &Environment) {
         for assignment in assignments {
-            let earlier = before.get(&assignment.name);
+            let earlier = before.elements(&assignment.name);
             let environment = self.environment();
             match earlier {
-                Some(variable) => {
-                    environment.set_elements(&assignment.name, variable.elements);
+                Some(elements) => {
+                    environment.set_elements(&assignment.name, elements);
                 }
                 None => environment.unset(&assignment.name),
             }
@@ -105,19 +107,19 @@ impl Interpreter<'_> {
 
     pub(super) fn assign(&mut self, assignment: &Assignment) {
         let name = &assignment.name;
-        let elements = match &assignment.value {
-            AssignedValue::Word(word) => vec![expand::single(word, self).quoted()],
+        let elements: Elements = match &assignment.value {
+            AssignedValue::Word(word) => smallvec![expand::single(word, self).quoted()],
             AssignedValue::Array(words) => {
                 let mut elements = Vec::new();
                 for word in words {
                     expand::fields(word, self, &mut elements);
                 }
-                elements
+                elements.into()
             }
         };
         self.budget.spend(elements.iter().map(Text::len).sum());
-        let earlier = || self.environment.get(name).map(|v| v.elements).unwrap_or_default();
-        let elements = match (&assignment.index, assignment.append, &assignment.value) {
+        let earlier = || Elements::from(self.environment.elements(name).unwrap_or_default());
+        let elements: Elements = match (&assignment.index, assignment.append, &assignment.value) {
             (Some(index), append, _) => {
                 let mut all = earlier();
                 // An index that is unknown or far away is the next one.
@@ -145,7 +147,7 @@ impl Interpreter<'_> {
                 if let Some(more) = elements.first() {
                     value.append(more);
                 }
-                vec![value]
+                smallvec![value]
             }
             (None, true, AssignedValue::Array(_)) => {
                 let mut all = earlier();
@@ -156,7 +158,7 @@ impl Interpreter<'_> {
         let size = elements.iter().map(Text::len).sum();
         if self.budget.spend(size) {
             let steps = self.steps;
-            let elements: Vec<Text> =
+            let elements: Elements =
                 elements.into_iter().map(|text| text.with_steps(steps)).collect();
             self.note_value(name, &elements);
             self.environment().set_elements(name, elements);
@@ -214,6 +216,7 @@ impl Interpreter<'_> {
         let removed = self.environment().aliases.remove(name.as_str());
         let output =
             self.redirected(&simple.redirects, |shell| shell.run_text(&source, Step::Function));
+        self.files_alone = false;
         if let Some(removed) = removed {
             self.environment().aliases.insert(name.as_str().to_owned(), removed);
         }
@@ -223,6 +226,7 @@ impl Interpreter<'_> {
     /// A command after its expansions. `spans` are those of the words it was written with.
     pub(super) fn command(&mut self, words: Vec<Text>, spans: &[Span], span: Span) -> Stream {
         let Some(name) = words.first() else { return Stream::Empty };
+        let is_last = std::mem::take(&mut self.is_last);
         if !self.budget.spend(COMMAND_WORK) {
             return Stream::UNKNOWN;
         }
@@ -232,12 +236,16 @@ impl Interpreter<'_> {
         }
         if let Some(name) = name.as_literal() {
             if let Some(body) = self.environment.functions.get(name).map(Rc::clone) {
-                return self.call(&body, words);
+                let output = self.call(&body, words);
+                self.files_alone = false;
+                return output;
             }
             if let Some(output) = builtins::run(self, name, &words) {
+                self.files_alone = false;
                 return output;
             }
         }
+        self.is_last = is_last;
         self.program(&words, spans, span)
     }
 
