@@ -100,6 +100,11 @@ impl Group {
         }
     }
 
+    /// Those for which the field has to have one of the texts.
+    pub fn queries(&self) -> impl Iterator<Item = &usize> {
+        self.texts.values().flat_map(|told| &told.queries)
+    }
+
     fn entry(&mut self, text: &str) -> &mut Told {
         self.longest = self.longest.max(text.len());
         self.texts.entry(text.into()).or_default()

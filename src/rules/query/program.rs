@@ -247,7 +247,7 @@ impl Program {
         let opens = |gate: &GroupId| {
             let group = &self.dispatch.groups[*gate];
             match known(group.source) {
-                Known::Unknown => true,
+                Known::Unknown => group.queries().any(may),
                 Known::Text(value) => value.is_some_and(|value| {
                     let mut any = false;
                     group.told(value, |told| any = any || told.queries.iter().any(may));
