@@ -218,7 +218,11 @@ fn check_input(path: &Path, source: Source<'_>, input: &Input) -> Result<(), Cas
             }
             let file = path.with_file_name(named);
             match std::fs::metadata(&file) {
-                Ok(found) if found.is_file() => Ok(()),
+                Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
+                Ok(found) if found.is_file() => {
+                    let message = format!("`{}` is empty: no event is in it", file.display());
+                    Err(source.error(span.clone(), message, None))
+                }
                 Ok(_) => {
                     let message = format!("`{}` is no file", file.display());
                     Err(source.error(span.clone(), message, None))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::audit::event::Event;
 use crate::detect::command::Command;
-use crate::detect::finding::ExecCommand;
+use crate::detect::finding::{ExecCommand, ExecVia};
 use crate::detect::queries::Asker;
 use crate::rules::exceptions::{Condition, Exception, Key};
 
@@ -95,6 +95,9 @@ pub fn is_first_stage(event: &Event<'_>) -> bool {
     event.stage.as_deref() == Some(FIRST_STAGE)
 }
 
+/// With more addresses an event is not from a source: all but the last are the caller's to write.
+const EXCEPTED_SOURCES_MAX: usize = 32;
+
 /// Where conditions find the values that they look at.
 struct Values<'a, 'e> {
     event: &'a Event<'e>,
@@ -110,6 +113,10 @@ impl<'a> Values<'a, '_> {
             {
                 true
             }
+            // Whoever may act as another may choose the groups, too.
+            Condition::Like(Key::ImpersonatedUser, _) if !self.has_usual_groups() => false,
+            // What the kubelet runs then may stand in the body, which nobody sees.
+            Condition::Like(Key::Command, _) if self.runs_through_the_kubelet() => false,
             Condition::Like(Key::Resource, wildcards) => {
                 let resource = self.resource();
                 let like = |resource: &str| wildcards.iter().any(|it| it.matches(resource));
@@ -123,7 +130,9 @@ impl<'a> Values<'a, '_> {
             Condition::Sources(sources) => {
                 let addresses = self.event.source_ips.as_deref().unwrap_or_default();
                 let within = |address: &str| sources.iter().any(|it| it.network.holds(address));
-                !addresses.is_empty() && addresses.iter().all(|address| within(address))
+                // From the peer on: it decides soonest.
+                (1..=EXCEPTED_SOURCES_MAX).contains(&addresses.len())
+                    && addresses.iter().rev().all(|address| within(address))
             }
         }
     }
@@ -153,6 +162,21 @@ impl<'a> Values<'a, '_> {
             // Made of two fields.
             Key::Resource => None,
         }
+    }
+
+    /// Whether the request acts as somebody without groups but those that everybody has.
+    fn has_usual_groups(&self) -> bool {
+        let whom = self.event.impersonated_user.as_ref();
+        let groups = whom.and_then(|user| user.groups.as_deref()).unwrap_or_default();
+        groups.iter().all(|group| {
+            group.as_str() == "system:authenticated"
+                || group.as_str() == "system:serviceaccounts"
+                || group.starts_with("system:serviceaccounts:")
+        })
+    }
+
+    fn runs_through_the_kubelet(&self) -> bool {
+        self.exec.is_some_and(|exec| exec.via == ExecVia::NodesProxyRun)
     }
 
     fn resource(&self) -> Option<String> {

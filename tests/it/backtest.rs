@@ -161,7 +161,7 @@ fn a_range_of_time_is_counted_twice_alike_and_nothing_is_left_behind() {
             records.push(exec("at-4", T0 + 2 * HOUR_MS, "user-2").partition(1));
         }
     }
-    // One that was later than is looked for.
+    // One that was later still: less than 1,000 records are between.
     records.push(exec("too-late", T0 + 4 * HOUR_MS, "late").partition(0));
     // Partition 2: what cannot be read, what is no event, and what is empty.
     let at = T0 + 3 * HOUR_MS;
@@ -181,23 +181,23 @@ fn a_range_of_time_is_counted_twice_alike_and_nothing_is_left_behind() {
     let report: Value = serde_json::from_slice(&first.stdout).unwrap();
     assert_eq!(
         counts(&report, "rules", "id"),
-        // Six half hours, the late one, the committed one.
-        expected(&[("pod-exec-sensitive-path", 8)])
+        // Six half hours, the late ones, the committed one.
+        expected(&[("pod-exec-sensitive-path", 9)])
     );
     assert_eq!(
         counts(&report, "users", "user"),
-        expected(&[("user-2", 2), ("user-3", 2), ("user-4", 2), ("late", 1), ("committed", 1)])
+        expected(&[("user-2", 2), ("user-3", 2), ("user-4", 2), ("late", 2), ("committed", 1)])
     );
     assert_eq!(
         counts(&report, "hours", "hour"),
         expected(&[
             ("2026-03-01T10:00:00Z", 2),
             ("2026-03-01T11:00:00Z", 3),
-            ("2026-03-01T12:00:00Z", 3),
+            ("2026-03-01T12:00:00Z", 4),
         ])
     );
     let read = &report["read"];
-    assert_eq!((&read["records"], &read["tombstones"]), (&json!(12), &json!(1)));
+    assert_eq!((&read["records"], &read["tombstones"]), (&json!(13), &json!(1)));
     let unreadable = report["unreadable"].as_array().unwrap();
     let records: u64 = unreadable.iter().map(|class| class["records"].as_u64().unwrap()).sum();
     assert_eq!((records, &unreadable[0]["partition"]), (2, &json!(2)), "{unreadable:?}");
@@ -208,7 +208,7 @@ fn a_range_of_time_is_counted_twice_alike_and_nothing_is_left_behind() {
     }
 
     let text = source.check(&range, 2).stdout_text();
-    assert!(text.contains("\n8 alerts\n"), "{text}");
+    assert!(text.contains("\n9 alerts\n"), "{text}");
 
     // To the very end, where marks of transactions stand, and past it.
     let whole = source.json(&["--from", "2026-03-01", "--history", "0s"], 2);
@@ -530,4 +530,19 @@ fn a_signal_ends_it_with_what_is_known_by_then() {
     assert!(finished.stderr.contains("stopped by a signal"), "{}", finished.stderr);
     let partition = &report["partitions"][0];
     assert!(partition["read_to_offset"].as_i64() < partition["to_offset"].as_i64(), "{partition}");
+}
+
+#[test]
+fn a_record_with_a_wrong_date_hides_none_of_those_behind_it() {
+    let source = Source::new(broker::shared(), "backtest-dated", 1);
+    let day: jiff::Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+    let at = |hours: i64| day.as_millisecond() + hours * 3_600_000;
+    // The first one is dated three days ahead.
+    let mut records = vec![exec("ahead", at(72), "zoe")];
+    records.extend((0..23).map(|hour| exec(&format!("in-{hour}"), at(hour), "ann")));
+    records.extend((26..30).map(|hour| exec(&format!("behind-{hour}"), at(hour), "bob")));
+    source.produce(&records);
+    let range = ["--from", "2026-03-01", "--to", "2026-03-02", "--history", "0s"];
+    let report = source.json(&range, 0);
+    assert_eq!(counts(&report, "users", "user"), expected(&[("ann", 23)]), "{report}");
 }

@@ -32,8 +32,11 @@ pub struct Part {
     pub partition: i32,
     /// Where reading begins: the history, where there is any.
     pub start: i64,
-    /// One past the last offset that is read.
+    /// One past the last offset that may be read: the end of the log.
     pub until: i64,
+    /// From here on reading ends once records come that are too late, and nothing else. (The index
+    /// tells where the first one stands; one that a producer dated wrongly may stand anywhere.)
+    pub late_from: i64,
     /// What stood before was deleted, and may belong to the range, or to its history.
     pub range_cut: bool,
     pub history_cut: bool,
@@ -108,7 +111,8 @@ fn part(topic: u16, partition: i32, found: Found) -> Part {
         topic,
         partition,
         start,
-        until: until.unwrap_or(high).clamp(start, high.max(start)),
+        until: high.max(start),
+        late_from: until.unwrap_or(high).clamp(start, high.max(start)),
         range_cut: cut(from),
         history_cut: cut(history),
     }

@@ -32,6 +32,10 @@ use crate::terms::ends::{End, Ends};
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 /// A batch goes to the workers when it holds this much.
+/// Pause before a place that could not be read is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// So many records on end that are too late say that the range is read.
+const LATE_RECORDS: usize = 1_000;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
 const BATCH_MAX_RECORDS: usize = 1_024;
 /// Bounds of what one reader may fetch ahead.
@@ -156,6 +160,8 @@ struct Reading<'a> {
     part: &'a Part,
     topic: &'a str,
     next: i64,
+    /// Records on end that are too late.
+    late: usize,
     batch: Batch,
     read: PartRead,
 }
@@ -170,6 +176,7 @@ impl<'a> Reading<'a> {
             part,
             topic: topics.get(usize::from(topic)).map_or("", String::as_str),
             next: part.start,
+            late: 0,
             batch: Batch::default(),
             read: PartRead { topic, partition, reached: part.start, ..PartRead::default() },
         }
@@ -188,7 +195,9 @@ impl<'a> Reading<'a> {
                     ends = Ends::default();
                     self.consumer.context().0.reached();
                     let offset = message.offset();
-                    if message.partition() != self.part.partition || offset < self.next {
+                    let is_here =
+                        message.topic() == self.topic && message.partition() == self.part.partition;
+                    if !is_here || offset < self.next {
                         continue;
                     }
                     if offset >= self.part.until {
@@ -197,6 +206,10 @@ impl<'a> Reading<'a> {
                     }
                     if self.take(&message).is_err() {
                         return Ok(());
+                    }
+                    if self.is_past_the_range(&message) {
+                        self.reach(self.part.until);
+                        break;
                     }
                     self.reach(offset + 1);
                 }
@@ -209,18 +222,32 @@ impl<'a> Reading<'a> {
                     }
                 }
                 None | Some(Err(KafkaError::PartitionEOF(_))) => stall.check(None)?,
-                Some(Err(error)) => self.failed(error, &mut stall)?,
+                Some(Err(error)) => self.failed(error, &mut stall, &mut ends)?,
             }
         }
         Ok(())
     }
 
-    fn failed(&mut self, error: KafkaError, stall: &mut Stall) -> Result<(), BacktestError> {
+    fn failed(
+        &mut self,
+        error: KafkaError,
+        stall: &mut Stall,
+        ends: &mut Ends,
+    ) -> Result<(), BacktestError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                // Retention has moved the start of the log past the reader.
-                let (low, _) = self.bounds()?;
-                self.again(low)
+                // Retention has moved the start of the log past the reader, or the log is another one.
+                let bounds = self.bounds()?;
+                if bounds.1 < self.next
+                    && let End::Shrunk = ends.said(bounds, self.part.until, clock::monotonic())
+                {
+                    return Err(self.shrunk());
+                }
+                if bounds.0 <= self.next {
+                    stall.check(Some(error))?;
+                    std::thread::sleep(AGAIN_AFTER);
+                }
+                self.again(bounds.0)
             }
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err(range::no_right(self.topic)),
             Some(code) if failure::class_of(code, Doing::Consuming) == Class::Poison => {
@@ -229,6 +256,18 @@ impl<'a> Reading<'a> {
             }
             _ => stall.check(Some(error)),
         }
+    }
+
+    /// Whether nothing but records that are too late has come for a while.
+    fn is_past_the_range(&mut self, message: &BorrowedMessage<'_>) -> bool {
+        let too_late = self.reader.options.to_ms.saturating_add(range::LATE_MAX_MS);
+        let time = message.timestamp().to_millis().filter(|time| *time >= 0);
+        if message.offset() < self.part.late_from || time.is_none_or(|time| time < too_late) {
+            self.late = 0;
+            return false;
+        }
+        self.late += 1;
+        self.late >= LATE_RECORDS
     }
 
     /// Up to here everything is done with.
@@ -245,6 +284,10 @@ impl<'a> Reading<'a> {
         if low > self.next {
             self.read.lost += u64::try_from(low - self.next).unwrap_or(0);
             self.reach(low);
+        }
+        // An assignment that is taken back at once trips an assertion of librdkafka.
+        if self.next >= self.part.until {
+            return Ok(());
         }
         self.assign()
     }
@@ -282,8 +325,9 @@ impl<'a> Reading<'a> {
         let options = self.reader.options;
         let record_ms = message.timestamp().to_millis().filter(|time| *time >= 0);
         self.reader.progress.records.fetch_add(1, Ordering::Relaxed);
-        let first_ms = self.read.first_ms.or(record_ms);
-        self.read.first_ms = first_ms;
+        // What is past the range says nothing of where it begins.
+        let before_end = record_ms.filter(|time| *time < options.to_ms);
+        self.read.first_ms = self.read.first_ms.or(before_end);
         let history = record_ms.is_some_and(|time| time < options.from_ms);
         let too_early = options.from_ms.saturating_sub(options.history_ms);
         if record_ms.is_some_and(|time| time < too_early || time >= options.to_ms) {

@@ -337,6 +337,13 @@ impl Alert {
     }
 
     fn command(&self) -> Result<Option<String>, Refused> {
+        if self.text("/kubetell/via").as_deref() == Some("nodes-proxy-run") {
+            return Err(Refused::usage(
+                "what a run through a node's proxy runs may stand in the body of the request, so no \
+                 exception can name its command",
+                "leave `command` out with `--by`",
+            ));
+        }
         let command = self.text("/process/command_line");
         if command.as_ref().is_some_and(|command| command.contains(REDACTED)) {
             return Err(Refused::usage(

@@ -174,7 +174,16 @@ impl<'f> Reader<'f> {
             } else {
                 ("an exception whose conditions hold of every event", "say more with one of")
             };
-            self.problem(span, message, Some(format!("{hint} {}", conditions_text())));
+            self.problem(span.clone(), message, Some(format!("{hint} {}", conditions_text())));
+        }
+        let of_sources = |condition: &Condition| matches!(condition, Condition::Sources(_));
+        if parts.query.as_ref().is_some_and(asks_for_addresses)
+            && !parts.conditions.iter().any(of_sources)
+        {
+            let message = "a query for addresses, of which one that a client forged is enough";
+            let hint =
+                "`source = [\"10.0.0.0/8\"]` holds if all addresses lie there, forged ones too";
+            self.problem(span.clone(), message, Some(hint.to_owned()));
         }
         if self.problems.len() > before {
             return None;
@@ -276,6 +285,11 @@ impl<'f> Reader<'f> {
     fn rules(&mut self, name: &str, value: &Spanned<DeValue<'f>>) -> Option<Rules> {
         let ids = self.texts(name, value);
         if ids.iter().any(|(id, _)| id == "*") {
+            if ids.len() > 1 {
+                let hint = "`rule = \"*\"` is for all rules".to_owned();
+                self.problem(value.span(), "`*` stands beside other rules", Some(hint));
+                return None;
+            }
             return Some(Rules::All);
         }
         let named = ids
@@ -412,6 +426,16 @@ impl Expiry {
         let at = moment.or_else(|| date().and_then(end_of)).ok_or(HINT)?;
         Ok(Expiry { at_ms: at.as_millisecond(), text: text.to_owned() })
     }
+}
+
+/// Whether a field of the query is, or may be, `sourceIPs`.
+fn asks_for_addresses(query: &Query) -> bool {
+    const NAMES: [&str; 3] = ["source.ip", "client.ip", "kubernetes.audit.sourceIPs"];
+    let may_be = |field: &str, name: &str| match field.split_once('*') {
+        Some((known, _)) => name.starts_with(known),
+        None => field == name,
+    };
+    query.fields().iter().any(|field| NAMES.iter().any(|name| may_be(field, name)))
 }
 
 fn conditions_text() -> String {
