@@ -196,7 +196,8 @@ mod tests {
         let check = |low, high, history, from, until, expected: (i64, i64, bool, bool)| {
             let found = Found { low, high, history, from, until };
             let part = part(0, 0, found);
-            let what = (part.start, part.until, part.range_cut, part.history_cut);
+            let what = (part.start, part.late_from, part.range_cut, part.history_cut);
+            assert_eq!(part.until, high);
             assert_eq!(what, expected, "{low} {high} {history:?} {from:?} {until:?}");
         };
         check(0, 100, Some(10), Some(20), Some(30), (10, 30, false, false));
