@@ -9,4 +9,5 @@ pub mod reload;
 pub mod rules;
 pub mod run;
 pub mod scan;
+mod stall;
 pub mod state;

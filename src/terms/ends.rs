@@ -49,6 +49,12 @@ impl Ends {
         let since = *self.short_since.get_or_insert(now);
         if now - since >= SHORT_MAX { End::Shrunk } else { End::NotYet }
     }
+
+    /// The log is said to hold no place `next`: its start has moved past it, or it ends before. As
+    /// for [`Ends::said`].
+    pub fn refused(&mut self, bounds: (i64, i64), next: i64, until: i64, now: Instant) -> End {
+        if bounds.1 < next { self.said(bounds, until, now) } else { End::NotYet }
+    }
 }
 
 #[cfg(test)]
@@ -93,5 +99,16 @@ mod tests {
     fn a_range_that_is_deleted_is_read() {
         let now = clock::monotonic();
         assert_eq!(Ends::default().said((UNTIL, UNTIL), UNTIL, now), End::Read);
+    }
+
+    #[test]
+    fn a_place_that_the_log_has_not_is_waited_for_but_not_for_ever() {
+        let (mut ends, now) = (Ends::default(), clock::monotonic());
+        // Retention has moved the start, or a leader knows the place again.
+        assert_eq!(ends.refused((50, UNTIL), 10, UNTIL, now), End::NotYet);
+        assert_eq!(ends.refused((0, UNTIL), 10, UNTIL, now), End::NotYet);
+        // The log ends before it.
+        assert_eq!(ends.refused((0, 5), 10, UNTIL, now), End::NotYet);
+        assert_eq!(ends.refused((0, 5), 10, UNTIL, now + SHORT_MAX), End::Shrunk);
     }
 }

@@ -31,6 +31,7 @@ use rdkafka::error::KafkaError;
 
 use crate::alert::redact::Redaction;
 use crate::app::latest::{Latest, Sorted};
+use crate::app::stall::STALL_MAX;
 use crate::config::Config;
 use crate::rules::patterns::PatternError;
 use crate::rules::set::RuleSet;
@@ -43,8 +44,6 @@ use range::Part;
 use reader::{Batch, PartRead, Reader};
 use report::Report;
 
-/// How long a read waits for brokers that answered before.
-pub const STALL_MAX: Duration = Duration::from_secs(60);
 /// What all readers together may fetch ahead, unless the operator says otherwise.
 const READ_AHEAD_BYTES: usize = 256 * 1024 * 1024;
 /// Batches on their way to the workers, and results on their way back, a worker.

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::client::ClientContext;
@@ -21,7 +21,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::examine::Examiner;
 use super::hits::Place;
 use super::range::{self, Part};
-use super::{BacktestError, BacktestOptions, Progress, STALL_MAX, Told};
+use super::{BacktestError, BacktestOptions, Progress, Told};
+use crate::app::stall::{STALL_MAX, Stall};
 use crate::clock;
 use crate::config::{ClusterFrom, Config};
 use crate::failure::{self, Class, Doing};
@@ -32,8 +33,6 @@ use crate::terms::ends::{End, Ends};
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 /// A batch goes to the workers when it holds this much.
-/// Pause before a place that could not be read is tried again.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// So many records on end that are too late say that the range is read.
 const LATE_RECORDS: usize = 1_000;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
@@ -221,7 +220,7 @@ impl<'a> Reading<'a> {
                         End::NotYet => self.again(bounds.0)?,
                     }
                 }
-                None | Some(Err(KafkaError::PartitionEOF(_))) => stall.check(None)?,
+                None | Some(Err(KafkaError::PartitionEOF(_))) => stall.check(None).map_err(lost)?,
                 Some(Err(error)) => self.failed(error, &mut stall, &mut ends)?,
             }
         }
@@ -237,15 +236,12 @@ impl<'a> Reading<'a> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 // Retention has moved the start of the log past the reader, or the log is another one.
-                let bounds = self.bounds()?;
-                if bounds.1 < self.next
-                    && let End::Shrunk = ends.said(bounds, self.part.until, clock::monotonic())
-                {
+                let (bounds, until) = (self.bounds()?, self.part.until);
+                if ends.refused(bounds, self.next, until, clock::monotonic()) == End::Shrunk {
                     return Err(self.shrunk());
                 }
                 if bounds.0 <= self.next {
-                    stall.check(Some(error))?;
-                    std::thread::sleep(AGAIN_AFTER);
+                    stall.check_again(error).map_err(lost)?;
                 }
                 self.again(bounds.0)
             }
@@ -254,7 +250,7 @@ impl<'a> Reading<'a> {
                 self.read.damaged += 1;
                 Ok(())
             }
-            _ => stall.check(Some(error)),
+            _ => stall.check(Some(error)).map_err(lost),
         }
     }
 
@@ -388,29 +384,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// How long nothing has come.
-struct Stall {
-    since: Instant,
-    last: Option<KafkaError>,
-}
-
-impl Stall {
-    fn begin() -> Stall {
-        Stall { since: clock::monotonic(), last: None }
-    }
-
-    fn check(&mut self, error: Option<KafkaError>) -> Result<(), BacktestError> {
-        if let Some(error) = error {
-            tracing::debug!(%error, "reading failed; trying again");
-            // What says least comes last, when everything has failed.
-            self.last.get_or_insert(error);
-        }
-        if clock::monotonic() - self.since < STALL_MAX {
-            return Ok(());
-        }
-        let silence = KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
-        Err(BacktestError::Lost { reason: self.last.as_ref().unwrap_or(&silence).to_string() })
-    }
+fn lost(error: KafkaError) -> BacktestError {
+    BacktestError::Lost { reason: error.to_string() }
 }
 
 /// What the client says about its connections, but for the group's name: nothing is done with it,

@@ -3,14 +3,15 @@
 //! Owns the reading consumer, which joins no group. A log that goes on growing is read up to
 //! where it ended when the command began.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{STALL_MAX, StateError};
+use super::StateError;
+use crate::app::stall::Stall;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::kafka::{ConnectionLog, group_config};
@@ -191,16 +192,31 @@ impl ObservationsLog {
                         }
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) | None => stall.check(None, self)?,
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {
+                    stall.check(None).map_err(|error| self.lost(&error))?;
+                }
                 Some(Err(error)) if refused(&error) => return Err(self.no_right()),
-                Some(Err(KafkaError::MessageConsumption(
-                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-                ))) => {
-                    // Retention has moved the start of the log past the reader.
-                    next = next.max(self.ask_bounds(partition)?.start);
+                Some(Err(
+                    error @ KafkaError::MessageConsumption(
+                        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                    ),
+                )) => {
+                    // Retention has moved the start of the log past the reader, or the log is
+                    // another one.
+                    let now = self.ask_bounds(partition)?;
+                    let (log, at) = ((now.start, now.end), clock::monotonic());
+                    if ends.refused(log, next, bounds.end, at) == End::Shrunk {
+                        return Err(self.shrunk(partition));
+                    }
+                    if now.start <= next {
+                        stall.check_again(error).map_err(|error| self.lost(&error))?;
+                    }
+                    next = next.max(now.start);
                     self.assign(partition, next)?;
                 }
-                Some(Err(error)) => stall.check(Some(error), self)?,
+                Some(Err(error)) => {
+                    stall.check(Some(error)).map_err(|error| self.lost(&error))?;
+                }
             }
         }
         Ok(())
@@ -225,34 +241,6 @@ impl ObservationsLog {
             format!("no right to read the observations topic `{}`", self.topic),
             "grant the principal of `kafka.properties` the operation `Read` on it".to_owned(),
         )
-    }
-}
-
-/// How long nothing has come.
-struct Stall {
-    since: Instant,
-    last: Option<KafkaError>,
-}
-
-impl Stall {
-    fn begin() -> Stall {
-        Stall { since: clock::monotonic(), last: None }
-    }
-
-    fn check(
-        &mut self,
-        error: Option<KafkaError>,
-        log: &ObservationsLog,
-    ) -> Result<(), StateError> {
-        if let Some(error) = error {
-            tracing::debug!(%error, "reading the log failed; trying again");
-            self.last = Some(error);
-        }
-        if clock::monotonic() - self.since < STALL_MAX {
-            return Ok(());
-        }
-        let silence = KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
-        Err(log.lost(self.last.as_ref().unwrap_or(&silence)))
     }
 }
 

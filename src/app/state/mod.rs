@@ -13,18 +13,14 @@ pub mod log;
 pub mod show;
 mod write;
 
-use std::time::Duration;
-
 use rdkafka::error::KafkaError;
 
+use crate::app::stall::STALL_MAX;
 use crate::terms::first_seen::TopologyError;
 use crate::terms::record::Marker;
 use crate::terms::store::StoreError;
 use crate::terms::store::open::OpenError;
 use crate::topics::{Problem, TopicsError};
-
-/// How long a command waits for brokers that answered before.
-pub(crate) const STALL_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {

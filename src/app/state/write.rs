@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{STALL_MAX, StateError};
+use super::StateError;
 use crate::app::run;
+use crate::app::stall::STALL_MAX;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::kafka::HalfError;
