@@ -12,6 +12,7 @@ pub mod place;
 pub mod pool;
 pub mod queries;
 pub mod recent;
+pub mod remembered;
 pub mod runner;
 pub mod suppress;
 pub mod told;

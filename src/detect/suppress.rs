@@ -4,7 +4,7 @@
 //! costs an alert more and never one less. An alert that was raised is never withheld later, so
 //! its revisions and what is read a second time go the way of the first.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::detect::remembered::Remembered;
 
 /// What an alert is the same by, as its rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,9 @@ const KEYS_MAX: usize = 65_536;
 
 #[derive(Debug)]
 pub struct Suppressor {
-    raised: HashMap<[u8; 16], Raised>,
-    /// Of every key, the oldest first.
-    order: VecDeque<[u8; 16]>,
+    raised: Remembered<[u8; 16], Raised>,
     /// Of the alerts that were raised.
-    ids: HashSet<Box<str>>,
-    ids_order: VecDeque<Box<str>>,
-    capacity: usize,
+    ids: Remembered<Box<str>, ()>,
 }
 
 /// The alert that others are withheld for.
@@ -45,13 +41,7 @@ impl Default for Suppressor {
 impl Suppressor {
     /// Remembers the latest `capacity` keys.
     pub fn new(capacity: usize) -> Suppressor {
-        Suppressor {
-            raised: HashMap::new(),
-            order: VecDeque::new(),
-            ids: HashSet::new(),
-            ids_order: VecDeque::new(),
-            capacity: capacity.max(1),
-        }
+        Suppressor { raised: Remembered::new(capacity), ids: Remembered::new(capacity) }
     }
 
     /// Whether the alert with this id is to be withheld. Otherwise it is the one that others are
@@ -69,17 +59,11 @@ impl Suppressor {
         by: Suppression,
     ) -> Option<&str> {
         let time_ms = time_ms?;
-        let known = self.ids.contains(id);
+        let known = self.ids.get(id).is_some();
         // A revision may tell an outcome: what has the same later is then the same.
         let withholds = self.is_same(id, time_ms, by) && !known;
         if !withholds && !known {
-            if self.ids_order.len() >= self.capacity
-                && let Some(oldest) = self.ids_order.pop_front()
-            {
-                self.ids.remove(&oldest);
-            }
-            self.ids_order.push_back(id.into());
-            self.ids.insert(id.into());
+            self.ids.insert(id.into(), ());
         }
         self.raised.get(&by.key).filter(|_| withholds).map(|raised| &*raised.id)
     }
@@ -100,12 +84,6 @@ impl Suppressor {
             }
             return false;
         }
-        if self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.raised.remove(&oldest);
-        }
-        self.order.push_back(by.key);
         self.raised.insert(by.key, Raised { id: id.into(), time_ms });
         false
     }
@@ -113,11 +91,8 @@ impl Suppressor {
     /// The alert was not raised after all: others are not withheld for it.
     pub fn forget(&mut self, id: &str, by: Suppression) {
         self.ids.remove(id);
-        if let Some(raised) = self.raised.get_mut(&by.key)
-            && *raised.id == *id
-        {
-            // Its key keeps its place in the order.
-            *raised = Raised { id: "".into(), time_ms: i64::MIN };
+        if self.raised.get(&by.key).is_some_and(|raised| *raised.id == *id) {
+            self.raised.remove(&by.key);
         }
     }
 }
@@ -163,7 +138,8 @@ mod tests {
         assert!(!suppressor.withholds("b", Some(T), by(1)));
         for key in 2..20 {
             assert!(!suppressor.withholds(&format!("c{key}"), Some(T), by(key)));
-            assert!(suppressor.raised.len() <= 2 && suppressor.ids.len() <= 2);
+            let sizes = [suppressor.raised.sizes(), suppressor.ids.sizes()];
+            assert!(sizes.iter().all(|(keys, places)| *keys <= 2 && *places <= 2));
         }
         assert!(!suppressor.withholds("d", Some(T), by(1)), "it was the oldest");
     }

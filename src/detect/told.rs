@@ -4,7 +4,7 @@
 //! Bounded and forgetful by design: what is forgotten is sent once more under the same id, which
 //! costs a repeat and never an alert.
 
-use std::collections::{HashMap, VecDeque};
+use crate::detect::remembered::Remembered;
 
 /// What to do with an alert of a given id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +18,20 @@ pub enum Tell {
 
 #[derive(Debug)]
 pub struct Told {
-    outcome_by_id: HashMap<Box<str>, bool>,
-    order: VecDeque<Box<str>>,
-    capacity: usize,
+    outcome_by_id: Remembered<Box<str>, bool>,
 }
 
 impl Told {
     /// Remembers the latest `capacity` ids.
     pub fn new(capacity: usize) -> Self {
-        Told { outcome_by_id: HashMap::new(), order: VecDeque::new(), capacity: capacity.max(1) }
+        Told { outcome_by_id: Remembered::new(capacity) }
     }
 
     pub fn clear(&mut self) {
         self.outcome_by_id.clear();
-        self.order.clear();
     }
 
-    /// The alert was not told after all. Its place in the order stays until it is the oldest.
+    /// The alert was not told after all.
     pub fn forget(&mut self, id: &str) {
         self.outcome_by_id.remove(id);
     }
@@ -47,12 +44,6 @@ impl Told {
             }
             return Tell::Repeat;
         }
-        if self.order.len() >= self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.outcome_by_id.remove(&oldest);
-        }
-        self.order.push_back(id.into());
         self.outcome_by_id.insert(id.into(), outcome_known);
         Tell::First
     }
@@ -81,7 +72,8 @@ mod tests {
             assert_eq!(told.tell("a", true), Tell::First);
             told.forget("a");
         }
-        assert!(told.order.len() <= 2 && told.outcome_by_id.is_empty());
+        let (ids, places) = told.outcome_by_id.sizes();
+        assert!(places <= 2 && ids == 0);
         assert_eq!(told.tell("b", true), Tell::First);
         assert_eq!(told.tell("b", true), Tell::Repeat);
     }
@@ -94,7 +86,6 @@ mod tests {
         }
         assert_eq!(told.tell("a", true), Tell::First);
         assert_eq!(told.tell("c", true), Tell::Repeat);
-        assert_eq!(told.order.len(), 2);
-        assert_eq!(told.outcome_by_id.len(), 2);
+        assert_eq!(told.outcome_by_id.sizes(), (2, 2));
     }
 }
