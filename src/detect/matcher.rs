@@ -19,8 +19,7 @@ use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::position::Position;
 use crate::rules::exceptions::Exception;
-use crate::rules::format::RuleInfo;
-use crate::rules::format::Severity;
+use crate::rules::format::{RuleInfo, Severity};
 use crate::rules::rule::{Condition, NewTermsRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
 use crate::terms::observation::Observation;
@@ -116,12 +115,14 @@ enum Match<'r> {
 }
 
 impl<'r> Match<'r> {
-    fn severity(&self) -> Severity {
+    /// Severity and risk score: the rule's, unless the verdict is of a kind with its own.
+    fn grade(&self) -> (Severity, u8) {
         let of_verdict = match self {
-            Match::Exec(_, _, verdict) => verdict.severity.map(|(severity, _)| severity),
+            Match::Exec(_, _, verdict) => verdict.severity,
             Match::Terms(..) | Match::Request(_) => None,
         };
-        of_verdict.unwrap_or(self.rule().info().severity)
+        let info = self.rule().info();
+        of_verdict.unwrap_or((info.severity, info.risk_score))
     }
 
     /// Nothing if there is no tuple.
@@ -230,7 +231,7 @@ impl Matcher {
             let rule = found.rule();
             match exceptions.of_rule(rule.id()) {
                 holds @ Some(Answer::Holds(_)) => (holds, Triaged::default()),
-                answer => (answer, triage(rule, found.severity(), context.cluster, &asker)),
+                answer => (answer, triage(rule, found.grade().0, context.cluster, &asker)),
             }
         });
         let asked: Vec<(Option<Answer>, Triaged)> = asked.collect();
@@ -259,9 +260,11 @@ impl Matcher {
         exec: Option<&ExecCommand>,
         out: &mut Vec<Detection>,
     ) {
+        let grade = found.grade();
         match found {
             Match::Exec(rule, exec, verdict) => {
-                let finding = self.redaction.apply(seen.finding(rule, exec, verdict, triaged));
+                let finding = seen.finding(rule, grade, exec, verdict, triaged);
+                let finding = self.redaction.apply(finding);
                 out.push(Detection::Finding(Box::new(finding)));
             }
             Match::Request(rule) => {
@@ -337,14 +340,13 @@ impl Seen {
     fn finding(
         &self,
         rule: &Rule,
+        (severity, risk_score): (Severity, u8),
         exec: ExecCommand,
         verdict: CommandVerdict,
         triaged: Triaged,
     ) -> Finding {
-        let info = rule.info();
-        let (severity, risk_score) = verdict.severity.unwrap_or((info.severity, info.risk_score));
         Finding {
-            rule: Arc::clone(info),
+            rule: Arc::clone(rule.info()),
             severity,
             risk_score,
             cluster: self.cluster.clone(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::audit::event::{Body, Event, Text};
 use crate::detect::command::{Command, judge};
+use crate::ingest::envelope::Bodies;
 use crate::limits;
 use crate::rules::query::{Derived, DerivedField, DerivedValues, Known, Matches, Program, Scratch};
 use crate::rules::rule::{Rule, RuleKind};
@@ -48,11 +49,16 @@ pub struct Asker<'a, 'e> {
 impl Asker<'_, '_> {
     /// Runs the program over the event's document. `Err` says why the event could not be asked: it
     /// has more values than are kept.
-    fn run<T>(&self, program: &Program, with: impl FnOnce(Matches<'_>) -> T) -> Result<T, String> {
+    fn run<T>(
+        &self,
+        program: &Program,
+        bodies: Bodies,
+        with: impl FnOnce(Matches<'_>) -> T,
+    ) -> Result<T, String> {
         ROOM.with_borrow_mut(|room| {
             let Room { json, scratch } = room;
             json.clear();
-            document(self.event, json).map_err(|error| error.to_string())?;
+            document(self.event, bodies, json).map_err(|error| error.to_string())?;
             let mut derived = FromCommand { command: self.command, rules: self.rules };
             let asked = program.run(json, scratch, &mut derived);
             asked.map(with).map_err(|error| error.to_string())
@@ -62,9 +68,7 @@ impl Asker<'_, '_> {
     /// The values of each field that the program reads, in the event's order; none of the bodies.
     /// Errors as for [`Asker::matching`].
     pub fn values(&self, program: &Program) -> Result<Vec<Vec<String>>, String> {
-        let bodiless = Event { request_object: None, response_object: None, ..self.event.clone() };
-        let asker = Asker { event: &bodiless, ..*self };
-        asker.run(program, |mut asked| {
+        self.run(program, Bodies::Skipped, |mut asked| {
             let texts = |read| asked.values(read).into_iter().map(Cow::into_owned).collect();
             (0..program.reads()).map(texts).collect()
         })
@@ -76,7 +80,7 @@ impl Asker<'_, '_> {
         if !queries.program().may_match(|path| known(self.event, path)) {
             return Ok(Vec::new());
         }
-        self.run(queries.program(), |mut asked| {
+        self.run(queries.program(), Bodies::PointedAt, |mut asked| {
             let matching = asked.queries().to_vec();
             let found = matching.into_iter().filter_map(|query| {
                 let reads = queries.reads(query).iter();
@@ -97,7 +101,7 @@ impl Asker<'_, '_> {
         if !program.may_match(|path| known(self.event, path)) {
             return Ok(Vec::new());
         }
-        self.run(program, |asked| asked.queries().to_vec())
+        self.run(program, Bodies::PointedAt, |asked| asked.queries().to_vec())
     }
 }
 
@@ -137,9 +141,12 @@ fn distinct(mut values: Vec<Cow<'_, str>>) -> Vec<String> {
     kept
 }
 
-/// The event as JSON, with its bodies.
-fn document(event: &Event<'_>, json: &mut Vec<u8>) -> serde_json::Result<()> {
+/// The event as JSON, with its bodies if they are wanted.
+fn document(event: &Event<'_>, bodies: Bodies, json: &mut Vec<u8>) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *json, event)?;
+    if bodies == Bodies::Skipped {
+        return Ok(());
+    }
     let bodies =
         [("requestObject", event.request_object), ("responseObject", event.response_object)];
     for (name, body) in bodies {
