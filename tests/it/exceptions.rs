@@ -424,12 +424,6 @@ fn feed(kafka: &Broker, stream: &Stream, events: &[Vec<u8>]) {
     stream.wait_until_read(kafka);
 }
 
-fn alerts(kafka: &Broker, stream: &Stream) -> Vec<Value> {
-    let records = kafka.consume_all(&stream.alerts());
-    let alert = |value: &[u8]| serde_json::from_slice(value).unwrap();
-    records.iter().map(|record| alert(record.value.as_deref().unwrap())).collect()
-}
-
 #[test]
 fn on_kafka_an_excepted_sighting_is_history_through_kills_and_a_lost_state() {
     let kafka = broker::shared();
@@ -443,7 +437,7 @@ fn on_kafka_an_excepted_sighting_is_history_through_kills_and_a_lost_state() {
     let events: Vec<Vec<u8>> = events().into_iter().map(|(_, event)| event).collect();
     feed(kafka, &stream, &events[..1]);
     feed(kafka, &stream, &events[1..]);
-    assert_eq!(raised(&alerts(kafka, &stream)), expected());
+    assert_eq!(raised(&stream.raised(kafka)), expected());
     instance.signal(Signal::KILL);
     let killed = instance.wait(DEADLINE);
     assert!(killed.stderr.contains("has expired (2026-03-01)"), "{}", killed.stderr);
@@ -453,16 +447,16 @@ fn on_kafka_an_excepted_sighting_is_history_through_kills_and_a_lost_state() {
     feed(kafka, &stream, &[secret("again", "jane", "n"), secret("new", "eve", "n")]);
     let mut told = expected();
     told.insert((SECRET.to_owned(), "new".to_owned()));
-    assert_eq!(raised(&alerts(kafka, &stream)), told);
+    assert_eq!(raised(&stream.raised(kafka)), told);
     assert_eq!(instance.terminate(DEADLINE).code(), Some(0));
 
     // The same events again, under the exceptions: the same alerts, under the same ids.
-    let before: BTreeSet<String> = ids(&alerts(kafka, &stream));
+    let before: BTreeSet<String> = ids(&stream.raised(kafka));
     let instance = stream.run("b", &["--set", &with]);
     feed(kafka, &stream, &events);
     let finished = instance.terminate(DEADLINE);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
-    assert_eq!(ids(&alerts(kafka, &stream)), before);
+    assert_eq!(ids(&stream.raised(kafka)), before);
     let lines = json_lines(finished.stderr.as_bytes());
     let flow = lines.iter().rfind(|line| line["message"] == "flow so far").unwrap();
     let second = format!("{exceptions}:9");
@@ -493,7 +487,7 @@ fn changed_exceptions_come_into_force_while_the_service_runs() {
         instance.stderr().matches("rules in force").count() == 2
     });
     feed(kafka, &stream, &[exec_event("after")]);
-    assert_eq!(raised(&alerts(kafka, &stream)), pairs(&[(EXEC, "before")]));
+    assert_eq!(raised(&stream.raised(kafka)), pairs(&[(EXEC, "before")]));
 
     // One that ends while the service runs is told, whichever comes first: its end or the reading.
     let soon = kubetell::clock::now().checked_add(jiff::SignedDuration::from_secs(4)).unwrap();

@@ -50,6 +50,12 @@ impl Stream {
     pub(crate) fn dead_letters(&self) -> String {
         format!("{}.dead", self.prefix)
     }
+    /// The alerts in their topic.
+    pub(crate) fn raised(&self, kafka: &Broker) -> Vec<Value> {
+        let records = kafka.consume_all(&self.alerts());
+        let values = records.iter().map(|record| record.value.as_deref().unwrap());
+        values.map(|value| serde_json::from_slice(value).unwrap()).collect()
+    }
     fn state(&self, instance: &str) -> PathBuf {
         self.dir.path().join(instance)
     }

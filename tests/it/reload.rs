@@ -50,12 +50,7 @@ fn says(instance: &Process, text: &str) -> usize {
 
 /// By audit id: the hash of the set that raised it. Alerts of the built-in rules aside.
 fn raised(kafka: &Broker, stream: &Stream) -> BTreeMap<String, String> {
-    let records = kafka.consume_all(&stream.alerts());
-    let alerts = records.iter().map(|record| {
-        let alert: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
-        support::assert_valid_ecs(&alert);
-        alert
-    });
+    let alerts = stream.raised(kafka).into_iter().inspect(support::assert_valid_ecs);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     alerts
         .filter(|alert| alert["rule"]["id"] == "a-rule")

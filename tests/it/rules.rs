@@ -153,12 +153,7 @@ fn on_kafka_the_rules_of_a_folder_raise_the_same_alerts() {
     stream.wait_until_read(kafka);
     let finished = instance.terminate(DEADLINE);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
-    let records = kafka.consume_all(&stream.alerts());
-    let alerts: Vec<Value> = records
-        .iter()
-        .map(|record| serde_json::from_slice(record.value.as_deref().unwrap()).unwrap())
-        .collect();
-    assert_eq!(raised(&alerts), expected());
+    assert_eq!(raised(&stream.raised(kafka)), expected());
     assert!(kafka.consume_all(&stream.dead_letters()).is_empty());
 }
 
@@ -356,12 +351,7 @@ fn on_kafka_alerts_are_labelled_and_the_same_ones_withheld() {
     }
     let finished = instance.terminate(DEADLINE);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
-    let records = kafka.consume_all(&stream.alerts());
-    let alerts: Vec<Value> = records
-        .iter()
-        .map(|record| serde_json::from_slice(record.value.as_deref().unwrap()).unwrap())
-        .collect();
-    assert_eq!(labels(&alerts), expected_labels());
+    assert_eq!(labels(&stream.raised(kafka)), expected_labels());
     let counts = finished.stderr.lines().rfind(|line| line.contains("flow so far")).unwrap();
     assert!(counts.contains(r#"\"a-rule\": 2"#) && counts.contains("suppressed"), "{counts}");
 }
