@@ -138,8 +138,19 @@ pub struct Assignment {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AssignedValue {
     Word(Word),
-    /// `a=(x y [3]=z)`; the indices are dropped and the order kept.
-    Array(Vec<Word>),
+    Array {
+        elements: Vec<Element>,
+        /// `declare -A a=(…)`
+        associative: bool,
+    },
+}
+
+/// Of `a=(x [3]=y [3]+=z)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Element {
+    pub key: Option<Word>,
+    pub append: bool,
+    pub value: Word,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -21,6 +21,8 @@ mod parameter;
 mod split;
 mod walk;
 
+use compact_str::CompactString;
+
 use super::ast::{Part, Script, Word};
 use super::text::{Step, Steps, Text};
 use walk::{Context, Walk};
@@ -33,15 +35,26 @@ const FIELD_WORK: usize = 4;
 
 /// What words are expanded in.
 ///
-/// Names may carry a subscript: `set_variable("a[2]", …)` is what `$((a[2] = 1))` does, and
-/// `variable("a[key]")` is asked for every subscript before it is taken for a number, so that
-/// associative arrays can be kept. `None` is a correct answer.
+/// Names may carry a subscript: `set_variable("a[2]", …)` is what `$((a[2] = 1))` does. `None` is a
+/// correct answer to everything.
 pub trait Shell {
     /// The value of a variable; `None` when it is unset. A value may hold holes (environment that
     /// is unknown). Also asked for `?`, `$`, `!`, `-`, `_`, which have defaults.
     fn variable(&self, name: &str) -> Option<Text>;
     /// The elements, in order, when `name` is an array; a plain variable is an array of one.
     fn array(&self, name: &str) -> Option<Vec<Text>>;
+    /// The keys of the elements, in their order, where they are not 0, 1, 2 and so on.
+    fn keys(&self, _name: &str) -> Option<Vec<CompactString>> {
+        None
+    }
+    /// `None` when `name` is no associative array; `Some(None)` when that has no such key.
+    fn named(&self, _name: &str, _key: &str) -> Option<Option<Text>> {
+        None
+    }
+    /// An element of an array that the script set; negative indices count from behind the last.
+    fn element(&self, _name: &str, _index: i64) -> Option<Text> {
+        None
+    }
     fn set_variable(&mut self, name: &str, value: Text);
     fn variable_names(&self, prefix: &str) -> Vec<String>;
     /// `$0` first, then `$1` …
@@ -141,7 +154,8 @@ pub fn arithmetic(word: &Word, shell: &mut dyn Shell) -> Option<i64> {
     evaluate(text.as_literal()?, shell)
 }
 
-fn evaluate(text: &str, shell: &mut dyn Shell) -> Option<i64> {
+/// The same of a text that has no expansions left.
+pub fn evaluate(text: &str, shell: &mut dyn Shell) -> Option<i64> {
     arithmetic::evaluate(text, shell)
 }
 

@@ -74,7 +74,19 @@ impl Shell for Fixture {
         self.arrays.get(name).cloned().or_else(|| self.variable(name).map(|value| vec![value]))
     }
 
+    fn named(&self, name: &str, key: &str) -> Option<Option<Text>> {
+        self.variable(&format!("{name}[{key}]")).map(Some)
+    }
+
     fn set_variable(&mut self, name: &str, value: Text) {
+        let subscripted = name.strip_suffix(']').and_then(|name| name.split_once('['));
+        let element = subscripted.and_then(|(name, index)| {
+            self.arrays.get_mut(name)?.get_mut(index.parse::<usize>().ok()?)
+        });
+        if let Some(element) = element {
+            *element = value;
+            return;
+        }
         self.variables.insert(name.to_owned(), value);
     }
 

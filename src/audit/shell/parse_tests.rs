@@ -316,7 +316,7 @@ fn assignments_stand_before_the_command() {
         ("a+=b", "(a+=b)"),
         ("a=(b 'c d' $e)", "(a=(b 'c d' ${e}))"),
         ("a=(\nb # x\nc\n) d", "(a=(b c) d)"),
-        ("a=([1]=b [x y]=c [$i]+=d e)", "(a=(b c ${i} d e))"),
+        ("a=([1]=b [x y]=c [$i]+=d e [2]=)", "(a=([1]=b [x y]=c [${i}]+=d e [2]=_))"),
         ("a+=(b); c", "(a+=(b)); (c)"),
         ("a[1]=b a[$i + 1]+=c", "(a[1]=b a[${i} + 1]+=c)"),
         ("a[b]", "(a[b])"),

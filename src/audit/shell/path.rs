@@ -250,8 +250,13 @@ fn ends_unknown(path: &Text) -> bool {
 /// The path from `directory` on, cleaned, links to the working directory and other names of the
 /// root followed: all that can be said of where it leads.
 pub fn resolve(directory: &Text, path: &Text) -> Text {
-    if path.as_literal().is_some_and(|path| path.starts_with('/') && is_final(path)) {
-        return path.clone();
+    if let Some(text) = path.as_literal() {
+        let relative = !text.starts_with('/');
+        // Seen from a directory that is not known, a relative path is what it is.
+        let stays = if relative { directory.is_empty() && is_clean(text) } else { is_final(text) };
+        if stays && !text.is_empty() {
+            return path.clone();
+        }
     }
     strip_roots(&clean(&join(directory, path)), directory)
 }
@@ -451,9 +456,12 @@ pub fn from_above(path: &Text) -> Option<Text> {
         parents += 1;
         rest = "";
     }
+    if parents == 0 {
+        return None;
+    }
     let from = path.len() - rest.len();
     let mut tail = path.slice(from, path.len());
-    if parents == 0 || tail.is_empty() && parents < PARENTS_TELLING_MIN {
+    if tail.is_empty() && parents < PARENTS_TELLING_MIN {
         return None;
     }
     if tail.as_str() == ".." {

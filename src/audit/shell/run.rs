@@ -4,24 +4,27 @@
 //! variables, directories, files that the script itself writes, and pipes. Where a condition
 //! cannot be decided, both ways are taken.
 
+mod array;
 mod budget;
 mod builtins;
 mod descriptors;
 mod environment;
 mod files;
+mod mapfile;
 mod nodes;
 mod program;
 mod reach;
 mod rounds;
 mod simple;
+mod source;
 mod test;
 
-use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::limits;
@@ -30,20 +33,18 @@ use super::ast::{Connector, Item, Script, Span};
 use super::expand::{self, Shell};
 use super::filters::Allowance;
 use super::parse::{parse, parse_within_bounds};
-use super::reading::{Hidden, HiddenWhy, Line, Reading};
+use super::reading::{Hidden, HiddenWhy, Reading};
 use super::text::{MarkKind, Step, Steps, Stream, Text};
 
 use budget::Budget;
 use descriptors::Descriptors;
 use environment::Environment;
 use files::{Files, Outputs};
+use reach::PipedLines;
+use source::spelled;
 
 /// How many levels of depth a script within a script takes: it brings a tree of its own.
 const SCRIPT_LEVELS: usize = 8;
-/// How often a loop's body is read whose condition cannot be decided.
-const UNDECIDED_ROUNDS: usize = 2;
-/// Most elements of an array that is filled up to an index.
-const ELEMENTS_MAX: usize = 1_024;
 /// What carrying out a command costs beside the text it is made of.
 const COMMAND_WORK: usize = 32;
 
@@ -116,8 +117,10 @@ struct Interpreter<'a> {
     /// What was told, once looking at all of it would cost more than remembering it.
     seen: Option<Box<Seen>>,
     budget: Budget,
-    /// What text tools and code of other languages may cost.
-    tools: Allowance,
+    /// What text tools and code of other languages may cost; made once there are any.
+    tools: OnceCell<Allowance>,
+    /// Bytes of the command.
+    size: usize,
     environment: Rc<Environment>,
     /// What the next command reads as its standard input.
     input: Stream,
@@ -150,7 +153,7 @@ struct Interpreter<'a> {
     /// Set by `exec` without a command: its redirections stay.
     keeps_descriptors: bool,
     /// The first lines of the command of a pipeline that is being read.
-    piped: Option<Vec<Line>>,
+    piped: Option<PipedLines>,
     /// `rev` has turned round what flows in the pipeline.
     reversed: bool,
     /// A word of the command that is being read has expanded to nothing.
@@ -192,10 +195,8 @@ impl<'a> Interpreter<'a> {
             reading: Reading::default(),
             seen: None,
             budget: Budget::new(size),
-            tools: Allowance::new(
-                limits::SHELL_TOOLS_WORK_BASE
-                    + limits::SHELL_TOOLS_WORK_PER_BYTE.saturating_mul(size),
-            ),
+            tools: OnceCell::new(),
+            size,
             environment: Rc::default(),
             input: Stream::UNKNOWN,
             descriptors: Descriptors::default(),
@@ -225,6 +226,13 @@ impl<'a> Interpreter<'a> {
             mentions: OnceCell::new(),
             operand: Cell::new(0),
         }
+    }
+
+    fn tools(&self) -> &Allowance {
+        self.tools.get_or_init(|| {
+            let own = limits::SHELL_TOOLS_WORK_PER_BYTE.saturating_mul(self.size);
+            Allowance::new(limits::SHELL_TOOLS_WORK_BASE + own)
+        })
     }
 
     fn mentions(&self) -> &Mentions {
@@ -462,27 +470,6 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// A text as a source: what is unknown in the middle of a path stands there as a parameter that
-/// is unknown. Anywhere else it is left out, since what stands beside it may be read all the same.
-fn spelled(source: &Text) -> Cow<'_, str> {
-    let text = source.as_str();
-    if !source.has_hole() {
-        return text.into();
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut from = 0;
-    for mark in source.marks().iter().filter(|mark| mark.kind == MarkKind::Hole) {
-        let (before, behind) = text.split_at(mark.at);
-        if before.ends_with('/') && behind.starts_with('/') {
-            out.push_str(before.get(from..).unwrap_or_default());
-            out.push_str("$$");
-            from = mark.at;
-        }
-    }
-    out.push_str(text.get(from..).unwrap_or_default());
-    out.into()
-}
-
 impl Shell for Interpreter<'_> {
     fn variable(&self, name: &str) -> Option<Text> {
         let (value, count) = self.environment.value(name, self.choice / self.stride(name));
@@ -505,9 +492,22 @@ impl Shell for Interpreter<'_> {
         self.environment.elements(name)
     }
 
+    fn keys(&self, name: &str) -> Option<Vec<CompactString>> {
+        self.environment.array(name)?.keys()
+    }
+
+    fn named(&self, name: &str, key: &str) -> Option<Option<Text>> {
+        let array = self.environment.array(name).filter(|array| array.is_associative())?;
+        Some(array.get(key).cloned())
+    }
+
+    fn element(&self, name: &str, index: i64) -> Option<Text> {
+        self.environment.array(name)?.at(index).cloned()
+    }
+
     fn set_variable(&mut self, name: &str, value: Text) {
         if self.budget.spend(value.len()) {
-            self.environment().set(name, value);
+            self.give_named(name, value);
         }
     }
 

@@ -401,7 +401,7 @@ impl Generator<'_> {
         }
         let name = self.name();
         let word = self.word(text, Place::Single);
-        let expansion = match self.choices.below(8) {
+        let expansion = match self.choices.below(20) {
             1 => {
                 self.before.push(format!("{name}=(q {word})"));
                 format!("${{{name}[-1]}}")
@@ -437,6 +437,55 @@ impl Generator<'_> {
             7 => {
                 self.before.push(format!("IFS=, read -ra {name} <<< q,{text},q"));
                 format!("${{{name}[1]}}")
+            }
+            8 => {
+                self.before.push(format!("declare -A {name}; {name}[j]=q; {name}[k]={word}"));
+                format!("${{{name}[k]}}")
+            }
+            9 => {
+                let key = self.name();
+                self.before.push(format!("typeset -A {name}; {key}='a b'; {name}[${key}]={word}"));
+                format!("${{{name}[a b]}}")
+            }
+            10 => {
+                self.before.push(format!("declare -A {name}; {name}=(j q k {word})"));
+                format!("${{{name}[k]}}")
+            }
+            11 => {
+                self.before.push(format!("declare -A {name}=([{text}]=q)"));
+                format!("${{!{name}[@]}}")
+            }
+            12 => {
+                self.before.push(format!("{name}=([2]=q [1]={word} [0]=q)"));
+                format!("${{{name}[1]}}")
+            }
+            13 => {
+                self.before.push(format!("{name}=([7]=q {word} [3]=q)"));
+                format!("${{{name}[8]}}")
+            }
+            14 => {
+                self.before.push(format!("{name}=(q q {word}); unset '{name}[0]' \"{name}[1]\""));
+                format!("${{{name}[@]}}")
+            }
+            15 => {
+                self.before.push(format!("{name}=(q {word}); {name}=x"));
+                format!("${{{name}[1]}}")
+            }
+            16 => {
+                self.before.push(format!("{name}[900]=q; {name}[5]={word}; unset {name}[900]"));
+                format!("${{{name}[@]}}")
+            }
+            17 => {
+                self.before.push(format!("mapfile -t {name} < <(printf 'q\\n%s\\nq' {word})"));
+                format!("${{{name}[1]}}")
+            }
+            18 => {
+                self.before.push(format!("readarray -t -s 1 -n1 {name} <<< $'q\\n'{word}"));
+                format!("${{{name}[0]}}")
+            }
+            19 => {
+                self.before.push(format!("printf -v '{name}[3]' %s {word}"));
+                format!("${{{name}[3]}}")
             }
             _ => {
                 self.before.push(format!("{name}=(q {word} q)"));

@@ -4,6 +4,8 @@
 //! of a value is `operators`. Splitting and quoting are not known here.
 
 use super::{Shell, arithmetic, evaluate, operators, plain, replacement, single};
+use compact_str::CompactString;
+
 use crate::audit::shell::ast::{Operator, Parameter, Part, Replace, Word};
 use crate::audit::shell::pattern::Pattern;
 use crate::audit::shell::text::{Step, Steps, Text};
@@ -60,8 +62,10 @@ pub(super) fn variable(name: &str, shell: &mut dyn Shell) -> Option<Text> {
 
 /// An element of an array; negative places count from the end.
 pub(super) fn element(name: &str, index: i64, shell: &mut dyn Shell) -> Option<Text> {
-    if let Some(value) = shell.variable(&format!("{name}[{index}]")) {
-        return Some(value);
+    if let Some(keys) = shell.keys(name) {
+        let value = shell.element(name, index);
+        shell.spend(keys.len() + value.as_ref().map_or(0, Text::len));
+        return value;
     }
     let mut items = array(name, shell)?;
     let count = i64::try_from(items.len()).ok()?;
@@ -177,8 +181,9 @@ fn subscript(name: &str, index: &Word, shell: &mut dyn Shell) -> Option<Text> {
 }
 
 fn keyed(name: &str, key: &str, shell: &mut dyn Shell) -> Option<Text> {
-    if let Some(value) = shell.variable(&format!("{name}[{key}]")) {
-        return Some(value);
+    if let Some(value) = shell.named(name, key) {
+        shell.spend(value.as_ref().map_or(0, Text::len) + 1);
+        return value;
     }
     match evaluate(key, shell) {
         Some(index) => element(name, index, shell),
@@ -225,7 +230,10 @@ fn names(name: &str, index: Option<&Word>, shell: &mut dyn Shell) -> Found {
     let names = match index {
         Some(_) => {
             let count = array(name, shell).map_or(0, |items| items.len());
-            (0..count).map(|place| place.to_string()).collect()
+            match shell.keys(name) {
+                Some(keys) => keys.into_iter().map(CompactString::into_string).collect(),
+                None => (0..count).map(|place| place.to_string()).collect(),
+            }
         }
         None => shell.variable_names(name),
     };

@@ -14,6 +14,8 @@ pub(super) struct Separators {
     /// Other ASCII ones, a bit each, and the others in order.
     ascii: u128,
     others: Vec<char>,
+    /// Letters and digits are among them.
+    has_words: bool,
     /// Whitespace comes first, or there are none.
     first_is_space: bool,
 }
@@ -33,6 +35,7 @@ impl Separators {
                 out.space |= 1 << character as u32;
             } else if character.is_ascii() {
                 out.ascii |= 1 << character as u32;
+                out.has_words |= character.is_ascii_alphanumeric();
             } else {
                 out.others.push(character);
             }
@@ -40,6 +43,19 @@ impl Separators {
         out.others.sort_unstable();
         out.first_is_space = characters.chars().next().is_none_or(|c| out.kind(c) == Kind::Space);
         out
+    }
+
+    /// Whether a text is split at all.
+    fn are_in(&self, text: &str) -> bool {
+        if self.others.is_empty() {
+            return text.bytes().any(|byte| self.is_in_ascii(byte));
+        }
+        text.chars().any(|character| self.kind(character) != Kind::None)
+    }
+
+    fn is_in_ascii(&self, byte: u8) -> bool {
+        let bits = self.ascii | u128::from(self.space);
+        byte.is_ascii() && bits & 1 << byte != 0
     }
 
     fn kind(&self, character: char) -> Kind {
@@ -137,9 +153,8 @@ impl Fields {
         if value.is_empty() || self.full {
             return;
         }
-        let splits = self.separators.as_ref().is_some_and(|separators| {
-            value.as_str().chars().any(|character| separators.kind(character) != Kind::None)
-        });
+        let splits =
+            self.separators.as_ref().is_some_and(|separators| separators.are_in(value.as_str()));
         // A backslash of a value quotes, where the word turns out to be a pattern.
         let escapes = self.patterns && self.separators.is_some();
         let activates = self.patterns && may_hold_pattern(value.as_str())
@@ -194,7 +209,11 @@ impl Fields {
         let mut from = 0;
         for (at, character) in text.char_indices() {
             let Some(separators) = &self.separators else { return };
-            let kind = separators.kind(character);
+            // Most characters are none, and are told so by their byte.
+            let kind = match u8::try_from(character) {
+                Ok(byte) if byte.is_ascii_alphanumeric() && !separators.has_words => Kind::None,
+                _ => separators.kind(character),
+            };
             if kind == Kind::None {
                 continue;
             }
@@ -321,7 +340,7 @@ impl Fields {
 
 /// Whether a value may hold a pattern.
 fn may_hold_pattern(value: &str) -> bool {
-    value.contains(is_pattern) || value.contains('(')
+    value.bytes().any(|byte| byte == b'(' || is_pattern(char::from(byte)))
 }
 
 /// Characters that are part of a pattern wherever one of `*`, `?`, `[…]` stands with them.

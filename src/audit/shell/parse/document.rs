@@ -209,7 +209,12 @@ fn fill_simple(simple: &mut Simple, bodies: &mut [Word]) {
         assignment.index.iter_mut().for_each(|word| fill_word(word, bodies));
         match &mut assignment.value {
             AssignedValue::Word(word) => fill_word(word, bodies),
-            AssignedValue::Array(words) => fill_words(words, bodies),
+            AssignedValue::Array { elements, .. } => {
+                for element in elements {
+                    element.key.iter_mut().for_each(|word| fill_word(word, bodies));
+                    fill_word(&mut element.value, bodies);
+                }
+            }
         }
     }
     fill_words(&mut simple.words, bodies);

@@ -89,9 +89,18 @@ fn assignment(it: &Assignment) -> String {
     let index = it.index.as_ref().map(|index| format!("[{}]", word(index))).unwrap_or_default();
     let value = match &it.value {
         AssignedValue::Word(it) => word(it),
-        AssignedValue::Array(list) => format!("({})", words(list)),
+        AssignedValue::Array { elements, .. } => {
+            let elements: Vec<String> = elements.iter().map(element).collect();
+            format!("({})", elements.join(" "))
+        }
     };
     format!("{}{index}{}={value}", it.name, if it.append { "+" } else { "" })
+}
+
+fn element(it: &Element) -> String {
+    let sign = if it.append { "+=" } else { "=" };
+    let key = it.key.as_ref().map(|key| format!("[{}]{sign}", word(key)));
+    key.unwrap_or_default() + &word(&it.value)
 }
 
 fn redirect(it: &Redirect) -> String {

@@ -4,7 +4,8 @@ use smallvec::smallvec;
 
 use super::{Parser, word};
 use crate::audit::shell::ast::{
-    AssignedValue, Assignment, Connector, Item, Node, Part, Script, Simple, Span, Word, WordParts,
+    AssignedValue, Assignment, Connector, Element, Item, Node, Part, Script, Simple, Span, Word,
+    WordParts,
 };
 
 /// Programs behind whose names `a=(…)` is an assignment still.
@@ -95,7 +96,7 @@ impl Parser<'_, '_> {
         });
         self.cursor = target.value;
         let value = if self.cursor.peek() == Some(b'(') {
-            AssignedValue::Array(self.array())
+            AssignedValue::Array { elements: self.array(), associative: false }
         } else {
             let start = self.cursor.at();
             AssignedValue::Word(
@@ -108,32 +109,37 @@ impl Parser<'_, '_> {
     }
 
     /// At `(`: the elements up to `)`.
-    fn array(&mut self) -> Vec<Word> {
-        let mut words = Vec::new();
+    fn array(&mut self) -> Vec<Element> {
+        let mut elements = Vec::new();
         self.cursor.bump();
         loop {
             self.skip_lines();
             let at = self.cursor.at();
+            let (mut key, mut append) = (None, false);
             match self.cursor.peek() {
-                None => return words,
+                None => return elements,
                 Some(b')') => {
                     self.cursor.bump();
-                    return words;
+                    return elements;
                 }
                 Some(b'[') => {
                     if let Some(target) = self.element_target(self.cursor) {
                         self.cursor.bump();
                         let end = target.index_end.unwrap_or(self.cursor.at());
-                        let index = self.up_to(end, Self::index);
+                        key = Some(self.up_to(end, Self::index));
+                        append = target.append;
                         self.cursor = target.value;
-                        // An index that runs something is kept: it counts more than the order.
-                        words.extend((!word::is_constant(&index)).then_some(index));
                     }
                 }
                 _ => {}
             }
+            let start = self.cursor.at();
             match self.word() {
-                Some(word) => words.push(word),
+                Some(value) => elements.push(Element { key, append, value }),
+                None if key.is_some() => {
+                    let value = Word { parts: WordParts::new(), span: self.span_from(start) };
+                    elements.push(Element { key, append, value });
+                }
                 // An operator is out of place here.
                 None if self.cursor.at() == at => self.cursor.bump(),
                 None => {}
@@ -156,7 +162,9 @@ impl Parser<'_, '_> {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let value = AssignedValue::Array(self.array());
+        let mut options = words.iter().filter_map(word::as_literal);
+        let associative = options.any(|it| it.starts_with('-') && it.contains('A'));
+        let value = AssignedValue::Array { elements: self.array(), associative };
         let array = Assignment { name: name.to_owned(), index: None, append, value };
         let left = Word { parts: smallvec![Part::Literal(name.into())], span: word.span };
         Some((array, left))

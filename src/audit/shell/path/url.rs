@@ -19,6 +19,10 @@ const WRAPPERS: [&str; 4] = ["jar:", "url:", "view-source:", "phar:"];
 /// Also what curl makes of `{a,b}` and `[a-z]` in it, as a pattern, and the `resource=` of PHP's
 /// filters. `None` for anything else. Not cleaned.
 pub fn url_path(url: &Text) -> Option<Text> {
+    // Schemes are letters.
+    if url.as_str().starts_with('/') {
+        return None;
+    }
     let mut from = 0;
     for _ in 0..WRAPPERS_MAX {
         let wrapper = WRAPPERS.iter().find(|scheme| begins_with(url, from, scheme));

@@ -4,7 +4,8 @@ use super::super::filters;
 use super::super::names::Names;
 use super::super::path;
 use super::super::text::{Step, Stream, Text};
-use super::{Flow, Interpreter};
+use super::array::Array;
+use super::{Flow, Interpreter, mapfile};
 
 /// Most commands that are run when a shell ends.
 const TRAPS_MAX: usize = 64;
@@ -65,14 +66,15 @@ fn run_named(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Option<
         "unset" => {
             let reference = arguments.first().is_some_and(|option| option.as_str() == "-n");
             for argument in arguments {
-                if let Some(name) = argument.as_literal().filter(|name| !name.starts_with('-')) {
-                    let environment = shell.environment();
-                    if reference {
-                        environment.stop_referring(name);
-                        continue;
-                    }
-                    environment.unset(name);
-                    environment.functions.remove(name);
+                let name = argument.as_str();
+                if argument.has_hole() || name.starts_with('-') {
+                    continue;
+                }
+                if reference {
+                    shell.environment().stop_referring(name);
+                } else {
+                    // `a[0]` may be a pattern as well; mostly there is no such file.
+                    shell.unset(name);
                 }
             }
             Stream::Empty
@@ -95,7 +97,7 @@ fn run_named(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Option<
         }
         "read" => read(shell, arguments),
         "mapfile" | "readarray" => {
-            mapfile(shell, arguments);
+            mapfile::read(shell, arguments);
             Stream::Empty
         }
         "alias" => {
@@ -174,7 +176,7 @@ fn run_named(shell: &mut Interpreter<'_>, name: &str, words: &[Text]) -> Option<
             let value = value.unwrap_or_else(Text::hole);
             if let Some(name) = arguments.get(1).and_then(Text::as_literal) {
                 shell.budget.spend(value.len());
-                shell.environment().set(name, value);
+                shell.give_named(name, value);
             }
             Stream::Empty
         }
@@ -270,34 +272,22 @@ fn getopts(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     shell.status = Some(true);
 }
 
-/// `mapfile [-d x] [name]`: the lines of the standard input as an array.
-fn mapfile(shell: &mut Interpreter<'_>, arguments: &[Text]) {
-    let ends = arguments.windows(2).find(|pair| pair[0].as_str() == "-d");
-    let ends = ends.map_or('\n', |pair| pair[1].as_str().chars().next().unwrap_or('\0'));
-    let text = std::mem::take(&mut shell.input).to_text();
-    let lines = if text.is_literal() {
-        let lines = text.as_str().trim_end_matches('\n').split(ends);
-        lines.map(|line| Text::literal(line).with_steps(text.steps)).collect()
-    } else {
-        vec![text]
-    };
-    let name = arguments.iter().rev().find(|word| !word.as_str().starts_with('-'));
-    let name = name.map_or("MAPFILE", Text::as_str).to_owned();
-    shell.environment().set_elements(&name, lines);
-}
-
 fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
     let option = |letter: char| {
         arguments.iter().any(|word| {
             word.as_str().strip_prefix('-').is_some_and(|letters| letters.contains(letter))
         })
     };
-    let (lower, upper) = (option('l'), option('u'));
+    let (lower, upper, associative) = (option('l'), option('u'), option('A'));
     let reference = option('n') || builtin == "nameref";
     for argument in arguments {
         let Some((name, _)) = argument.as_str().split_once('=') else {
-            if reference && !argument.as_str().starts_with('-') {
-                shell.environment().refer(argument.as_str(), "");
+            let name = argument.as_str();
+            let is_name = !name.starts_with('-') && !argument.has_hole();
+            if reference && is_name {
+                shell.environment().refer(name, "");
+            } else if associative && is_name {
+                shell.environment().set_associative(name);
             }
             continue;
         };
@@ -330,7 +320,7 @@ fn declare(shell: &mut Interpreter<'_>, builtin: &str, arguments: &[Text]) {
             let steps = shell.steps;
             let value = value.with_steps(steps);
             shell.note_value(name, std::slice::from_ref(&value));
-            shell.environment().set(name, value);
+            shell.give_named(name, value);
         }
     }
 }
@@ -455,7 +445,7 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
     let separators: Vec<char> = separators.as_str().chars().collect();
     let Some(text) = line.as_literal() else {
         for name in names {
-            shell.environment().set(name, line.clone());
+            shell.give_named(name, line.clone());
         }
         return;
     };
@@ -480,7 +470,7 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
             rest = rest.trim_start_matches(blank);
         }
         if let Some(name) = names.first() {
-            shell.environment().set_elements(name, fields);
+            shell.environment().set_array(name, Array::counted(fields));
         }
         return;
     }
@@ -494,7 +484,7 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
             _ => (rest, ""),
         };
         let value = of(field);
-        shell.environment().set(name, value);
+        shell.give_named(name, value);
         rest = next;
     }
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use compact_str::CompactString;
-use smallvec::{SmallVec, smallvec};
 
 use crate::limits;
 
 use super::super::ast::Node;
 use super::super::text::{Step, Text};
+use super::array::Array;
 
 /// The most names that are gone through to the variable that is meant.
 const REFERENCES_FOLLOWED_MAX: usize = 8;
@@ -20,7 +20,7 @@ const REFERENCES_FOLLOWED_MAX: usize = 8;
 /// A variable that is set. A plain one is an array of one element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Variable {
-    elements: SmallVec<[Text; 1]>,
+    array: Array,
     /// Other values that the first element may have.
     alternatives: Vec<Text>,
 }
@@ -61,8 +61,38 @@ impl Environment {
     pub fn elements(&self, name: &str) -> Option<Vec<Text>> {
         let name = self.target(name);
         match self.variables.get(name) {
-            Some(set) => set.as_ref().map(|variable| variable.elements.to_vec()),
+            Some(set) => set.as_ref().map(|variable| variable.array.elements.to_vec()),
             None => inherited(name, self).map(|value| vec![value]),
+        }
+    }
+
+    /// A variable that was set.
+    pub fn array(&self, name: &str) -> Option<&Array> {
+        let set = self.variables.get(self.target(name))?;
+        set.as_ref().map(|variable| &variable.array)
+    }
+
+    /// The same to be changed, or what the container may have set.
+    pub fn to_change(&self, name: &str) -> Array {
+        let name = self.target(name);
+        match self.variables.get(name) {
+            Some(set) => set.as_ref().map(|it| it.array.clone()).unwrap_or_default(),
+            None => Array::counted(inherited(name, self).into_iter().collect::<Vec<_>>()),
+        }
+    }
+
+    /// `declare -A name`: elements with names, where there were none before.
+    pub fn set_associative(&mut self, name: &str) {
+        if !self.array(name).is_some_and(Array::is_associative) {
+            self.set_array(name, Array::associative());
+        }
+    }
+
+    /// `unset name[key]`
+    pub fn unset_element(&mut self, name: &str, key: &str) {
+        let name = CompactString::from(self.target(name));
+        if let Some(Some(variable)) = self.variables.get_mut(&name) {
+            Rc::make_mut(variable).array.remove(key);
         }
     }
 
@@ -74,7 +104,7 @@ impl Environment {
             Some(Some(variable)) => {
                 let choices = 1 + variable.alternatives.len();
                 let value = match choice % choices {
-                    0 => variable.elements.first(),
+                    0 => variable.array.first(),
                     other => variable.alternatives.get(other - 1),
                 };
                 (value.cloned(), choices)
@@ -84,18 +114,17 @@ impl Environment {
     }
 
     pub fn set(&mut self, name: &str, value: Text) {
-        self.set_elements(name, [value]);
+        self.set_array(name, Array::counted([value]));
     }
 
-    pub fn set_elements(&mut self, name: &str, elements: impl Into<SmallVec<[Text; 1]>>) {
-        let elements = elements.into();
+    pub fn set_array(&mut self, name: &str, array: Array) {
         let name = CompactString::from(self.target(name));
         if let Some(target) = self.references.get_mut(&*name).filter(|target| target.is_empty()) {
-            let given = elements.first().and_then(Text::as_literal).unwrap_or_default();
+            let given = array.first().and_then(Text::as_literal).unwrap_or_default();
             given.clone_into(target);
             return;
         }
-        let variable = Variable { elements, alternatives: Vec::new() };
+        let variable = Variable { array, alternatives: Vec::new() };
         self.variables.insert(name, Some(Rc::new(variable)));
     }
 
@@ -171,9 +200,10 @@ impl Environment {
             if before.variables.get(name) == Some(value) {
                 continue;
             }
-            let values = value.iter().flat_map(|it| it.elements.iter().chain(&it.alternatives));
+            let values =
+                value.iter().flat_map(|it| it.array.elements.iter().chain(&it.alternatives));
             others |= !values.into_iter().all(is_number)
-                || value.as_ref().is_some_and(|variable| variable.elements.len() > 1);
+                || value.as_ref().is_some_and(|variable| !variable.array.is_plain());
             names.push(name.to_string());
         }
         names.sort_unstable();
@@ -184,7 +214,7 @@ impl Environment {
     pub fn mark_unknown(&mut self, name: &str) {
         if let Some(Some(variable)) = self.variables.get_mut(name) {
             let variable = Rc::make_mut(variable);
-            let values = variable.elements.iter_mut().chain(&mut variable.alternatives);
+            let values = variable.array.elements.iter_mut().chain(&mut variable.alternatives);
             values.filter(|value| value.has_hole()).for_each(|value| {
                 value.steps.add(Step::UnknownDecoded);
             });
@@ -218,7 +248,10 @@ impl Environment {
         for (name, now) in &mut self.variables {
             let earlier = match before.variables.get(name) {
                 Some(Some(earlier)) => Rc::clone(earlier),
-                _ => Rc::new(Variable { elements: smallvec![Text::new()], ..Variable::default() }),
+                _ => Rc::new(Variable {
+                    array: Array::counted([Text::new()]),
+                    ..Variable::default()
+                }),
             };
             let Some(now) = now else {
                 *now = Some(earlier);
@@ -227,8 +260,9 @@ impl Environment {
             if Rc::ptr_eq(now, &earlier) {
                 continue;
             }
-            for value in earlier.elements.iter().take(1).chain(&earlier.alternatives) {
-                let known = now.elements.first() == Some(value) || now.alternatives.contains(value);
+            for value in earlier.array.elements.iter().take(1).chain(&earlier.alternatives) {
+                let known =
+                    now.array.elements.first() == Some(value) || now.alternatives.contains(value);
                 if known {
                     continue;
                 }

@@ -565,7 +565,7 @@ impl Interpreter<'_> {
             &others,
             &Stream::UNKNOWN,
             &|path| self.read_file(path),
-            &self.tools,
+            self.tools(),
         );
         self.write_files(std::slice::from_ref(&file), &content.unwrap_or(Stream::UNKNOWN));
     }

@@ -11,8 +11,10 @@ use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::environment::Environment;
 use super::rounds::{self, Rounds};
-use super::{COMMAND_WORK, Flow, Interpreter, UNDECIDED_ROUNDS, reach};
+use super::{COMMAND_WORK, Flow, Interpreter, PipedLines, reach};
 
+/// How often a loop's body is read whose condition cannot be decided.
+const UNDECIDED_ROUNDS: usize = 2;
 /// With fewer rounds to come nothing is gained by remembering what the last one did.
 const ROUNDS_SETTLING_MIN: usize = 3;
 
@@ -90,11 +92,11 @@ impl Interpreter<'_> {
         let mut flowing = None;
         self.reversed = false;
         let around = self.piped.take();
-        let mut lines = Vec::new();
+        let mut lines = PipedLines::new();
         let is_read = self.is_read;
         for (at, command) in commands.iter().enumerate() {
             self.is_read = is_read || at + 1 < commands.len();
-            self.piped = Some(Vec::new());
+            self.piped = Some(PipedLines::new());
             if let Some(flowing) = flowing.take() {
                 self.input = flowing;
                 self.input_is_given = false;

@@ -6,6 +6,7 @@ use crate::limits;
 
 use super::super::ast::Span;
 use super::super::expand;
+use super::super::filters::Allowance;
 use super::super::names::Names;
 use super::super::parse::parse_document;
 use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
@@ -159,7 +160,7 @@ impl Interpreter<'_> {
         }
         if let Some((file, rest)) = filters::written(name, arguments) {
             let content =
-                filters::run(name, &rest, &self.input, &|path| self.read_file(path), &self.tools);
+                filters::run(name, &rest, &self.input, &|path| self.read_file(path), self.tools());
             self.write_files(&[file], &content.unwrap_or(Stream::UNKNOWN));
         }
         if let Some(mounts) = self.printed_mounts(name) {
@@ -171,7 +172,7 @@ impl Interpreter<'_> {
         let (files, descriptors) = (&self.files, &self.descriptors);
         let (directory, input) = (&self.environment.directory, &self.input);
         let read = |path: &Text| files.content(path, directory, input, descriptors);
-        let output = filters::run(name, arguments, input, &read, &self.tools);
+        let output = filters::run(name, arguments, input, &read, self.tools());
         self.check_tools();
         if matches!(name, "ls" | "dir" | "find" | "fd") {
             return self.printed_names(name, words, operands);
@@ -210,7 +211,7 @@ impl Interpreter<'_> {
 
     /// Tools and other languages that were given too much to do are told.
     fn check_tools(&mut self) {
-        if self.tools.is_spent() {
+        if self.tools.get().is_some_and(Allowance::is_spent) {
             self.budget.exceed(HiddenWhy::Work);
         }
     }
@@ -228,7 +229,7 @@ impl Interpreter<'_> {
         self.budget.spend(code.len());
         // What comes out of code that is given a known text may be any other.
         let given = self.is_given_text();
-        let found = foreign::read(language, code.as_str(), arguments, &self.tools);
+        let found = foreign::read(language, code.as_str(), arguments, self.tools());
         self.check_tools();
         if found.incomplete {
             self.budget.exceed(HiddenWhy::Work);

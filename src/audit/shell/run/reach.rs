@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::super::ast::Span;
 use super::super::expand;
 use super::super::parse::parse_document;
@@ -32,6 +34,26 @@ const VALUE_TOLD_MAX_BYTES: usize = 4096;
 /// From so many lines or paths on, those told are remembered in a set.
 const SEEN_FROM: usize = 16;
 
+/// A line of a command in a pipeline.
+#[derive(Debug)]
+pub(super) enum PipedLine {
+    /// Its place among those of the reading.
+    Told(usize),
+    Untold(Line),
+}
+
+/// Mostly one.
+pub(super) type PipedLines = SmallVec<[PipedLine; 1]>;
+
+impl PipedLine {
+    fn of<'l>(&'l self, told: &'l [Line]) -> Option<&'l Line> {
+        match self {
+            PipedLine::Told(at) => told.get(*at),
+            PipedLine::Untold(line) => Some(line),
+        }
+    }
+}
+
 impl Interpreter<'_> {
     pub(super) fn note_line(&mut self, words: &[Text]) {
         let length = words.iter().map(|word| word.len() + 1).sum();
@@ -47,34 +69,44 @@ impl Interpreter<'_> {
             text.push_str(word.as_str());
             steps.extend(word.steps);
         }
+        let untold = self.push_line(text, steps);
         if let Some(lines) = self.piped.as_mut().filter(|lines| lines.len() < PIPED_LINES_MAX) {
-            lines.push(Line { text: text.clone(), steps, span: self.span.clone() });
+            let told = self.reading.lines.len().saturating_sub(1);
+            lines.push(untold.map_or(PipedLine::Told(told), |text| {
+                PipedLine::Untold(Line { text, steps, span: self.span.clone() })
+            }));
         }
-        self.push_line(text, steps);
     }
 
     /// The line of a whole pipeline, where one of its commands is not as it was written: what
     /// stands there in one piece may be told apart by its commands together only.
-    pub(super) fn note_pipeline(&mut self, lines: &[Line]) {
+    pub(super) fn note_pipeline(&mut self, lines: &[PipedLine]) {
+        if lines.len() < 2 {
+            return;
+        }
+        let told = &self.reading.lines;
+        let lines: Vec<&Line> = lines.iter().filter_map(|line| line.of(told)).collect();
         let length = lines.iter().map(|line| line.text.len() + PIPE.len()).sum();
         let written = lines.iter().all(|line| line.steps.is_empty());
-        if written || lines.len() < 2 || !self.budget.spend(length) {
+        if written || !self.budget.spend(length) {
             return;
         }
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
         let span = first.span.start..last.span.end.max(first.span.end);
-        let around = std::mem::replace(&mut self.span, span);
         let texts: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+        let text = texts.join(PIPE);
         let steps = lines.iter().fold(Steps::NONE, |steps, line| steps.and(line.steps));
-        self.push_line(texts.join(PIPE), steps);
+        let around = std::mem::replace(&mut self.span, span);
+        self.push_line(text, steps);
         self.span = around;
     }
 
-    fn push_line(&mut self, text: String, steps: Steps) {
+    /// Gives the text back if it is told already.
+    fn push_line(&mut self, text: String, steps: Steps) -> Option<String> {
         // A wrapper's line holds the line of what it runs.
         let told = self.reading.lines.last().is_some_and(|last| last.text.ends_with(&text));
         if text.is_empty() || told {
-            return;
+            return Some(text);
         }
         let lines = &self.reading.lines;
         let known = if lines.len() < SEEN_FROM {
@@ -87,9 +119,10 @@ impl Interpreter<'_> {
             !seen.insert(text.clone())
         };
         if known {
-            return;
+            return Some(text);
         }
         self.reading.lines.push(Line { text, steps, span: self.span.clone() });
+        None
     }
 
     /// A text that may hold a path or a line, as other languages' strings do.

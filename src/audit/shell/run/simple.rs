@@ -2,17 +2,20 @@
 
 use std::rc::Rc;
 
-use smallvec::{SmallVec, smallvec};
+use compact_str::{CompactString, ToCompactString};
+use smallvec::SmallVec;
 
 use crate::limits;
 
-use super::super::ast::{AssignedValue, Assignment, Node, Part, Simple, Span, Word};
+use super::super::ast::{AssignedValue, Assignment, Element, Node, Part, Simple, Span, Word};
 use super::super::expand;
 use super::super::parse::parse_document;
 use super::super::text::{Step, Stream, Text};
-use super::{COMMAND_WORK, ELEMENTS_MAX, Environment, Interpreter, SCRIPT_LEVELS, builtins, reach};
+use super::array::Array;
+use super::{COMMAND_WORK, Environment, Interpreter, SCRIPT_LEVELS, builtins, reach};
 
-type Elements = SmallVec<[Text; 1]>;
+/// How many elements are moved for the work that one byte takes.
+const ELEMENTS_MOVED_A_UNIT: usize = 8;
 
 impl Interpreter<'_> {
     pub(super) fn run_simple(&mut self, simple: &Simple) -> Stream {
@@ -94,77 +97,173 @@ impl Interpreter<'_> {
     /// Assignments before a command hold for the command alone.
     pub(super) fn forget_assignments(&mut self, assignments: &[Assignment], before: &Environment) {
         for assignment in assignments {
-            let earlier = before.elements(&assignment.name);
+            let earlier = before.array(&assignment.name).cloned();
             let environment = self.environment();
             match earlier {
-                Some(elements) => {
-                    environment.set_elements(&assignment.name, elements);
-                }
-                None => environment.unset(&assignment.name),
+                Some(array) => environment.set_array(&assignment.name, array),
+                None => match before.elements(&assignment.name) {
+                    Some(elements) => {
+                        environment.set_array(&assignment.name, Array::counted(elements));
+                    }
+                    None => environment.unset(&assignment.name),
+                },
             }
         }
     }
 
     pub(super) fn assign(&mut self, assignment: &Assignment) {
         let name = &assignment.name;
-        let elements: Elements = match &assignment.value {
-            AssignedValue::Word(word) => smallvec![expand::single(word, self).quoted()],
-            AssignedValue::Array(words) => {
-                let mut elements = Vec::new();
-                for word in words {
-                    expand::fields(word, self, &mut elements);
-                }
-                elements.into()
+        let array = match (&assignment.index, &assignment.value) {
+            (None, AssignedValue::Array { elements, associative }) => {
+                self.assigned_array(name, elements, *associative, assignment.append)
             }
+            (Some(index), AssignedValue::Word(word)) => {
+                let value = expand::single(word, self).quoted();
+                let mut array = self.environment.to_change(name);
+                let key = self.key(index, &array);
+                array.put(&key, value, assignment.append);
+                array
+            }
+            (None, AssignedValue::Word(word)) => {
+                let value = expand::single(word, self).quoted();
+                let is_array = self.environment.array(name).is_some_and(|array| !array.is_plain());
+                if is_array || assignment.append {
+                    let mut array = self.environment.to_change(name);
+                    array.put("0", value, assignment.append);
+                    array
+                } else {
+                    Array::counted([value])
+                }
+            }
+            // No shell puts a list into an element.
+            (Some(_), AssignedValue::Array { .. }) => return,
         };
-        self.budget.spend(elements.iter().map(Text::len).sum());
-        let earlier = || Elements::from(self.environment.elements(name).unwrap_or_default());
-        let elements: Elements = match (&assignment.index, assignment.append, &assignment.value) {
-            (Some(index), append, _) => {
-                let mut all = earlier();
-                // An index that is unknown or far away is the next one.
-                let at = all.len();
-                let wanted =
-                    expand::arithmetic(index, self).and_then(|at| usize::try_from(at).ok());
-                self.tell_dropped(wanted.is_none_or(|at| at < ELEMENTS_MAX));
-                let at = wanted.filter(|at| *at < ELEMENTS_MAX).unwrap_or(at);
-                if at >= all.len() {
-                    self.budget.spend(at - all.len());
-                    all.resize(at + 1, Text::new());
-                }
-                if let (Some(slot), Some(value)) = (all.get_mut(at), elements.first()) {
-                    if append {
-                        slot.append(value);
-                    } else {
-                        *slot = value.clone();
-                    }
-                }
-                all
-            }
-            (None, false, _) => elements,
-            (None, true, AssignedValue::Word(_)) => {
-                let mut value = earlier().into_iter().next().unwrap_or_default();
-                if let Some(more) = elements.first() {
-                    value.append(more);
-                }
-                smallvec![value]
-            }
-            (None, true, AssignedValue::Array(_)) => {
-                let mut all = earlier();
-                all.extend(elements);
-                all
-            }
-        };
-        let size = elements.iter().map(Text::len).sum();
-        if self.budget.spend(size) {
-            let steps = self.steps;
-            let elements: Elements =
-                elements.into_iter().map(|text| text.with_steps(steps)).collect();
-            self.note_value(name, &elements);
-            self.environment().set_elements(name, elements);
-        }
+        self.give(name, array);
         if matches!(name.as_str(), "PS4" | "PS1" | "PROMPT_COMMAND") {
             self.run_prompt(name);
+        }
+    }
+
+    /// Sets a variable as the script that is being read does.
+    pub(super) fn give(&mut self, name: &str, mut array: Array) {
+        let size = array.elements.iter().map(Text::len).sum::<usize>();
+        if self.budget.spend(size + array.elements.len()) {
+            let steps = self.steps;
+            array.elements.iter_mut().for_each(|text| text.steps.extend(steps));
+            self.note_value(name, &array.elements);
+            self.environment().set_array(name, array);
+        }
+    }
+
+    /// `a=(x [3]=y)`, `m=([k]=v)`, `m=(k v)`
+    fn assigned_array(
+        &mut self,
+        name: &str,
+        elements: &[Element],
+        associative: bool,
+        append: bool,
+    ) -> Array {
+        let was = self.environment.array(name).is_some_and(Array::is_associative);
+        let mut array = match append {
+            true => self.environment.to_change(name),
+            false if associative || was => Array::associative(),
+            false => Array::default(),
+        };
+        if array.is_associative() && elements.iter().all(|element| element.key.is_none()) {
+            let mut words = Vec::new();
+            elements.iter().for_each(|element| expand::fields(&element.value, self, &mut words));
+            for pair in words.chunks(2) {
+                let [key, value] = pair else { break };
+                let moved = array.elements.len() / ELEMENTS_MOVED_A_UNIT;
+                if !self.budget.spend(key.len() + value.len() + moved) {
+                    break;
+                }
+                array.put(key.as_str(), value.clone(), false);
+            }
+            return array;
+        }
+        let mut next = array.next_index();
+        for element in elements {
+            let mut words = Vec::new();
+            let key = match &element.key {
+                Some(key) => {
+                    words.push(expand::single(&element.value, self).quoted());
+                    let key = self.key(key, &array);
+                    next = key.parse().unwrap_or(next);
+                    Some(key)
+                }
+                None => {
+                    expand::fields(&element.value, self, &mut words);
+                    None
+                }
+            };
+            self.budget.spend(words.iter().map(|word| word.len() + 1).sum());
+            // What is put in moves what is behind it.
+            let moved =
+                if key.is_some() { array.elements.len() / ELEMENTS_MOVED_A_UNIT } else { 0 };
+            if !self.budget.spend(moved) {
+                break;
+            }
+            for word in words {
+                let at = key.clone().unwrap_or_else(|| next.to_compact_string());
+                array.put(&at, word, element.append);
+                next = next.saturating_add(1);
+            }
+        }
+        array
+    }
+
+    /// What a subscript says. An index that is unknown is the next one.
+    pub(super) fn key(&mut self, subscript: &Word, of: &Array) -> CompactString {
+        if of.is_associative() {
+            return expand::single(subscript, self).as_str().into();
+        }
+        match expand::arithmetic(subscript, self) {
+            Some(index) => index.to_compact_string(),
+            None => of.next_index().to_compact_string(),
+        }
+    }
+
+    /// The same of one that stands in a text: `unset 'a[1]'`, `read 'm[k]'`.
+    fn key_of_text(&mut self, subscript: &str, of: &Array) -> CompactString {
+        if of.is_associative() {
+            return subscript.into();
+        }
+        match expand::evaluate(subscript, self) {
+            Some(index) => index.to_compact_string(),
+            None => of.next_index().to_compact_string(),
+        }
+    }
+
+    /// Sets what a name stands for that may have a subscript.
+    pub(super) fn give_named(&mut self, name: &str, value: Text) {
+        let Some((name, subscript)) = subscripted(name) else {
+            return self.environment().set(name, value);
+        };
+        let mut array = self.environment.to_change(name);
+        let key = self.key_of_text(subscript, &array);
+        array.put(&key, value, false);
+        let size = array.elements.iter().map(Text::len).sum::<usize>();
+        if self.budget.spend(size + array.elements.len()) {
+            self.environment().set_array(name, array);
+        }
+    }
+
+    /// `unset a`, `unset 'a[1]'`
+    pub(super) fn unset(&mut self, name: &str) {
+        match subscripted(name) {
+            Some((name, "@" | "*")) => self.environment().unset(name),
+            Some((name, subscript)) => {
+                let Some(array) = self.environment.array(name).cloned() else { return };
+                self.budget.spend(array.elements.len());
+                let key = self.key_of_text(subscript, &array);
+                self.environment().unset_element(name, &key);
+            }
+            None => {
+                let environment = self.environment();
+                environment.unset(name);
+                environment.functions.remove(name);
+            }
         }
     }
 
@@ -270,4 +369,11 @@ impl Interpreter<'_> {
         self.budget.leave(SCRIPT_LEVELS);
         output
     }
+}
+
+/// The name and the subscript of `a[1]`.
+pub(super) fn subscripted(name: &str) -> Option<(&str, &str)> {
+    let (name, subscript) = name.strip_suffix(']')?.split_once('[')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (!name.is_empty() && name.chars().all(is_name)).then_some((name, subscript))
 }
