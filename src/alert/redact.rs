@@ -80,13 +80,16 @@ impl Redaction {
         if self.is_none() {
             return finding;
         }
+        let nothing = Repeated { automaton: None };
         for _ in 0..PASSES_MAX {
             let hidden = self.hidden(&finding.exec, &finding.matches);
             let cut = Cut::new(&finding.exec, &hidden.spans);
             for found in &mut finding.matches {
                 found.span = cut.place(found.span.start, false)..cut.place(found.span.end, true);
                 if let Some(reads) = &mut found.reads {
-                    self.rewrite(reads, &hidden.repeated);
+                    // A path is what the alert is about, whatever else was given its name.
+                    let path = reads.contains('/') && !reads.contains(char::is_whitespace);
+                    self.rewrite(reads, if path { &nothing } else { &hidden.repeated });
                 }
                 for step in &mut found.steps {
                     self.rewrite(step, &hidden.repeated);
@@ -192,7 +195,7 @@ impl Redaction {
                 if text.contains(char::is_whitespace) {
                     spans.extend(search::text(text, shapes).spans);
                 } else {
-                    spans.extend(shapes.spans_of(GROUP, text));
+                    spans.extend(shapes::spans(shapes, text));
                 }
             }
             spans.extend(repeated.places(text));

@@ -339,6 +339,31 @@ fn names_of_many_programs_are_known() {
         "export U=u P=X9; curl -u \"$U:${P}\" h",
         "x=X9; tool --password \"$x\"",
         "read -s P <<< X9; mysql -p$P",
+        "A=X9; B=$A; mysql -p$B",
+        "A=X9 && B=\"$A\" && C=${B} && mysql -p\"$C\"",
+        "mysql -p${P:-X9}",
+        "P=${Q:-X9}; mysql -p$P",
+        "Q=X9; mysql -p${P:-$Q}",
+        "P=$(echo X9); mysql -p$P",
+        "P=`printf %s X9`; mysql -p$P",
+        "mysql -p\"$(echo 'X9 X9')\"",
+        "for P in X9; do mysql -p$P; done",
+        "for P in a9 'X9'\ndo\nmysql -p\"$P\"\ndone",
+        "read P <<< X9; mysql -p$P",
+        "echo X9 | while read -r P; do mysql -p$P; done",
+        "read P <<E\nX9\nE\nmysql -p$P",
+        "printf -v P %s X9; mysql -p$P",
+        "printf -v P X9; mysql -p$P",
+        "set -- X9; mysql -p$1",
+        "set -- a9 X9; mysql -p\"$2\"",
+        "export P=X9; mysql -p$P",
+        "declare -x P=X9; mysql -p$P",
+        "readonly P=X9; mysql -p$P",
+        "env P=X9 sh -c 'mysql -p$P'",
+        "sh -c 'mysql -p$1' sh X9",
+        "echo '<user name=\"a\" password=\"X9\"/>' > f",
+        "curl -d '<add password='\\''X9'\\''/>' h",
+        "echo '<property name=\"db.password\" value=\"X9\"/>' > f",
         "echo X9 | read -rs P",
         "ftp -n h <<EOF\nuser bob X9\nput f\nEOF",
         "printf 'user bob X9\nbye\n' | ftp -n h",
@@ -441,6 +466,16 @@ fn paths_and_what_only_looks_like_a_secret_stay() {
         "curl -x http://proxy:3128 h",
         "git clone https://github.com/a/b",
         "curl 'https://h/?key=name'",
+        "curl 'https://h/?key=kubernetes-deployments'",
+        "skopeo inspect docker://a-registry-with-a-long-name@sha256:0123456789abcdef",
+        "ssh ssh://a_user_of_a_long_name_indeed@host",
+        // Whoever writes a command chooses what its words are called.
+        "dd if=etc-shadow; mysql -p$if",
+        "tool P=etc-shadow; mysql -p$P",
+        "tool x=1 P=etc-shadow; mysql -p$P",
+        "P=$(cat /run/x); mysql -p$P",
+        "for P in /etc/a /etc/b; do mysql -p$P; done",
+        "set -- etc-shadow; cat $1",
         "echo 10:20:30:40:50",
         "cat ~/.pgpass; date +%H:%M",
         "ftp -n h <<EOF\nuser anonymous\nput f\nEOF",
@@ -585,4 +620,16 @@ fn every_place_of_the_text_has_one_in_what_is_left() {
             (26, 26),
         ]
     );
+}
+
+#[test]
+fn a_path_that_a_match_reads_stays_in_sight() {
+    let mut before = finding(&["sh", "-c", "P=etc/sha'dow'; mysql -p$P; cd /; cat $P"]);
+    before.matches = vec![Match {
+        reads: Some("etc/shadow".to_owned()),
+        ..Match::as_written("etc-shadow", 0..0)
+    }];
+    let after = redaction().apply(before);
+    assert_eq!(after.matches[0].reads.as_deref(), Some("etc/shadow"));
+    assert!(!after.exec.text.contains("etc/sha"), "{}", after.exec.text);
 }

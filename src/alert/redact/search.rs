@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::lex::{self, Command};
 use super::programs::{self, Part};
 use super::word::Word;
-use super::{GROUP, REDACTED, names, pairs};
+use super::{REDACTED, names, pairs, shapes};
 use crate::detect::finding::{ExecCommand, ExecVia};
 use crate::rules::patterns::PatternList;
 
@@ -20,6 +20,15 @@ const VALUES_MAX: usize = 256;
 
 /// Variables that are known to hold a secret.
 const VARIABLES_MAX: usize = 32;
+
+/// How many variables are followed that were given one another.
+const VARIABLE_PASSES_MAX: usize = 4;
+
+/// How deep is looked into `$(echo X)`.
+const SUBSTITUTED_MAX: usize = 2;
+
+/// Words behind which `NAME=X` sets a variable.
+const DECLARATIONS: [&str; 6] = ["export", "declare", "typeset", "readonly", "local", "env"];
 
 /// What was found in a text.
 #[derive(Debug, Default)]
@@ -34,8 +43,14 @@ pub struct Found {
 pub fn command(exec: &ExecCommand, shapes: &PatternList) -> Found {
     let mut search = Search::new(shapes);
     search.exec(exec);
-    // What a variable was given may stand before the place that makes it a secret.
-    if !search.variables.is_empty() {
+    // What a variable was given may stand before the place that makes it a secret, and may be
+    // another variable.
+    let mut known = 0;
+    for _ in 0..VARIABLE_PASSES_MAX {
+        if search.variables.len() == known {
+            break;
+        }
+        known = search.variables.len();
         search.found = Found::default();
         search.exec(exec);
     }
@@ -86,13 +101,15 @@ impl<'w> Level<'w> {
 struct Search<'p> {
     shapes: &'p PatternList,
     found: Found,
-    /// Variables that stand where a secret does: `mysql -p$P`.
+    /// Variables that stand where a secret does: `mysql -p$P`; positional parameters too.
     variables: Vec<String>,
+    /// How many substitutions are being looked into.
+    substituted: usize,
 }
 
 impl<'p> Search<'p> {
     fn new(shapes: &'p PatternList) -> Search<'p> {
-        Search { shapes, found: Found::default(), variables: Vec::new() }
+        Search { shapes, found: Found::default(), variables: Vec::new(), substituted: 0 }
     }
 
     fn exec(&mut self, exec: &ExecCommand) {
@@ -130,9 +147,52 @@ impl Search<'_> {
             for word in command.targets.iter().chain(&command.input) {
                 self.word(&Level { word, around: Some(level), code: true }, depth);
             }
-            if let Some(part) = programs::reads_secret(&texts(&command.words)) {
+            let words = texts(&command.words);
+            let part = programs::reads_secret(&words);
+            let read = || self.reads_variable(&words).then_some(Part::Whole);
+            if let Some(part) = part.or_else(read) {
                 self.input(level, &commands, command, part);
             }
+        }
+    }
+
+    /// `read P`, where `P` is a secret.
+    fn reads_variable(&self, words: &[&str]) -> bool {
+        let reads = words.iter().take(4).position(|word| *word == "read");
+        let names = reads.and_then(|at| words.get(at + 1..)).unwrap_or_default();
+        names.iter().any(|name| self.is_variable(name))
+    }
+
+    fn is_variable(&self, name: &str) -> bool {
+        self.variables.iter().any(|known| known == name)
+    }
+
+    /// The words that a command of the shell's own gives to variables that are secrets:
+    /// `for P in X`, `printf -v P X`, `set -- X`; those behind a shell's script.
+    fn given(&self, texts: &[&str], code: &[bool], in_shell: bool) -> Vec<usize> {
+        let positional = |first: usize| {
+            let at = move |nth: usize| first + nth - 1;
+            let nth = (1..10_usize).filter(|nth| self.is_variable(&nth.to_string()));
+            nth.map(at).filter(|at| *at < texts.len()).collect()
+        };
+        let text = |at: usize| texts.get(at).copied().unwrap_or_default();
+        match text(0) {
+            "for" | "select" if in_shell && text(2) == "in" && self.is_variable(text(1)) => {
+                (3..texts.len()).collect()
+            }
+            "printf" if in_shell && text(1) == "-v" && self.is_variable(text(2)) => {
+                let format = usize::from(texts.len() > 4 && text(3).contains('%'));
+                (3 + format..texts.len()).collect()
+            }
+            "set" if in_shell => match texts.iter().position(|text| *text == "--") {
+                Some(at) => positional(at + 1),
+                None if !text(1).starts_with(['-', '+']) => positional(1),
+                None => Vec::new(),
+            },
+            _ => match code.iter().position(|code| *code) {
+                Some(script) => positional(script + 2),
+                None => Vec::new(),
+            },
         }
     }
 
@@ -140,16 +200,8 @@ impl Search<'_> {
     fn input(&mut self, level: &Level<'_>, commands: &[Command], command: &Command, part: Part) {
         let mut given: Vec<&Word> = command.input.iter().collect();
         let before = command.piped_from.and_then(|at| commands.get(at));
-        let says =
-            |word: &Word| matches!(programs::base_name(word.text()), "echo" | "printf" | "print");
-        if let Some(before) = before
-            && let Some(name) = before.words.iter().take(4).position(says)
-        {
-            let arguments = &before.words[name + 1..];
-            let values = arguments.iter().filter(|word| !is_letters(word.text()));
-            let values: Vec<&Word> = values.collect();
-            let format = values.len() > 1 && values[0].text().contains('%');
-            given.extend(values.into_iter().skip(usize::from(format)));
+        if let Some(before) = before {
+            given.extend(said(&before.words));
         }
         for word in given {
             self.lines(&Level { word, around: Some(level), code: false }, part);
@@ -179,16 +231,23 @@ impl Search<'_> {
             }
             self.part(&level(at), range, part);
         }
+        for at in self.given(&texts, &code, around.is_some()) {
+            self.value(&level(at), 0..texts[at].len());
+        }
         let patterns = texts.iter().take(4).any(|word| programs::looks_for(word));
         let mut assigning = true;
         let mut setting = false;
+        let mut declares = false;
         for (at, text) in texts.iter().enumerate() {
             let pair = name_and_value(text);
             assigning &= pair.is_some_and(|(name, _)| !name.starts_with('-'));
+            declares |= DECLARATIONS.contains(&programs::base_name(text));
+            // Elsewhere such a word sets nothing, and whoever wrote the command chose its name.
+            let sets = assigning && around.is_some() || declares;
             match pair {
                 _ if code[at] => {}
                 Some((name, value)) if is_whole(name, value, assigning) => {
-                    if is_secret_name(name) || self.variables.iter().any(|known| known == name) {
+                    if is_secret_name(name) || sets && self.is_variable(name) {
                         self.value(&level(at), text.len() - value.len()..text.len());
                     }
                 }
@@ -284,7 +343,7 @@ impl Search<'_> {
 
     fn shapes(&mut self, level: &Level<'_>) {
         let text = level.word.text();
-        for span in self.shapes.spans_of(GROUP, text) {
+        for span in shapes::spans(self.shapes, text) {
             let value = text.get(span.clone()).unwrap_or_default();
             if !pairs::is_scheme(value) {
                 self.value(level, span);
@@ -304,20 +363,50 @@ impl Search<'_> {
     fn variable(&mut self, level: &Level<'_>, written: Range<usize>) {
         let around = level.around.and_then(|around| around.word.text().get(written));
         let Some(name) = around.and_then(|written| written.strip_prefix('$')) else { return };
-        let name = name.trim_matches(|c: char| "{}".contains(c));
+        let name = name.strip_prefix('{').unwrap_or(name);
+        // `${P:-X}` too.
+        let end = name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let name = name.get(..end.count()).unwrap_or_default();
         let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            || name.len() == 1 && name != "0";
         let new = is_name && !self.variables.iter().any(|known| known == name);
         if new && self.variables.len() < VARIABLES_MAX {
             self.variables.push(name.to_owned());
         }
     }
 
+    /// What `$(echo X)` prints in the place of a secret.
+    fn substitution(&mut self, level: &Level<'_>, written: Range<usize>) {
+        let Some(around) = level.around.filter(|_| self.substituted < SUBSTITUTED_MAX) else {
+            return;
+        };
+        let text = around.word.text().get(written.clone()).unwrap_or_default();
+        let opening = match text {
+            _ if text.starts_with("$((") => return,
+            _ if text.starts_with("$(") => 2,
+            _ if text.starts_with('`') => 1,
+            _ => return,
+        };
+        let closing = usize::from(text.ends_with([')', '`']));
+        let inner = around.word.part(written.start + opening..written.end - closing);
+        let within = Level { word: &inner, around: Some(around), code: true };
+        self.substituted += 1;
+        for command in lex::commands(&inner) {
+            for word in said(&command.words) {
+                let level = Level { word, around: Some(&within), code: true };
+                self.value(&level, 0..word.text().len());
+            }
+        }
+        self.substituted -= 1;
+    }
+
     /// Hides a value, but for what is an expansion in it.
     fn value(&mut self, level: &Level<'_>, range: Range<usize>) {
         let Some(units) = level.word.units().get(range.clone()) else { return };
         for unit in units.iter().filter(|unit| unit.opaque) {
-            self.variable(level, unit.start as usize..unit.end as usize);
+            let written = unit.start as usize..unit.end as usize;
+            self.variable(level, written.clone());
+            self.substitution(level, written);
         }
         let mut at = range.start;
         let mixed = units.iter().any(|unit| unit.opaque);
@@ -335,6 +424,18 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// What `echo X` and `printf %s X` print.
+fn said(words: &[Word]) -> Vec<&Word> {
+    let says =
+        |word: &Word| matches!(programs::base_name(word.text()), "echo" | "printf" | "print");
+    let Some(name) = words.iter().take(4).position(says) else { return Vec::new() };
+    let arguments = words.get(name + 1..).unwrap_or_default();
+    let values = arguments.iter().filter(|word| !is_letters(word.text()));
+    let values: Vec<&Word> = values.collect();
+    let format = values.len() > 1 && values[0].text().contains('%');
+    values.into_iter().skip(usize::from(format)).collect()
 }
 
 fn texts(words: &[Word]) -> Vec<&str> {

@@ -3,8 +3,13 @@
 //! Owns the published forms of tokens and keys, passwords in URLs, and the few sentences (of SQL,
 //! of a database's shell) that hold a password.
 
+use std::ops::Range;
+
+use super::GROUP;
+use crate::rules::patterns::PatternList;
+
 /// Name and pattern. A group named `secret` is what is hidden, else the whole match.
-pub const SHAPES: [(&str, &str); 27] = [
+pub const SHAPES: [(&str, &str); 28] = [
     ("bearer", r"\b(?:[Bb]earer|BEARER)\s+(?<secret>[A-Za-z0-9._~+/=-]{8,})"),
     (
         "authorization",
@@ -19,11 +24,16 @@ pub const SHAPES: [(&str, &str); 27] = [
         r#"\b(?:postgres(?:ql)?|mysql|mongodb(?:\+srv)?|rediss?|amqps?)://[^\s/:@"']*:(?<secret>[^\s"']+)@"#,
     ),
     // A user of such a length is a token: `git clone https://TOKEN@host/…`.
-    ("url-token", r"://(?<secret>[A-Za-z0-9_-]{20,})@"),
+    // Of `ssh://` it is a user, of `docker://` an image before its digest.
+    ("url-token", r"\b(?:https?|wss?|ftps?|git)://(?<secret>[A-Za-z0-9_-]{20,})@"),
     ("url-key", r"[?&]key=(?<secret>[A-Za-z0-9_.~-]{16,})"),
     (
         "xml",
         r"(?i)<(?:[\w-]+:)?[\w.-]*(?:password|passwd|passphrase|secret|token|api-?key)>(?<secret>[^<\s][^<]*)</",
+    ),
+    (
+        "xml-value",
+        r#"(?i)\b(?:name|key)=["'][\w.:-]*(?:password|passwd|passphrase|secret|token|api-?key)["']\s+value=["'](?<secret>[^"'<>$]+)["']"#,
     ),
     ("aws", r"(?<secret>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"),
     ("github", r"(?<secret>\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}))"),
@@ -58,3 +68,21 @@ pub const SHAPES: [(&str, &str); 27] = [
     ("telegram", r"\bbot(?<secret>[0-9]{8,10}:[A-Za-z0-9_-]{30,})"),
     ("azure", r#"(?i)[?&;](?:sig|accountkey|sharedaccesskey)=(?<secret>[^\s&;"']+)"#),
 ];
+
+/// What of a text has a form of these. A key in a URL is a secret's if it looks made up:
+/// `?key=kubernetes-deployments` is a word.
+pub fn spans(shapes: &PatternList, text: &str) -> Vec<Range<usize>> {
+    let mut spans = shapes.spans_of(GROUP, text);
+    spans.retain(|span| {
+        let before = text.get(..span.start).unwrap_or_default();
+        let is_key = before.ends_with("?key=") || before.ends_with("&key=");
+        !is_key || is_made_up(text.get(span.clone()).unwrap_or_default())
+    });
+    spans
+}
+
+fn is_made_up(value: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
+    let letters = has(u8::is_ascii_lowercase) || has(u8::is_ascii_uppercase);
+    letters && has(u8::is_ascii_digit) || has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
+}

@@ -47,6 +47,19 @@ impl Word {
         }
     }
 
+    /// A part of the word as a text of its own, whose places are units of this one.
+    pub fn part(&self, part: Range<usize>) -> Word {
+        let units = self.units.get(part.clone()).unwrap_or_default();
+        let units = units.iter().zip(place(part.start)..).map(|(unit, start)| Unit {
+            run: 0,
+            start,
+            end: start.saturating_add(1),
+            ..*unit
+        });
+        let runs = std::iter::once(place(part.start)..place(part.end)).collect();
+        Word { units: units.collect(), runs, text: String::new() }.sealed()
+    }
+
     /// What the program gets, with a `$` for every expansion.
     pub fn text(&self) -> &str {
         &self.text
