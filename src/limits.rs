@@ -71,6 +71,8 @@ pub const RULE_FILES_MAX: usize = 10_000;
 /// Most test cases of one file, and most events of one case.
 pub const CASES_MAX: usize = 10_000;
 pub const CASE_EVENTS_MAX: usize = 10_000;
+/// Largest file of events that a case names.
+pub const CASE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Most alerts of one case that are looked at; more are counted.
 pub const CASE_ALERTS_MAX: usize = 1_000;
 /// Most exceptions in force.

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::alert::schema;
 use crate::app::rules::{self, FileError, RuleFile};
 use crate::ingest::envelope::{self, Outcome};
+use crate::limits;
 use crate::rules::cases::{self, BUILTIN, Case, CaseError, Input, Source, beside};
 use crate::rules::compile::RuleError;
 use crate::rules::rule::Rule;
@@ -57,8 +58,15 @@ pub struct Suites {
     pub suites: Vec<Suite>,
     /// What is wrong with files.
     pub errors: Vec<(PathBuf, CasesError)>,
-    /// Files that are left out, and why.
-    pub left_out: Vec<(PathBuf, FileError)>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A file of a rule that is not supported, and the cases that cannot be run for that.
+#[derive(Debug)]
+pub struct LeftOut {
+    pub path: PathBuf,
+    pub error: FileError,
+    pub cases: Vec<Placed>,
 }
 
 /// The built-in rules and their cases.
@@ -113,7 +121,13 @@ pub fn of_files(paths: &[PathBuf]) -> Suites {
                 }
                 Err(error) => all.errors.push((path, error)),
             },
-            Err(error) if error.is_unsupported() => all.left_out.push((path, error)),
+            Err(error) if error.is_unsupported() => match of_rule(&path) {
+                Ok(cases) => all.left_out.push(LeftOut { path, error, cases }),
+                Err(wrong) => {
+                    all.left_out.push(LeftOut { path: path.clone(), error, cases: Vec::new() });
+                    all.errors.push((path, wrong));
+                }
+            },
             Err(error) => all.errors.push((path, error.into())),
         }
     }
@@ -190,50 +204,70 @@ fn checked(path: &Path, source: Source<'_>, reader: Reader) -> Result<Vec<Placed
     Ok(cases.into_iter().map(|case| Placed { case, file: path.to_owned() }).collect())
 }
 
+/// Why not all of a record is events that the rule is asked about.
+fn not_asked(record: &[u8]) -> Option<String> {
+    let mut wrong = None;
+    envelope::read(record, None, &mut |_, outcome| {
+        let problem = match outcome {
+            Outcome::Event(_) => return,
+            Outcome::Skipped(reason) => format!("it is left out ({})", reason.as_str()),
+            Outcome::Unreadable(error) => error.to_string(),
+        };
+        wrong.get_or_insert(problem);
+    });
+    wrong
+}
+
 fn check_input(path: &Path, source: Source<'_>, input: &Input) -> Result<(), CaseError> {
     match input {
-        Input::Record { record, span } => {
-            let mut wrong = None;
-            envelope::read(record, None, &mut |_, outcome| {
-                let problem = match outcome {
-                    Outcome::Event(_) => return,
-                    Outcome::Skipped(reason) => format!("it is left out ({})", reason.as_str()),
-                    Outcome::Unreadable(error) => error.to_string(),
-                };
-                wrong.get_or_insert(problem);
-            });
-            match wrong {
-                Some(problem) => {
-                    let message = format!("the event cannot be read: {problem}");
-                    Err(source.error(span.clone(), message, None))
-                }
-                None => Ok(()),
+        Input::Record { record, span } => match not_asked(record) {
+            Some(problem) => {
+                let message = format!("the event cannot be read: {problem}");
+                Err(source.error(span.clone(), message, None))
             }
-        }
-        Input::File { path: named, span } => {
-            if Path::new(named).is_absolute() {
-                let hint = "write it relative to the file that the case stands in";
-                let message = "the path of the events is absolute";
-                return Err(source.error(span.clone(), message, Some(hint.to_owned())));
-            }
-            let file = path.with_file_name(named);
-            match std::fs::metadata(&file) {
-                Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
-                Ok(found) if found.is_file() => {
-                    let message = format!("`{}` is empty: no event is in it", file.display());
-                    Err(source.error(span.clone(), message, None))
-                }
-                Ok(_) => {
-                    let message = format!("`{}` is no file", file.display());
-                    Err(source.error(span.clone(), message, None))
-                }
-                Err(error) => {
-                    let message = format!("`{}` cannot be read: {error}", file.display());
-                    Err(source.error(span.clone(), message, None))
-                }
-            }
-        }
+            None => Ok(()),
+        },
+        Input::File { path: named, span } => file_of_events(path, named)
+            .map(drop)
+            .map_err(|(message, hint)| source.error(span.clone(), message, hint)),
     }
+}
+
+/// The file of events that a case in the file `cases` names.
+///
+/// # Errors
+/// Says why it cannot be read, and what to do.
+fn file_of_events(cases: &Path, named: &str) -> Result<PathBuf, (String, Option<String>)> {
+    let without_hint = |message: String| (message, None);
+    if Path::new(named).is_absolute() {
+        let hint = "write it relative to the file that the case stands in".to_owned();
+        return Err(("the path of the events is absolute".to_owned(), Some(hint)));
+    }
+    let file = cases.with_file_name(named);
+    let shown = file.display();
+    let failed = |error| without_hint(format!("`{shown}` cannot be read: {error}"));
+    let found = std::fs::metadata(&file).map_err(failed)?;
+    // Links may lead to where the name does not.
+    let folder = match cases.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(failed)?;
+    if !file.canonicalize().map_err(failed)?.starts_with(&folder) {
+        let hint = "the events of a case stand in its folder, or below".to_owned();
+        return Err((format!("`{shown}` leaves the folder of the case"), Some(hint)));
+    }
+    if !found.is_file() {
+        return Err(without_hint(format!("`{shown}` is no file")));
+    }
+    if found.len() == 0 {
+        return Err(without_hint(format!("`{shown}` is empty: no event is in it")));
+    }
+    if found.len() > limits::CASE_FILE_MAX_BYTES {
+        let most = limits::CASE_FILE_MAX_BYTES / (1024 * 1024);
+        return Err(without_hint(format!("`{shown}` is larger than {most} MiB")));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use self::entry::{CaseEntry, Expect};
 pub use self::short::EVENT_KEYS;
 
 use self::entry::{FieldEntry, FieldsEntry, InputEntry, InputsEntry};
-use self::short::Filler;
+use self::short::{Filler, UnknownKey};
 use crate::limits;
 use crate::rules::query::QueryError;
 
@@ -320,6 +320,9 @@ impl Source<'_> {
             };
             let alone = all.len() == 1;
             for document in all {
+                if let Some(unknown) = short::unknown_key_of(&document) {
+                    return Err(self.unknown(place, unknown));
+                }
                 // What is wrapped goes in as it is written.
                 let record = match filler.filled(document) {
                     Ok(event) => event.to_string(),
@@ -345,10 +348,9 @@ impl Source<'_> {
             return Ok(Input::File { path: path.to_owned(), span: key.span() });
         }
         for (key, value) in keys {
-            if let Some(unknown) = short::unknown_key(key.get_ref(), value) {
-                let message = format!("an audit event has no key `{}`", unknown.key.escape_debug());
-                let hint = unknown.nearest.map(|near| format!("did you mean `{near}`?"));
-                return Err(self.error(key.span(), message, hint));
+            let below = value.as_table().into_iter().flat_map(toml::Table::keys);
+            if let Some(unknown) = short::unknown_key(key.get_ref(), below.map(String::as_str)) {
+                return Err(self.unknown(key.span(), unknown));
             }
             if key.get_ref() == "exec" && short::arguments(&json(value)).is_none() {
                 let message = "`exec` is a list of the command's arguments";
@@ -358,6 +360,12 @@ impl Source<'_> {
         let event = keys.iter().map(|(key, value)| (key.get_ref().clone(), json(value)));
         let record = filler.event(event.collect()).to_string();
         Ok(Input::Record { record: record.into_bytes(), span })
+    }
+
+    fn unknown(&self, span: Range<usize>, unknown: UnknownKey) -> CaseError {
+        let message = format!("an audit event has no key `{}`", unknown.key.escape_debug());
+        let hint = unknown.nearest.map(|near| format!("did you mean `{near}`?"));
+        self.error(span, message, hint)
     }
 
     /// The place in the file of byte `at` of a text that stands at `span`. One with escapes stands

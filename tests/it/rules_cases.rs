@@ -213,3 +213,43 @@ fn the_schemas_are_printed() {
         jsonschema::meta::validate(&schema).unwrap();
     }
 }
+
+#[test]
+fn cases_of_a_rule_that_is_left_out_are_skipped_and_fail_where_that_is_strict() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules/published");
+    fs::copy(rules.join("another-language.toml"), dir.path().join("a\u{1b}[2J.toml")).unwrap();
+    let case = "[[tests]]\nname = 'x'\nexpect = 'none'\nevents = [{ verb = 'get' }]\n";
+    fs::write(dir.path().join("a\u{1b}[2J.tests.toml"), case).unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let junit = dir.path().join("results.xml");
+    for (more, code, element) in [(&[][..], 0, "skipped"), (&["--strict"], 1, "failure")] {
+        let arguments = [&[folder, "--junit", junit.to_str().unwrap()], more].concat();
+        let (found, stdout, stderr) = ran(&arguments);
+        assert_eq!(found, code, "{stdout}{stderr}");
+        assert!(stdout.contains(": x ... skipped\n"), "{stdout}");
+        assert!(stdout.contains("; 1 case skipped; "), "{stdout}");
+        assert!(stderr.contains("left out"), "{stderr}");
+        assert!(!stdout.contains('\u{1b}') && !stderr.contains('\u{1b}'), "{stdout}{stderr}");
+        let written = fs::read_to_string(&junit).unwrap();
+        assert!(written.contains(&format!("<{element} ")), "{written}");
+    }
+    let (_, stdout, _) = ran(&[folder, "--format", "json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["skipped"][0]["name"], "x");
+}
+
+#[test]
+fn rules_that_cannot_be_in_force_together_are_told_in_the_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = Path::new(&fixtures("bare")).join("without-cases.toml");
+    for name in ["a.toml", "b.toml"] {
+        fs::copy(&rule, dir.path().join(name)).unwrap();
+    }
+    let junit = dir.path().join("results.xml");
+    let folder = dir.path().to_str().unwrap();
+    let (code, _, stderr) = ran(&[folder, "--junit", junit.to_str().unwrap()]);
+    assert_eq!(code, 78, "{stderr}");
+    let written = fs::read_to_string(&junit).unwrap();
+    assert!(written.contains("<error type=\"invalid\""), "{written}");
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Placed, Suite};
+use super::{Placed, Suite, not_asked};
 use crate::alert::Alert;
 use crate::alert::redact::Redaction;
 use crate::app::scan::{Replay, ScanError, ScanOptions, ScanSink};
@@ -33,6 +33,8 @@ pub enum Mismatch {
     Field { alert: usize, field: String, expected: String, actual: String },
     /// Events of the case could not be read, or the rule not be asked about them.
     Unreadable(String),
+    /// There are fields to compare, and more alerts than are kept for that.
+    TooMany { actual: usize },
 }
 
 /// Most sentences of alerts that are told when their number is wrong.
@@ -110,6 +112,9 @@ fn feed_file(replay: &mut Replay<'_, '_>, path: &Path) -> Result<(), ScanError> 
                 if records > limits::CASE_EVENTS_MAX {
                     let reason = format!("more than {} records", limits::CASE_EVENTS_MAX);
                     replay.failed(path, None, "too-large", &reason, None)
+                } else if let Some(problem) = not_asked(bytes) {
+                    // A case that is asked about nothing must not pass.
+                    replay.failed(path, Some(line), "unreadable", &problem, None)
                 } else {
                     replay.feed(path, line, bytes)
                 }
@@ -121,7 +126,12 @@ fn feed_file(replay: &mut Replay<'_, '_>, path: &Path) -> Result<(), ScanError> 
         };
         outcome.is_ok() && records <= limits::CASE_EVENTS_MAX
     });
-    outcome
+    outcome?;
+    if records == 0 {
+        let shown: Arc<str> = path.to_string_lossy().into();
+        replay.failed(&shown, None, "unreadable", "there is no event in it", None)?;
+    }
+    Ok(())
 }
 
 /// What a case raised.
@@ -194,6 +204,9 @@ impl Found {
             let message = |alert: &Value| alert["message"].as_str().unwrap_or_default().to_owned();
             let messages = messages.map(message).collect();
             out.push(Mismatch::Alerts { expected: number, actual: self.count, messages });
+        }
+        if self.count > self.alerts.len() && expected.fields.all().next().is_some() {
+            out.push(Mismatch::TooMany { actual: self.count });
         }
         for (at, alert) in self.alerts.iter().enumerate() {
             let fields = match &expected.fields {

@@ -152,6 +152,18 @@ fn files_of_events_are_read_beside_the_rule() {
     assert!(cases("none.json")[0].contains("none.json` cannot be read"));
     assert!(cases(".")[0].contains("is no file"));
     assert!(cases("/etc/hosts")[0].contains("absolute"));
+    let kept = tempfile::NamedTempFile::new_in(dir.path().parent().unwrap()).unwrap();
+    let outside = (&kept, format!("../{}", kept.path().file_name().unwrap().display()));
+    assert!(cases(&outside.1)[0].contains("leaves the folder"));
+    std::os::unix::fs::symlink("/etc/hosts", dir.path().join("link.json")).unwrap();
+    assert!(cases("link.json")[0].contains("leaves the folder"));
+    write("blank.json", "\n\n");
+    assert!(cases("blank.json")[0].contains("there is no event in it"));
+    write("control.json", "{\"messageType\": \"CONTROL_MESSAGE\"}\n");
+    assert!(cases("control.json")[0].contains("it is left out"), "a case that asks nothing passes");
+    let large = fs::File::create(dir.path().join("large.json")).unwrap();
+    large.set_len(limits::CASE_FILE_MAX_BYTES + 1).unwrap();
+    assert!(cases("large.json")[0].contains("larger than 64 MiB"));
     let event = "{\"kind\": \"Event\", \"apiVersion\": \"audit.k8s.io/v1\"}\n";
     let many = event.repeat(limits::CASE_EVENTS_MAX + 1);
     write("many.json", &many);
@@ -194,6 +206,37 @@ fn what_no_event_or_alert_has_is_told_with_its_place() {
     assert!(field.contains("column 12") && field.contains("did you mean `user.name`?"), "{field}");
     let event = error("events = [{ verb = 'get', sourceIPs = 1 }]");
     assert!(event.contains("`sourceIPs`") && event.contains("column 11"), "{event}");
+    let json = error("events = '{\"verb\": \"get\", \"user\": {\"name\": \"x\"}}'");
+    assert!(json.contains("has no key `user.name`") && json.contains("`username`"), "{json}");
     let wrapper = error("events = '{\"messageType\": \"CONTROL_MESSAGE\"}'");
     assert!(wrapper.contains("cannot be read"), "{wrapper}");
+}
+
+#[test]
+fn cases_of_a_rule_that_is_left_out_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/rules/published/another-language.toml"
+    );
+    fs::copy(rule, dir.path().join("a.toml")).unwrap();
+    let cases = "[[tests]]\nname = 'x'\nexpect = 'none'\nevents = [{ verb = 'get' }]";
+    fs::write(dir.path().join("a.tests.toml"), cases).unwrap();
+    let all = of_files(&[dir.path().to_owned()]);
+    assert!(all.suites.is_empty() && all.errors.is_empty(), "{:?}", all.errors);
+    assert_eq!(all.left_out.len(), 1);
+    assert_eq!(all.left_out[0].cases.len(), 1);
+    // Wrong ones are errors all the same.
+    fs::write(dir.path().join("a.tests.toml"), "[[tests]]\nname = 'x'").unwrap();
+    assert_eq!(of_files(&[dir.path().to_owned()]).errors.len(), 1);
+}
+
+#[test]
+fn fields_of_more_alerts_than_are_kept_are_not_taken_for_compared() {
+    let event = "{ verb = 'delete', user.username = 'jane', objectRef.resource = 'configmaps' },\n";
+    let events = event.repeat(limits::CASE_ALERTS_MAX + 1);
+    let case = |expected: &str| format!("[[tests]]\nname = 'x'\nevents = [{events}]\n{expected}\n");
+    check("bare/without-cases.toml", &case("alerts = 1001"), &[]);
+    let fields = case("alerts = 1001\nfields.'user.name' = 'jane'");
+    check("bare/without-cases.toml", &fields, &["TooMany { actual: 1001 }"]);
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::alert::visible::visible;
 use crate::app::cases::{self, Runner, Suites};
 use crate::cli::args::{ConfigArgs, TextOrJson};
 use crate::cli::context::Context;
@@ -14,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{report as say, stdout};
 use crate::clock;
 
-use self::report::{Ran, Report};
+use self::report::{Ran, Report, Skipped};
 
 #[derive(Debug, Clone, Args)]
 pub struct TestArgs {
@@ -33,7 +34,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
 
-    /// Fails when a rule has no cases
+    /// Fails when a rule has no cases, and when cases are skipped because their rule is left out
     #[arg(long)]
     pub strict: bool,
 
@@ -46,18 +47,22 @@ pub struct TestArgs {
     pub format: TextOrJson,
 }
 
+/// Longest line of an error that is told.
+const LINE_MAX_CHARS: usize = 2_000;
+
 pub(super) fn test(args: &TestArgs, context: &Context) -> Exit {
     let suites = match gathered(args, context) {
         Ok(suites) => suites,
         Err(exit) => return exit,
     };
-    for (_, error) in &suites.left_out {
-        say::warning(format_args!("left out: {error}"));
+    for left_out in &suites.left_out {
+        say::warning(shown(&format!("left out: {}", left_out.error)));
     }
     for (_, error) in &suites.errors {
-        say::error_text(&error.to_string());
+        say::error_text(&shown(&error.to_string()));
     }
-    if suites.suites.is_empty() && suites.errors.is_empty() {
+    let none = suites.left_out.iter().all(|left_out| left_out.cases.is_empty());
+    if suites.suites.is_empty() && suites.errors.is_empty() && none {
         say::error("there is no rule file", Some("rule files end with `.toml`"));
         return Exit::Configuration;
     }
@@ -66,7 +71,8 @@ pub(super) fn test(args: &TestArgs, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     // A mistyped filter must not pass for a success.
-    if report.invalid.is_empty() && report.cases.is_empty() && args.filter.is_some() {
+    let nothing = report.cases.is_empty() && report.skipped.is_empty();
+    if report.invalid.is_empty() && nothing && args.filter.is_some() {
         let hint = "it is compared with `RULE: NAME` of each case";
         say::error("no case holds the text of `--filter`", Some(hint));
         return Exit::Usage;
@@ -86,6 +92,11 @@ pub(super) fn test(args: &TestArgs, context: &Context) -> Exit {
         Exit::Done => verdict(&report),
         other => other,
     }
+}
+
+/// A text of several lines in which names of files and lines of them may stand.
+fn shown(text: &str) -> String {
+    text.lines().map(|line| visible(line, LINE_MAX_CHARS) + "\n").collect()
 }
 
 fn verdict(report: &Report) -> Exit {
@@ -115,17 +126,29 @@ fn gathered(args: &TestArgs, context: &Context) -> Result<Suites, Exit> {
 }
 
 fn ran(args: &TestArgs, suites: &Suites) -> Result<Report, Exit> {
-    let rules = suites.rules().map_err(|error| {
-        say::error_text(&error.to_string());
-        Exit::Configuration
-    })?;
+    let mut report = Report::new(args.strict);
+    let invalid = suites.errors.iter();
+    report.invalid =
+        invalid.map(|(path, error)| (path.clone(), error.to_string()).into()).collect();
+    let rules = match suites.rules() {
+        Ok(rules) => rules,
+        // Whoever reads the results in a file is told as well.
+        Err(error) => {
+            let error = error.to_string();
+            say::error_text(&shown(&error));
+            let paths = suites.suites.iter().filter(|suite| !suite.builtin);
+            let named = paths.filter(|suite| error.contains(&suite.path.display().to_string()));
+            let path = named.last().map_or_else(|| PathBuf::from("rules"), |it| it.path.clone());
+            report.invalid.push((path, error).into());
+            return Ok(report);
+        }
+    };
     let failed = |text: String| {
         say::error(text, None);
         Exit::Internal
     };
     let runner = Runner::new(rules).map_err(|error| failed(error.to_string()))?;
     let filter = args.filter.as_deref().unwrap_or_default();
-    let mut report = Report::new(args.strict);
     let begun = clock::monotonic();
     for suite in &suites.suites {
         let id = suite.rule.id();
@@ -145,9 +168,16 @@ fn ran(args: &TestArgs, suites: &Suites) -> Result<Report, Exit> {
             report.cases.push(Ran::new(id, placed, outcome, seconds));
         }
     }
+    for left_out in &suites.left_out {
+        for placed in &left_out.cases {
+            let skipped = Skipped::new(left_out, placed);
+            if format!("{}: {}", skipped.rule, skipped.name).contains(filter) {
+                report.skipped.push(skipped);
+            } else {
+                report.filtered_out += 1;
+            }
+        }
+    }
     report.seconds = begun.elapsed().as_secs_f64();
-    let invalid = suites.errors.iter();
-    report.invalid =
-        invalid.map(|(path, error)| (path.clone(), error.to_string()).into()).collect();
     Ok(report)
 }

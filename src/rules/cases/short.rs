@@ -56,8 +56,19 @@ pub struct UnknownKey {
     pub nearest: Option<&'static str>,
 }
 
-/// Whether an event in a table has a key that no event can have, at the top or one level below.
-pub fn unknown_key(key: &str, value: &toml::Value) -> Option<UnknownKey> {
+/// Whether a bare event in JSON has a key that no event can have.
+pub fn unknown_key_of(document: &Value) -> Option<UnknownKey> {
+    let object = document.as_object().filter(|object| is_bare(object))?;
+    // Newer servers write more than is asked about.
+    let own = |key: &str| !["authenticationMetadata", "metadata"].contains(&key);
+    object.iter().filter(|(key, _)| own(key)).find_map(|(key, value)| {
+        let below = value.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+        unknown_key(key, below)
+    })
+}
+
+/// Whether an event has a key that no event can have, at the top or one level below.
+pub fn unknown_key<'k>(key: &str, mut below: impl Iterator<Item = &'k str>) -> Option<UnknownKey> {
     let unknown = |full: String, key: &str, known: &[&'static str]| {
         // `user.name` is what people write for `user.username`.
         let likeness = |it: &&'static str| match it.ends_with(key) {
@@ -77,7 +88,7 @@ pub fn unknown_key(key: &str, value: &toml::Value) -> Option<UnknownKey> {
         "responseStatus" => &STATUS_KEYS,
         _ => return None,
     };
-    let below = value.as_table()?.keys().find(|below| !known.contains(&below.as_str()))?;
+    let below = below.find(|below| !known.contains(below))?;
     unknown(format!("{key}.{below}"), below, known)
 }
 

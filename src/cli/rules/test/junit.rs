@@ -3,7 +3,7 @@
 //! Source of the form: the JUnit report of Apache Ant, `testsuites` around it, as the readers of
 //! build servers take it. What XML 1.0 has no character for is shown escaped.
 
-use super::report::{Invalid, Ran, Report};
+use super::report::{Invalid, Ran, Report, Skipped};
 use crate::alert::visible::visible;
 
 const TEXT_MAX_CHARS: usize = 2_000;
@@ -11,7 +11,7 @@ const TEXT_MAX_CHARS: usize = 2_000;
 /// The whole document.
 pub fn document(report: &Report) -> String {
     let failed = report.cases.iter().filter(|case| !case.passed).count();
-    let without = report.without_cases.len();
+    let without = report.without_cases.len() + report.skipped.len();
     let (failures, skipped) = match report.strict {
         true => (failed + without, 0),
         false => (failed, without),
@@ -30,6 +30,9 @@ pub fn document(report: &Report) -> String {
     }
     for rule in &report.without_cases {
         without_cases(rule, report.strict, &mut out);
+    }
+    for cases in report.skipped.chunk_by(|a, b| a.rule == b.rule) {
+        left_out(cases, report.strict, &mut out);
     }
     for file in &report.invalid {
         invalid(file, &mut out);
@@ -104,6 +107,30 @@ fn without_cases(rule: &str, strict: bool, out: &mut String) {
         "  <testsuite name=\"{rule}\"{}>\n    <testcase classname=\"{rule}\" name=\"(no cases)\" time=\"0\">{element}</testcase>\n  </testsuite>\n",
         totals.attributes()
     ));
+}
+
+/// The cases of a rule that is left out.
+fn left_out(cases: &[Skipped], strict: bool, out: &mut String) {
+    let Some(first) = cases.first() else { return };
+    let rule = attribute(&first.rule);
+    let tests = cases.len();
+    let totals = match strict {
+        true => Totals { tests, failures: tests, ..Totals::default() },
+        false => Totals { tests, skipped: tests, ..Totals::default() },
+    };
+    out.push_str(&format!("  <testsuite name=\"{rule}\"{}>\n", totals.attributes()));
+    for case in cases {
+        let (name, file, line) = (attribute(&case.name), attribute(&case.file), case.line);
+        let reason = attribute(case.reason.lines().next().unwrap_or_default());
+        let element = match strict {
+            true => format!("<failure type=\"skipped\" message=\"{reason}\"/>"),
+            false => format!("<skipped message=\"{reason}\"/>"),
+        };
+        out.push_str(&format!(
+            "    <testcase classname=\"{rule}\" name=\"{name}\" file=\"{file}\" line=\"{line}\" time=\"0\">{element}</testcase>\n"
+        ));
+    }
+    out.push_str("  </testsuite>\n");
 }
 
 fn invalid(file: &Invalid, out: &mut String) {

@@ -8,7 +8,8 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::alert::visible::visible;
-use crate::app::cases::{CaseOutcome, Mismatch, Placed};
+use crate::app::cases::{CaseOutcome, LeftOut, Mismatch, Placed};
+use crate::limits;
 
 const OK: Style = AnsiColor::Green.on_default();
 const FAILED: Style = AnsiColor::Red.on_default().bold();
@@ -24,8 +25,10 @@ pub struct Report {
     pub without_cases: Vec<String>,
     /// Files whose rule or cases are not valid.
     pub invalid: Vec<Invalid>,
+    /// Cases whose rule is left out.
+    pub skipped: Vec<Skipped>,
     pub filtered_out: usize,
-    /// Whether a rule without cases is a failure.
+    /// Whether a rule without cases, and a case that is skipped, is a failure.
     pub strict: bool,
     pub seconds: f64,
 }
@@ -46,6 +49,35 @@ pub struct Ran {
 pub struct Invalid {
     pub file: String,
     pub error: String,
+}
+
+/// A case that is not run.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    /// The file of its rule.
+    pub rule: String,
+    pub name: String,
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub reason: String,
+}
+
+impl Skipped {
+    pub fn new(left_out: &LeftOut, placed: &Placed) -> Skipped {
+        Skipped {
+            rule: left_out.path.display().to_string(),
+            name: placed.case.name.clone(),
+            file: placed.file.display().to_string(),
+            line: placed.case.line,
+            reason: format!("its rule is left out: {}", left_out.error),
+        }
+    }
+
+    pub fn title(&self) -> String {
+        let show = |text: &str| visible(text, NAME_MAX_CHARS);
+        format!("{}: {}", show(&self.rule), show(&self.name))
+    }
 }
 
 impl From<(PathBuf, String)> for Invalid {
@@ -127,6 +159,15 @@ impl From<Mismatch> for Difference {
                 actual: problem,
                 messages: Vec::new(),
             },
+            Mismatch::TooMany { actual } => Difference {
+                what: "alerts".to_owned(),
+                expected: format!(
+                    "at most {} alerts, of which the fields are compared",
+                    limits::CASE_ALERTS_MAX
+                ),
+                actual: format!("{actual} alerts"),
+                messages: Vec::new(),
+            },
         }
     }
 }
@@ -137,17 +178,18 @@ impl Report {
             cases: Vec::new(),
             without_cases: Vec::new(),
             invalid: Vec::new(),
+            skipped: Vec::new(),
             filtered_out: 0,
             strict,
             seconds: 0.0,
         }
     }
 
-    /// Rules without cases included, where these count.
+    /// Rules without cases, and cases that are skipped, included where these count.
     pub fn has_failed(&self) -> bool {
         !self.invalid.is_empty()
             || self.cases.iter().any(|case| !case.passed)
-            || self.strict && !self.without_cases.is_empty()
+            || self.strict && !(self.without_cases.is_empty() && self.skipped.is_empty())
     }
 
     pub fn text(&self) -> String {
@@ -156,6 +198,13 @@ impl Report {
             let verdict = match case.passed {
                 true => format!("{OK}ok{OK:#}"),
                 false => format!("{FAILED}FAILED{FAILED:#}"),
+            };
+            out.push_str(&format!("{} ... {verdict}\n", case.title()));
+        }
+        for case in &self.skipped {
+            let verdict = match self.strict {
+                true => format!("{FAILED}skipped{FAILED:#}"),
+                false => "skipped".to_owned(),
             };
             out.push_str(&format!("{} ... {verdict}\n", case.title()));
         }
@@ -193,6 +242,7 @@ impl Report {
             1 => parts.push(format!("1 {one}")),
             number => parts.push(format!("{number} {several}")),
         };
+        count(self.skipped.len(), "case skipped", "cases skipped");
         count(self.without_cases.len(), "rule without cases", "rules without cases");
         count(self.invalid.len(), "invalid file", "invalid files");
         let parts = parts.join("; ");

@@ -34,6 +34,13 @@ pub fn example() -> Report {
             (PathBuf::from("rules/c.toml"), "`rules/c.toml`: bad\n  |\n1 | <x\u{7}>".to_owned())
                 .into(),
         ],
+        skipped: vec![Skipped {
+            rule: "rules/d.toml".to_owned(),
+            name: "of a rule\u{1b}[2J left out".to_owned(),
+            file: "rules/d.tests.toml".to_owned(),
+            line: 3,
+            reason: "its rule is left out: `rules/d.toml`: <no> queries of that kind".to_owned(),
+        }],
         filtered_out: 4,
         strict: false,
         seconds: 0.5,
@@ -56,5 +63,9 @@ fn what_counts_as_failed() {
     assert!(!without(false).has_failed());
     assert!(without(true).has_failed());
     assert!(without(true).text().contains("FAILED"));
+    let mut skipped = Report { skipped: example().skipped, ..Report::new(false) };
+    assert!(!skipped.has_failed());
+    skipped.strict = true;
+    assert!(skipped.has_failed());
     assert!(none().text().starts_with("test result: "));
 }
