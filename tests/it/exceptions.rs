@@ -416,6 +416,17 @@ fn what_makes_no_exception_is_refused_and_no_file_is_spoilt() {
     let spoilt = files.write("spoilt.toml", "[[exception]]\nusr = 1\n");
     refused(&alert, &["--output", &spoilt], 78, "\"usr\"");
     assert_eq!(fs::read_to_string(&spoilt).unwrap(), "[[exception]]\nusr = 1\n");
+    // What would not be read is not written.
+    let large = format!("# {}\n", "x".repeat(1024 * 1024 - 10));
+    let full = files.write("full.toml", &large);
+    refused(&alert, &["--output", &full], 78, "larger than 1024 KiB");
+    assert_eq!(fs::read_to_string(&full).unwrap(), large);
+
+    assert!(!except(&alert, &[]).2.contains("no built-in rule"));
+    let own = with("/rule/id", "of-my-own".into());
+    let (code, _, stderr) = except(&own, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("no built-in rule has the id \"of-my-own\""), "{stderr}");
 }
 
 /// Waits until all of it is read, so that what is produced next comes after it in every topic.

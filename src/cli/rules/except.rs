@@ -17,7 +17,8 @@ use crate::cli::{report, stdout};
 use crate::clock;
 use crate::duration::parse_duration_ms;
 use crate::limits;
-use crate::rules::exceptions::{self, Draft, Expiry, Key};
+use crate::rules::exceptions::{self, Draft, ExceptionError, Expiry, Key};
+use crate::rules::set::RuleSet;
 
 #[derive(Debug, Clone, Args)]
 pub struct ExceptArgs {
@@ -129,6 +130,12 @@ fn written(args: &ExceptArgs) -> Result<Exit, Refused> {
     let alert = Alert(read(&args.from_alert)?);
     let draft = draft(args, &alert, clock::now_ms())?;
     let text = format!("{}{}", alert.comment(), exceptions::entry_text(&draft));
+    if !is_builtin(&draft.rule) {
+        report::warning(format_args!(
+            "no built-in rule has the id {}: where no rule of your own has it, the exception is an error",
+            quoted(&draft.rule, limits::CONFIG_QUOTED_MAX_CHARS)
+        ));
+    }
     match &args.output {
         None => {
             checked("the exception", &text)?;
@@ -136,6 +143,11 @@ fn written(args: &ExceptArgs) -> Result<Exit, Refused> {
         }
         Some(path) => append(path, &text).map(|()| Exit::Done),
     }
+}
+
+fn is_builtin(id: &str) -> bool {
+    let Ok(rules) = RuleSet::builtin() else { return false };
+    rules.get(id).is_some() || rules.off().iter().any(|rule| rule.id() == id)
 }
 
 fn read(path: &Path) -> Result<Value, Refused> {
@@ -365,10 +377,12 @@ impl Alert {
 
 /// What is written has to be what is read.
 fn checked(name: &str, text: &str) -> Result<(), Refused> {
-    let read = exceptions::read_file(name, text);
-    let Some(first) = read.err().and_then(|errors| errors.into_iter().next()) else {
-        return Ok(());
+    let first = match exceptions::read_file(name, text) {
+        Ok(all) if all.len() > limits::EXCEPTIONS_MAX => Some(ExceptionError::TooMany),
+        Ok(_) => None,
+        Err(errors) => errors.into_iter().next(),
     };
+    let Some(first) = first else { return Ok(()) };
     let error = first.to_string();
     let (message, hint) = report::split_hint(&error);
     let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
@@ -383,8 +397,17 @@ fn append(path: &Path, text: &str) -> Result<(), Refused> {
         hint: None,
         exit: Exit::Usage,
     };
-    let before = match fs::read_to_string(path) {
-        Ok(before) => before,
+    let limit = limits::RULE_FILE_MAX_BYTES;
+    let too_large = || Refused {
+        message: format!("`{name}` would be larger than {} KiB, and not be read", limit / 1024),
+        hint: Some("choose another file with `--output`".to_owned()),
+        exit: Exit::Configuration,
+    };
+    let mut before = String::new();
+    let read = fs::File::open(path)
+        .and_then(|file| file.take(limit as u64 + 1).read_to_string(&mut before));
+    let before = match read {
+        Ok(_) => before,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
     };
@@ -394,6 +417,9 @@ fn append(path: &Path, text: &str) -> Result<(), Refused> {
         _ => "\n\n",
     };
     let added = format!("{gap}{text}");
+    if before.len() + added.len() > limit {
+        return Err(too_large());
+    }
     checked(&name, &format!("{before}{added}"))?;
     let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
     file.write_all(added.as_bytes()).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! From the text of a file to exceptions, with everything that is wrong at its place.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -378,7 +379,16 @@ impl<'f> Reader<'f> {
         let mut sources = Vec::new();
         for (text, span) in self.texts(SOURCE, value) {
             match Network::parse(&text) {
-                Some(network) => sources.push(Source { network, text }),
+                Some(network) => match of_host(&text, &network) {
+                    None => sources.push(Source { network, text }),
+                    Some(meant) => {
+                        let message = format!(
+                            "`source` is {}, whose address has bits beyond its length",
+                            quoted(&text)
+                        );
+                        self.problem(span, message, Some(format!("did you mean {meant}?")));
+                    }
+                },
                 None => {
                     let hint =
                         "write e.g. \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"".to_owned();
@@ -426,6 +436,34 @@ impl Expiry {
         let at = moment.or_else(|| date().and_then(end_of)).ok_or(HINT)?;
         Ok(Expiry { at_ms: at.as_millisecond(), text: text.to_owned() })
     }
+}
+
+/// What may be meant by a prefix whose address is none of a network: `10.1.2.3/8`, and
+/// `::ffff:10.0.0.0/8`, which would hold every address of IPv4. `None` where all is well.
+fn of_host(text: &str, network: &Network) -> Option<String> {
+    let (address, length) = text.split_once('/')?;
+    let host: IpAddr = address.parse().ok()?;
+    let bits = match host {
+        IpAddr::V4(host) => host.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(host) => host.to_bits(),
+    };
+    if bits == network.first {
+        return None;
+    }
+    let first = Ipv6Addr::from_bits(network.first);
+    let mapped = match host {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(host) => host.to_ipv4_mapped(),
+    };
+    Some(match (mapped, first.to_ipv4_mapped(), host) {
+        // A length of IPv4 beside an address that is written as one of IPv6.
+        (Some(v4), None, _) => {
+            let length: u32 = length.parse().unwrap_or(0);
+            format!("\"{v4}/{length}\" or \"::ffff:{v4}/{}\"", 96 + length.min(32))
+        }
+        (_, Some(first), IpAddr::V4(_)) => format!("\"{first}/{length}\" or \"{address}\""),
+        _ => format!("\"{first}/{length}\" or \"{address}\""),
+    })
 }
 
 /// Whether a field of the query is, or may be, `sourceIPs`.

@@ -87,6 +87,21 @@ fn what_is_wrong_is_told_with_its_place() {
         4,
         "10.0.0.0/8",
     );
+    let beyond = |text: &str| format!("`source` is \"{text}\", whose address has bits beyond");
+    for (text, meant) in [
+        ("10.1.2.3/8", "\"10.0.0.0/8\" or \"10.1.2.3\""),
+        ("0.0.0.1/0", "\"0.0.0.0/0\""),
+        ("2001:db8::1/32", "\"2001:db8::/32\""),
+        ("::ffff:10.1.2.3/104", "\"::ffff:10.0.0.0/104\""),
+        ("::ffff:10.0.0.0/8", "\"10.0.0.0/8\" or \"::ffff:10.0.0.0/104\""),
+        ("::ffff:10.0.0.0/24", "\"10.0.0.0/24\""),
+    ] {
+        refused(&format!("source = \"{text}\""), &beyond(text), 4, meant);
+    }
+    for text in ["10.0.0.0/8", "::ffff:10.0.0.0/104", "2001:db8::/32", "192.0.2.7", "192.0.2.7/32"]
+    {
+        assert!(one(&format!("source = \"{text}\"")).is_ok(), "{text}");
+    }
     refused("source = \"host\"", "`source` is \"host\", which is no address", 4, "192.0.2.7");
     refused("user = \"a\"\nid = \"A b\"", "`id` must be lower-case letters", 5, "");
     refused("user = \"a\"\nrules = [\"r\"]", "`rule", 5, "");
