@@ -145,7 +145,7 @@ fn counts_braces_as_a_plain_count_does() {
 }
 
 /// A source of choices that a seed decides (SplitMix64).
-struct Choices(u64);
+pub(super) struct Choices(pub(super) u64);
 
 impl Choices {
     fn next(&mut self) -> u64 {
@@ -163,14 +163,14 @@ impl Choices {
 
 /// Writes JSON in any of the spellings that mean the same: whitespace, order of keys, and each
 /// character of a string escaped or not.
-struct Speller {
-    choices: Choices,
-    escapes: Escapes,
+pub(super) struct Speller {
+    pub(super) choices: Choices,
+    pub(super) escapes: Escapes,
 }
 
 /// What is escaped as `\u00XX` without a need.
 #[derive(Debug, Clone, Copy)]
-enum Escapes {
+pub(super) enum Escapes {
     /// One character in so many; 0 is none.
     OneIn(u64),
     /// This character, always.
@@ -178,7 +178,7 @@ enum Escapes {
 }
 
 impl Speller {
-    fn value(&mut self, value: &Value) -> String {
+    pub(super) fn value(&mut self, value: &Value) -> String {
         let text = match value {
             Value::String(text) => self.string(text),
             Value::Array(items) => {
@@ -343,7 +343,7 @@ fn real_events_that_match_pass_and_most_others_are_dropped() {
 }
 
 /// Queries with clauses, some with others beside them.
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 12] = [
     "event.action:create and kubernetes.audit.objectRef.resource:(roles or rolebindings)",
     "kubernetes.audit.objectRef.resource:pods and event.action:(delete or patch) and user.name:a*",
     "kubernetes.audit.objectRef.namespace:kube-system and kubernetes.audit.objectRef.resource:pods",
@@ -353,9 +353,12 @@ const QUERIES: [&str; 9] = [
     "exec.interactive:false and user.name:ann",
     "kubernetes.audit.requestObject.verb:create and event.action:update",
     "kubernetes.audit.objectRef:{ resource:roles and namespace:n }",
+    "kubernetes.audit.objectRef.resource:(roles or pods) and not user.name:ann",
+    "event.action:(create or get) and not kubernetes.audit.objectRef.namespace:*",
+    "not exec.command:* and not user.name:bob and kubernetes.audit.objectRef.namespace:k*",
 ];
 
-fn object_event() -> impl Strategy<Value = Value> {
+pub(super) fn object_event() -> impl Strategy<Value = Value> {
     let pick = |of: &'static [&'static str]| prop::sample::select(of).prop_map(str::to_owned);
     (
         pick(&["create", "delete", "patch", "update", "get", "verb"]),
