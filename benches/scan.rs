@@ -135,12 +135,18 @@ fn contenders(args: &Args, logs: &Logs) -> Vec<Contender> {
         all.push(Contender { name, command, is_scan, rounds, wall, processor });
     };
     add("cat", args.rounds, &["cat", &plain], false);
-    add("grep -c -F '\"secrets\"'", args.rounds, &["grep", "-c", "-F", "\"secrets\"", &plain], false);
+    add(
+        "grep -c -F '\"secrets\"'",
+        args.rounds,
+        &["grep", "-c", "-F", "\"secrets\"", &plain],
+        false,
+    );
     add("rg -c -F '\"secrets\"'", args.rounds, &["rg", "-c", "-F", "\"secrets\"", &plain], false);
     let wanted = r#"select(.objectRef.resource == "secrets") | .auditID"#;
     add("jq (one round)", 1, &["jq", "-c", wanted, &plain], false);
     let kubetell = env!("CARGO_BIN_EXE_kubetell");
-    for (form, path) in [("", &plain), (" of gzip", &text(&logs.gzip)), (" of zstd", &text(&logs.zstd))]
+    for (form, path) in
+        [("", &plain), (" of gzip", &text(&logs.gzip)), (" of zstd", &text(&logs.zstd))]
     {
         for threads in ["1", "2"] {
             let name = format!("kubetell scan{form}, {threads} workers");

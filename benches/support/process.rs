@@ -44,11 +44,21 @@ pub fn cpu_by_thread(process: u32) -> BTreeMap<String, f64> {
     seconds
 }
 
+/// The same of this process's children that have ended and were waited for.
+pub fn children_seconds() -> f64 {
+    cpu_fields(Path::new("/proc/self"), 13).unwrap_or(0.0)
+}
+
 fn cpu_seconds_in(folder: &Path) -> Option<f64> {
+    cpu_fields(folder, 11)
+}
+
+/// Two neighbouring fields of `stat`, of which `before` stand between the name and the first.
+fn cpu_fields(folder: &Path, before: usize) -> Option<f64> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     // The name, in brackets, may hold anything.
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
+    let mut fields = fields.split_whitespace().skip(before);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     // Linux counts a hundredth of a second a tick towards programs, whatever its own clock does.
     Some((ticks()? + ticks()?) as f64 / 100.0)
