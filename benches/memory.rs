@@ -16,6 +16,7 @@ mod curves;
 mod kafka;
 #[path = "support/log.rs"]
 mod log;
+#[allow(dead_code)]
 #[path = "support/process.rs"]
 mod process;
 // What the harness's tests import.

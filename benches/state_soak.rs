@@ -9,6 +9,7 @@
 
 #[path = "support/curves.rs"]
 mod curves;
+#[allow(dead_code)]
 #[path = "support/process.rs"]
 mod process;
 

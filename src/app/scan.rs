@@ -13,20 +13,22 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::alert::{self, Alert, Origin};
 use crate::app::held::Held;
+use crate::audit::event::Event;
 use crate::clock;
 use crate::detect::matcher::{Context, Detection, Excepted, Matcher};
 use crate::detect::suppress::Suppressor;
 use crate::ingest::envelope::{self, Outcome};
-use crate::ingest::file::{self, FileEvent};
+use crate::ingest::file::{self, FileEvent, Portion};
+use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::limits::EXCEPTION_NAMES_MAX;
 use crate::position::Position;
 use crate::stats::count_up_to;
 use crate::terms::local::{LocalFold, LocalVerdict};
 use crate::terms::observation::Observation;
 
-/// Records go to the workers in chunks of about this size, or this many.
+/// Text goes to the workers in chunks of about this size, or of this many parts.
 const CHUNK_BYTES: usize = 256 * 1024;
-const CHUNK_RECORDS: usize = 512;
+const CHUNK_PARTS: usize = 512;
 /// Chunks under way: what bounds the memory.
 const CHUNKS_QUEUED: usize = 32;
 
@@ -43,8 +45,11 @@ pub struct ScanOptions {
 /// Counts of one scan.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct ScanStats {
+    /// Events that were read.
     pub events: u64,
     pub records: u64,
+    /// Records that were not read, since their bytes show that no event in them can match a rule.
+    pub prefiltered: u64,
     /// Bytes of the records, after decompression.
     pub bytes: u64,
     pub alerts: BTreeMap<String, u64>,
@@ -92,17 +97,26 @@ pub enum ScanError {
 #[derive(Default)]
 struct Chunk {
     number: u64,
-    records: Vec<RawRecord>,
+    parts: Vec<Part>,
     bytes: Vec<u8>,
-    failures: Vec<(usize, Failure)>,
     read: u64,
     total: Option<u64>,
 }
 
-struct RawRecord {
+/// What a chunk holds, in the order of the input.
+enum Part {
+    Text(Text),
+    Failure(Failure),
+}
+
+/// Records of one file, which stand in the chunk's bytes.
+struct Text {
     path: Arc<str>,
+    /// The line of the first.
     line: u64,
     range: std::ops::Range<usize>,
+    /// Each line is a record; else all of it is one.
+    is_run: bool,
 }
 
 struct Failure {
@@ -119,6 +133,7 @@ struct Examined {
     items: Vec<Item>,
     events: u64,
     records: u64,
+    prefiltered: u64,
     bytes: u64,
     skipped: BTreeMap<&'static str, u64>,
     read: u64,
@@ -126,7 +141,7 @@ struct Examined {
 }
 
 enum Item {
-    /// With the number of its event within the chunk.
+    /// After how many events of the chunk, records that were not read among them.
     Detection(u64, Detection),
     Failure(Failure),
 }
@@ -138,6 +153,8 @@ pub fn scan(
     sink: &mut dyn ScanSink,
 ) -> Result<ScanStats, ScanError> {
     let threads = options.threads.max(1);
+    let prefilter = Prefilter::new(matcher.rules());
+    let examiner = Examiner { options, matcher, prefilter: Some(&prefilter) };
     let (chunk_sender, chunks) = bounded::<Chunk>(CHUNKS_QUEUED);
     let (examined_sender, examined) = bounded::<Examined>(CHUNKS_QUEUED);
     std::thread::scope(|scope| {
@@ -152,7 +169,7 @@ pub fn scan(
             builder
                 .spawn_scoped(scope, move || {
                     for chunk in chunks {
-                        if examined_sender.send(examine(options, matcher, chunk)).is_err() {
+                        if examined_sender.send(examiner.examine(chunk)).is_err() {
                             return;
                         }
                     }
@@ -167,7 +184,7 @@ pub fn scan(
 
 /// A scan of records at hand, in the caller's thread: the same work in the same order.
 pub struct Replay<'a, 'fold> {
-    matcher: &'a Matcher,
+    examiner: Examiner<'a>,
     merge: Merge<'a, 'fold>,
 }
 
@@ -179,15 +196,17 @@ impl<'a, 'fold> Replay<'a, 'fold> {
         fold: &'a mut LocalFold<'fold>,
         sink: &'a mut dyn ScanSink,
     ) -> Self {
-        Replay { matcher, merge: Merge::new(options, fold, sink) }
+        // What is read here is told about, whether a rule is concerned or not.
+        let examiner = Examiner { options, matcher, prefilter: None };
+        Replay { examiner, merge: Merge::new(options, fold, sink) }
     }
 
     /// Reads one record, of a line of a file.
     pub fn feed(&mut self, path: &Arc<str>, line: u64, record: &[u8]) -> Result<(), ScanError> {
-        let whole = RawRecord { path: Arc::clone(path), line, range: 0..record.len() };
-        let chunk = Chunk { records: vec![whole], bytes: record.to_vec(), ..Chunk::default() };
-        let examined = examine(self.merge.options, self.matcher, chunk);
-        self.merge.merge(examined)
+        let whole = Text { path: Arc::clone(path), line, range: 0..record.len(), is_run: false };
+        let parts = vec![Part::Text(whole)];
+        let chunk = Chunk { parts, bytes: record.to_vec(), ..Chunk::default() };
+        self.merge.merge(self.examiner.examine(chunk))
     }
 
     /// Tells of text that is no record.
@@ -202,8 +221,8 @@ impl<'a, 'fold> Replay<'a, 'fold> {
         let record = record.map(<[u8]>::to_vec);
         let failure =
             Failure { path: Arc::clone(path), line, class, reason: reason.to_owned(), record };
-        let chunk = Chunk { failures: vec![(0, failure)], ..Chunk::default() };
-        self.merge.merge(examine(self.merge.options, self.matcher, chunk))
+        let chunk = Chunk { parts: vec![Part::Failure(failure)], ..Chunk::default() };
+        self.merge.merge(self.examiner.examine(chunk))
     }
 
     /// Hands over what waited for an outcome that may come yet.
@@ -217,7 +236,7 @@ fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
     let mut number = 0;
     let mut open = Chunk::default();
     let mut flush = |open: &mut Chunk| -> bool {
-        if open.records.is_empty() && open.failures.is_empty() {
+        if open.parts.is_empty() {
             return true;
         }
         let next = Chunk {
@@ -231,93 +250,113 @@ fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
         number += 1;
         chunks.send(full).is_ok()
     };
-    file::read_paths(paths, &mut |event| match event {
-        FileEvent::Record { path, line, bytes, progress } => {
-            let start = open.bytes.len();
-            open.bytes.extend_from_slice(bytes);
-            open.records.push(RawRecord {
-                path: Arc::clone(path),
-                line,
-                range: start..open.bytes.len(),
-            });
-            open.read = progress.read;
-            open.total = progress.total;
-            if open.bytes.len() >= CHUNK_BYTES || open.records.len() >= CHUNK_RECORDS {
-                return flush(&mut open);
+    file::read_runs(paths, &mut |portion| {
+        let is_run = matches!(portion, Portion::Run { .. });
+        match portion {
+            Portion::Run { path, line, bytes, progress }
+            | Portion::One(FileEvent::Record { path, line, bytes, progress }) => {
+                let begin = open.bytes.len();
+                open.bytes.extend_from_slice(bytes);
+                let range = begin..open.bytes.len();
+                open.parts.push(Part::Text(Text { path: Arc::clone(path), line, range, is_run }));
+                open.read = progress.read;
+                open.total = progress.total;
             }
-            true
+            Portion::One(FileEvent::Failed { path, line, class, reason, bytes }) => {
+                let record = bytes.map(<[u8]>::to_vec);
+                let path = Arc::clone(path);
+                open.parts.push(Part::Failure(Failure { path, line, class, reason, record }));
+            }
+            Portion::One(FileEvent::Idle) => return flush(&mut open),
         }
-        FileEvent::Failed { path, line, class, reason, bytes } => {
-            open.failures.push((
-                open.records.len(),
-                Failure {
-                    path: Arc::clone(path),
-                    line,
-                    class,
-                    reason,
-                    record: bytes.map(<[u8]>::to_vec),
-                },
-            ));
-            true
+        if open.bytes.len() >= CHUNK_BYTES || open.parts.len() >= CHUNK_PARTS {
+            return flush(&mut open);
         }
-        FileEvent::Idle => flush(&mut open),
+        true
     });
     flush(&mut open);
 }
 
-fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
-    let mut result = Examined {
-        number: chunk.number,
-        items: Vec::new(),
-        events: 0,
-        records: chunk.records.len() as u64,
-        bytes: 0,
-        skipped: BTreeMap::new(),
-        read: chunk.read,
-        total: chunk.total,
-    };
-    let mut failures = chunk.failures.into_iter().peekable();
-    let mut detections = Vec::new();
-    for (index, record) in chunk.records.iter().enumerate() {
-        while let Some((_, failure)) = failures.next_if(|(before, _)| *before <= index) {
-            result.items.push(Item::Failure(failure));
+/// What a worker knows.
+#[derive(Clone, Copy)]
+struct Examiner<'a> {
+    options: &'a ScanOptions,
+    matcher: &'a Matcher,
+    prefilter: Option<&'a Prefilter>,
+}
+
+/// Where a record stands.
+struct Place<'a> {
+    path: &'a Arc<str>,
+    line: u64,
+}
+
+impl Examiner<'_> {
+    fn examine(&self, chunk: Chunk) -> Examined {
+        let mut result = Examined {
+            number: chunk.number,
+            items: Vec::new(),
+            events: 0,
+            records: 0,
+            prefiltered: 0,
+            bytes: 0,
+            skipped: BTreeMap::new(),
+            read: chunk.read,
+            total: chunk.total,
+        };
+        for part in chunk.parts {
+            let text = match part {
+                Part::Failure(failure) => {
+                    result.items.push(Item::Failure(failure));
+                    continue;
+                }
+                Part::Text(text) => text,
+            };
+            let mut rest = chunk.bytes.get(text.range).unwrap_or_default();
+            let mut place = Place { path: &text.path, line: text.line };
+            while text.is_run
+                && let Some(feed) = memchr::memchr(b'\n', rest)
+            {
+                let (record, after) = rest.split_at(feed);
+                self.record(record, &place, &mut result);
+                rest = after.get(1..).unwrap_or_default();
+                place.line += 1;
+            }
+            if !text.is_run {
+                self.record(rest, &place, &mut result);
+            }
         }
-        let bytes = chunk.bytes.get(record.range.clone()).unwrap_or_default();
+        result
+    }
+
+    fn record(&self, bytes: &[u8], place: &Place<'_>, result: &mut Examined) {
+        result.records += 1;
         result.bytes += bytes.len() as u64;
+        if self.prefilter.is_some_and(|prefilter| prefilter.verdict(bytes) == Verdict::Drop) {
+            result.prefiltered += 1;
+            return;
+        }
+        let mut detections = Vec::new();
         let mut failed: Option<(&'static str, String, u64)> = None;
         let mut outcomes = 0;
-        let (items, events, skipped) = (&mut result.items, &mut result.events, &mut result.skipped);
-        let bodies = matcher.bodies();
+        let bodies = self.matcher.bodies();
         envelope::read_asking(bytes, None, bodies, &mut |item, outcome| match outcome {
             Outcome::Event(read) => {
                 outcomes = item + 1;
-                *events += 1;
+                result.events += 1;
                 let wrapper_time_ms = read.wrapper_time.map(|time| time.as_millisecond());
-                if options.since_ms.is_some() || options.until_ms.is_some() {
-                    let time =
-                        read.event.time().map(|time| time.as_millisecond()).or(wrapper_time_ms);
-                    let before =
-                        |bound: Option<i64>| matches!((time, bound), (Some(t), Some(b)) if t < b);
-                    if before(options.since_ms)
-                        || (options.until_ms.is_some()
-                            && time.is_some()
-                            && !before(options.until_ms))
-                    {
-                        return;
-                    }
+                if !self.is_wanted(&read.event, wrapper_time_ms) {
+                    return;
                 }
+                let path = place.path.to_string();
                 let context = Context {
-                    cluster: &options.cluster,
-                    position: Position::File {
-                        path: record.path.to_string(),
-                        line: record.line,
-                        item,
-                    },
+                    cluster: &self.options.cluster,
+                    position: Position::File { path, line: place.line, item },
                     wrapper_id: read.wrapper_id.as_deref(),
                     wrapper_time_ms,
                 };
-                matcher.examine(read.event, context, &mut detections);
-                let number = *events;
+                self.matcher.examine(read.event, context, &mut detections);
+                let number = result.events + result.prefiltered;
                 for found in detections.drain(..) {
                     match found {
                         Detection::NotAsked(reason) => {
@@ -325,34 +364,37 @@ fn examine(options: &ScanOptions, matcher: &Matcher, chunk: Chunk) -> Examined {
                                 format!("the rules with a query could not be asked: {reason}");
                             failed.get_or_insert(("not-asked", text, 0)).2 += 1;
                         }
-                        found => items.push(Item::Detection(number, found)),
+                        found => result.items.push(Item::Detection(number, found)),
                     }
                 }
             }
-            Outcome::Skipped(reason) => *skipped.entry(reason.as_str()).or_default() += 1,
+            Outcome::Skipped(reason) => *result.skipped.entry(reason.as_str()).or_default() += 1,
             Outcome::Unreadable(error) => {
                 outcomes = item + 1;
                 let failed = failed.get_or_insert_with(|| (error.label(), error.to_string(), 0));
                 failed.2 += 1;
             }
         });
-        if let Some((class, reason, count)) = failed {
-            let reason = if outcomes > 1 {
-                format!("{reason} ({count} of {outcomes} items in the record)")
-            } else {
-                reason
-            };
-            result.items.push(Item::Failure(Failure {
-                path: Arc::clone(&record.path),
-                line: Some(record.line),
-                class,
-                reason,
-                record: Some(bytes.to_vec()),
-            }));
+        let Some((class, mut reason, count)) = failed else { return };
+        if outcomes > 1 {
+            reason = format!("{reason} ({count} of {outcomes} items in the record)");
         }
+        let (path, line) = (Arc::clone(place.path), Some(place.line));
+        let record = Some(bytes.to_vec());
+        result.items.push(Item::Failure(Failure { path, line, class, reason, record }));
     }
-    result.items.extend(failures.map(|(_, failure)| Item::Failure(failure)));
-    result
+
+    /// Whether the event lies in the span of time that is asked for; one without a time does.
+    fn is_wanted(&self, event: &Event<'_>, wrapper_time_ms: Option<i64>) -> bool {
+        let ScanOptions { since_ms, until_ms, .. } = self.options;
+        if since_ms.is_none() && until_ms.is_none() {
+            return true;
+        }
+        let Some(time) = event.time().map(|time| time.as_millisecond()).or(wrapper_time_ms) else {
+            return true;
+        };
+        since_ms.is_none_or(|since| time >= since) && until_ms.is_none_or(|until| time < until)
+    }
 }
 
 /// Puts the workers' results back in order.
@@ -416,7 +458,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
     }
 
     fn merge(&mut self, result: Examined) -> Result<(), ScanError> {
-        let before = self.stats.events;
+        let before = self.stats.events + self.stats.prefiltered;
         for item in result.items {
             match item {
                 Item::Failure(failure) => {
@@ -439,11 +481,13 @@ impl<'a, 'fold> Merge<'a, 'fold> {
         }
         self.stats.events += result.events;
         self.stats.records += result.records;
+        self.stats.prefiltered += result.prefiltered;
         self.stats.bytes += result.bytes;
         for (reason, count) in result.skipped {
             *self.stats.skipped.entry(reason.to_owned()).or_default() += count;
         }
-        self.held.release(self.stats.events, &mut self.released);
+        let passed = self.stats.events + self.stats.prefiltered;
+        self.held.release(passed, &mut self.released);
         self.print()?;
         self.sink.progress(result.read, result.total);
         Ok(())

@@ -23,10 +23,30 @@ pub const GKE_COMMAND: &str = "command.gke.io/command";
 /// `get` is WebSocket, `create` is SPDY.
 pub fn decode(event: &Event<'_>) -> Option<ExecCommand> {
     let object = event.object_ref.as_ref()?;
-    match (object.resource.as_deref()?, object.subresource.as_deref()?) {
-        ("pods", "exec") => Some(decode_pod_exec(event, object)),
-        ("nodes", "proxy") => decode_node_proxy(event),
-        _ => None,
+    match Target::of(object.resource.as_deref()?, object.subresource.as_deref()?)? {
+        Target::Pod => Some(decode_pod_exec(event, object)),
+        Target::Node => decode_node_proxy(event),
+    }
+}
+
+/// Whether an event about this object may be an exec.
+pub fn may_be_exec(resource: Option<&str>, subresource: Option<&str>) -> bool {
+    resource.zip(subresource).and_then(|(resource, sub)| Target::of(resource, sub)).is_some()
+}
+
+/// What a request asks to run a command.
+enum Target {
+    Pod,
+    Node,
+}
+
+impl Target {
+    fn of(resource: &str, subresource: &str) -> Option<Target> {
+        match (resource, subresource) {
+            ("pods", "exec") => Some(Target::Pod),
+            ("nodes", "proxy") => Some(Target::Node),
+            _ => None,
+        }
     }
 }
 

@@ -111,7 +111,7 @@ pub struct ScanArgs {
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Ends with one JSON line on stderr: events, bytes, seconds, alerts by rule, unreadable
+    /// Ends with one JSON line on stderr: records, bytes, seconds, alerts by rule, unreadable
     #[arg(long)]
     pub stats: bool,
 }
@@ -318,8 +318,8 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
         let withheld =
             if withheld > 0 { format!(", {withheld} alike withheld") } else { String::new() };
         report::note(format_args!(
-            "{} events, {alerts} alerts{withheld}, {unreadable} unreadable, {skipped} of other kinds",
-            stats.events
+            "{} records, {alerts} alerts{withheld}, {unreadable} unreadable, {skipped} of other kinds",
+            stats.records
         ));
     }
 }

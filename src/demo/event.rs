@@ -67,6 +67,8 @@ pub struct Request {
     pub code: u16,
     /// Text of `authorization.k8s.io/reason`.
     pub reason: String,
+    /// What else the server and its webhooks note, once they have answered.
+    pub annotations: Vec<(String, String)>,
     /// Microseconds until the response started.
     pub started_us: u64,
     /// Microseconds until the response was complete.
@@ -157,6 +159,9 @@ impl Request {
             let decision = if self.code == 403 { "forbid" } else { "allow" };
             text(&mut json, "authorization.k8s.io/decision", decision);
             text(&mut json, "authorization.k8s.io/reason", &self.reason);
+            for (name, value) in &self.annotations {
+                text(&mut json, name, value);
+            }
             close_object(&mut json);
         }
         close_object(&mut json);

@@ -10,13 +10,14 @@
 //! ```
 
 mod cluster;
-mod event;
+// What is public beside the scenario is also what the benchmarks make their log of.
+pub mod event;
 mod pack;
 pub mod random;
-mod request;
+pub mod request;
 pub mod scenario;
-mod story;
-mod weave;
+pub mod story;
+pub mod weave;
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,7 @@ pub fn request(
         stages: Stages::Short,
         code: 200,
         reason: reason(client),
+        annotations: Vec::new(),
         started_us,
         duration_us: started_us + random.within(100..40_000),
         request_body: None,

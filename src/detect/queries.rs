@@ -13,7 +13,9 @@ use crate::audit::event::{Body, Event, Text};
 use crate::detect::command::{Command, judge};
 use crate::ingest::envelope::Bodies;
 use crate::limits;
-use crate::rules::query::{Derived, DerivedField, DerivedValues, Known, Matches, Program, Scratch};
+use crate::rules::query::{
+    Derived, DerivedField, DerivedValues, EarlyField, Known, Matches, Program, Scratch,
+};
 use crate::rules::rule::{Rule, RuleKind};
 use crate::rules::set::{RuleQueries, RuleSet};
 
@@ -77,7 +79,7 @@ impl Asker<'_, '_> {
     /// The rules in force whose queries match, in the order of the queries. `Err` says why the event
     /// could not be asked: it has more values than are kept.
     pub fn matching<'r>(&self, queries: &'r RuleQueries) -> Result<Vec<Found<'r>>, String> {
-        if !queries.program().may_match(|path| known(self.event, path)) {
+        if !queries.program().may_match(|field| self.known(field)) {
             return Ok(Vec::new());
         }
         self.run(queries.program(), Bodies::PointedAt, |mut asked| {
@@ -98,30 +100,32 @@ impl Asker<'_, '_> {
     /// The numbers of the queries of a program that match, ascending. Errors as for
     /// [`Asker::matching`].
     pub fn numbers(&self, program: &Program) -> Result<Vec<usize>, String> {
-        if !program.may_match(|path| known(self.event, path)) {
+        if !program.may_match(|field| self.known(field)) {
             return Ok(Vec::new());
         }
         self.run(program, Bodies::PointedAt, |asked| asked.queries().to_vec())
     }
-}
 
-/// What of the event tells most queries apart, without making it a document.
-fn known<'e>(event: &'e Event<'_>, path: &str) -> Known<'e> {
-    let object = event.object_ref.as_ref();
-    let text = match path {
-        "verb" => event.verb.as_ref(),
-        "stage" => event.stage.as_ref(),
-        "level" => event.level.as_ref(),
-        "userAgent" => event.user_agent.as_ref(),
-        "user.username" => event.user.as_ref().and_then(|user| user.username.as_ref()),
-        "objectRef.resource" => object.and_then(|object| object.resource.as_ref()),
-        "objectRef.subresource" => object.and_then(|object| object.subresource.as_ref()),
-        "objectRef.namespace" => object.and_then(|object| object.namespace.as_ref()),
-        "objectRef.name" => object.and_then(|object| object.name.as_ref()),
-        "objectRef.apiGroup" => object.and_then(|object| object.api_group.as_ref()),
-        _ => return Known::Unknown,
-    };
-    Known::Text(text.map(Text::as_str))
+    /// What of the event tells most queries apart, without making it a document.
+    fn known(&self, field: EarlyField) -> Known<'_> {
+        let event = self.event;
+        let object = event.object_ref.as_ref();
+        let text = match field {
+            EarlyField::Verb => event.verb.as_ref(),
+            EarlyField::Stage => event.stage.as_ref(),
+            EarlyField::Level => event.level.as_ref(),
+            EarlyField::UserAgent => event.user_agent.as_ref(),
+            EarlyField::UserName => event.user.as_ref().and_then(|user| user.username.as_ref()),
+            EarlyField::Resource => object.and_then(|object| object.resource.as_ref()),
+            EarlyField::Subresource => object.and_then(|object| object.subresource.as_ref()),
+            EarlyField::Namespace => object.and_then(|object| object.namespace.as_ref()),
+            EarlyField::Name => object.and_then(|object| object.name.as_ref()),
+            EarlyField::ApiGroup => object.and_then(|object| object.api_group.as_ref()),
+            EarlyField::Derived if self.command.is_none() => None,
+            EarlyField::Derived => return Known::Unknown,
+        };
+        Known::Text(text.map(Text::as_str))
+    }
 }
 
 /// At most as many as can make tuples, and one more to tell that there are too many: the last, since

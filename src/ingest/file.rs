@@ -18,7 +18,7 @@ use crate::limits;
 mod lines;
 mod split;
 
-use lines::Lines;
+use lines::{Lines, Run};
 use split::{Piece, Splitter, Stop};
 
 /// How far the reading has come.
@@ -57,12 +57,42 @@ pub enum FileEvent<'a> {
     Idle,
 }
 
-/// Reads all `paths` in their order and hands every record to `each`, until `each` returns
-/// false. Directories are read recursively in sorted order; `-` is standard input.
+/// What [`read_runs`] brings.
+pub enum Portion<'a> {
+    /// Lines of which each is one record, with their line feeds.
+    Run {
+        path: &'a Arc<str>,
+        /// The number of the first, from 1.
+        line: u64,
+        bytes: &'a [u8],
+        progress: Progress,
+    },
+    One(FileEvent<'a>),
+}
+
+/// Reads all `paths` in their order and hands every record to `each`, one by one, until `each`
+/// returns false. Directories are read recursively in sorted order; `-` is standard input.
 ///
 /// Nothing that goes wrong with one path ends the reading of the others: it is handed over as
 /// [`FileEvent::Failed`].
 pub fn read_paths(paths: &[PathBuf], each: &mut dyn FnMut(FileEvent<'_>) -> bool) {
+    read_runs(paths, &mut |portion| one_by_one(portion, each));
+}
+
+fn one_by_one(portion: Portion<'_>, each: &mut dyn FnMut(FileEvent<'_>) -> bool) -> bool {
+    match portion {
+        Portion::Run { path, line, bytes, progress } => {
+            let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
+            let mut lines = (line..).zip(lines);
+            lines.all(|(line, bytes)| each(FileEvent::Record { path, line, bytes, progress }))
+        }
+        Portion::One(event) => each(event),
+    }
+}
+
+/// [`read_paths`], with the records that stand on lines of their own handed over many at a time, as
+/// [`Portion::Run`], where they are written like that.
+pub fn read_runs(paths: &[PathBuf], each: &mut dyn FnMut(Portion<'_>) -> bool) {
     let inputs = list(paths);
     let mut total = Some(0_u64);
     for input in &inputs {
@@ -170,15 +200,25 @@ struct Sink<'s> {
     path: Arc<str>,
     read: Rc<Cell<u64>>,
     total: Option<u64>,
-    each: &'s mut dyn FnMut(FileEvent<'_>) -> bool,
+    each: &'s mut dyn FnMut(Portion<'_>) -> bool,
 }
 
 impl Sink<'_> {
+    fn progress(&self) -> Progress {
+        Progress { read: self.read.get(), total: self.total }
+    }
+
+    fn run(&mut self, run: &Run<'_>) -> ControlFlow<Stop> {
+        let path = &Arc::clone(&self.path);
+        let (line, bytes, progress) = (run.number, run.bytes, self.progress());
+        self.hand_over(Portion::Run { path, line, bytes, progress })
+    }
+
     fn piece(&mut self, piece: Piece<'_>) -> ControlFlow<Stop> {
         let path = &Arc::clone(&self.path);
         self.event(match piece {
             Piece::Record { line, bytes } => {
-                let progress = Progress { read: self.read.get(), total: self.total };
+                let progress = self.progress();
                 FileEvent::Record { path, line, bytes, progress }
             }
             Piece::Bad { line, class, reason, bytes } => {
@@ -192,7 +232,11 @@ impl Sink<'_> {
     }
 
     fn event(&mut self, event: FileEvent<'_>) -> ControlFlow<Stop> {
-        if (self.each)(event) { ControlFlow::Continue(()) } else { ControlFlow::Break(Stop::All) }
+        self.hand_over(Portion::One(event))
+    }
+
+    fn hand_over(&mut self, portion: Portion<'_>) -> ControlFlow<Stop> {
+        if (self.each)(portion) { ControlFlow::Continue(()) } else { ControlFlow::Break(Stop::All) }
     }
 }
 
@@ -206,7 +250,7 @@ fn read_input(input: &Input, sink: &mut Sink<'_>) -> ControlFlow<()> {
             Err(error) => return all(sink.failed("io", error.to_string())),
         },
     };
-    let limits = Limits { record: limits::RECORD_MAX_BYTES, chunk: 64 * 1024 };
+    let limits = Limits { record: limits::RECORD_MAX_BYTES, chunk: 256 * 1024 };
     all(read_source(source, live, limits, sink))
 }
 
@@ -249,6 +293,13 @@ fn read_source(
     let mut splitter = Splitter::new(Arc::clone(&sink.path), limits.record);
     let mut lines = Lines::new(decoded, limits);
     let ended = loop {
+        if splitter.is_between_records()
+            && let Some(run) = lines.run()
+        {
+            splitter.passed_by(&mut |piece| sink.piece(piece))?;
+            sink.run(&run)?;
+            continue;
+        }
         if live && lines.must_read() {
             sink.event(FileEvent::Idle)?;
         }

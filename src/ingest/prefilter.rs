@@ -24,19 +24,25 @@
 //! it becomes, so with such rules every entry passes.
 //!
 //! Where a query names texts that the verb, or a few fields of `objectRef`, must have, and the record
-//! holds bare events, these fields are looked at instead; see `bare`.
+//! holds bare events, these fields are looked at instead; see `bare`. With rules with a query a record
+//! that may match by its texts is looked at once more, where it is plain enough to find the fields
+//! that tell most events apart (see `early`): it passes if what all rules together ask of these may
+//! be fulfilled.
 //!
 //! What carries events in base64 does so under keys that the record shows (`data`), or shows no
 //! mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
 
 mod bare;
+mod early;
+
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
-use crate::rules::query::{self, Clause};
+use crate::rules::query::{self, Clause, Program};
 use crate::rules::set::RuleSet;
 
 use bare::BareEvents;
@@ -75,6 +81,19 @@ struct Bare {
     /// All but those of queries with clauses.
     needles: Needles,
     clauses: BareEvents,
+    /// For a closer look.
+    program: Arc<Program>,
+    object_words: Vec<Box<[u8]>>,
+}
+
+impl Bare {
+    /// Whether an event of the record may match; `None` if it is not written plainly enough.
+    fn may_match(&self, record: &[u8]) -> Option<bool> {
+        early::any(record, |event| {
+            let is_word = |text: &&[u8]| self.object_words.iter().any(|word| **word == **text);
+            event.object().iter().any(is_word) || self.program.may_match(|it| event.known(it))
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -105,7 +124,8 @@ impl Needles {
 impl Prefilter {
     pub fn new(rules: &RuleSet) -> Prefilter {
         let mut always: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
-        for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
+        let words = || rules.rules().iter().flat_map(|rule| rule.object_words());
+        for word in words() {
             always.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
         }
         let Some(queries) = rules.queries() else {
@@ -128,6 +148,8 @@ impl Prefilter {
         let bare = Bare {
             needles: needles(&|clauses| clauses.is_empty()),
             clauses: BareEvents::new(clauses.filter(|clauses| !clauses.is_empty())),
+            program: queries.shared_program(),
+            object_words: words().map(|word| word.as_bytes().into()).collect(),
         };
         Prefilter::of(needles(&|_| true), Some(bare))
     }
@@ -149,11 +171,14 @@ impl Prefilter {
             }
             _ => self.needles.are_in(record),
         };
-        if record.len() > limits::RECORD_MAX_BYTES
-            || may_match()
-            || self.has_telling_escape(record)
-            || !self.is_whole_audit_record(record)
-        {
+        if record.len() > limits::RECORD_MAX_BYTES {
+            return Verdict::Pass;
+        }
+        if may_match() {
+            let closer = self.bare.as_ref().and_then(|bare| bare.may_match(record));
+            return if closer == Some(false) { Verdict::Drop } else { Verdict::Pass };
+        }
+        if self.has_telling_escape(record) || !self.is_whole_audit_record(record) {
             return Verdict::Pass;
         }
         Verdict::Drop

@@ -71,6 +71,10 @@ impl RuleQueries {
         &self.program
     }
 
+    pub fn shared_program(&self) -> Arc<Program> {
+        Arc::clone(&self.program)
+    }
+
     /// The rule of a query; `None` where it is not in force.
     pub fn rule(&self, query: usize) -> Option<&Arc<Rule>> {
         self.rules.get(query).filter(|asked| asked.in_force).map(|asked| &asked.rule)

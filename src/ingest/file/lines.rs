@@ -26,6 +26,14 @@ pub(super) enum Step<'a> {
     End(io::Result<()>),
 }
 
+/// Lines at hand of which each is an object by itself; see [`Lines::run`].
+pub(super) struct Run<'a> {
+    /// With their line feeds.
+    pub bytes: &'a [u8],
+    /// The number of the first.
+    pub number: u64,
+}
+
 pub(super) struct Lines<R> {
     source: R,
     limits: Limits,
@@ -69,6 +77,34 @@ impl<R: Read> Lines<R> {
             self.feed = found.map(|at| self.searched + at);
             self.searched = self.feed.map_or(self.buffer.len(), |at| at + 1);
         }
+    }
+
+    /// The next lines up to the first that has to be looked at by itself: each begins with `{"`, ends
+    /// with `}` and is followed by one that begins with `{`. Whatever the brackets in such a line
+    /// say, it is a record of its own: what is left open at a `}` takes no object next.
+    pub(super) fn run(&mut self) -> Option<Run<'_>> {
+        let begins = |rest: &[u8]| rest.starts_with(b"{\"");
+        if self.skipping || !begins(&self.buffer[self.begin..]) {
+            return None;
+        }
+        self.search();
+        let (begin, number) = (self.begin, self.number);
+        let mut next = self.feed;
+        while let Some(feed) = next {
+            let line = &self.buffer[self.begin..feed];
+            let rest = &self.buffer[feed + 1..];
+            let alone = line.ends_with(b"}") && line.len() <= self.limits.record;
+            if !begins(line) || !alone || !rest.starts_with(b"{") {
+                break;
+            }
+            self.begin = feed + 1;
+            self.number += 1;
+            next = memchr::memchr(b'\n', rest).map(|at| feed + 1 + at);
+        }
+        self.feed = next;
+        self.searched = next.map_or(self.buffer.len(), |feed| feed + 1);
+        let bytes = &self.buffer[begin..self.begin];
+        (!bytes.is_empty()).then_some(Run { bytes, number })
     }
 
     pub(super) fn advance(&mut self) -> Step<'_> {

@@ -63,6 +63,16 @@ impl Splitter {
         Splitter { path, record_max, stage, open: None, again: false }
     }
 
+    /// Whether a line of which an object is all would be a record, whatever comes before it.
+    pub(super) fn is_between_records(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// Learns of lines that are records and were not given to it.
+    pub(super) fn passed_by(&mut self, out: Out<'_>) -> ControlFlow<Stop> {
+        self.json_found(out)
+    }
+
     /// Takes one line, without its line feed.
     pub(super) fn line(&mut self, raw: &[u8], number: u64, out: Out<'_>) -> ControlFlow<Stop> {
         if let Some(open) = &self.open {

@@ -6,25 +6,29 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// One event, as a line of text that is easy to compare.
-fn show(event: &FileEvent<'_>) -> Option<String> {
-    match event {
-        FileEvent::Record { line, bytes, .. } => {
-            Some(format!("{line}: {}", String::from_utf8_lossy(bytes)))
+/// One event, as lines of text that are easy to compare: one for each record.
+fn show(portion: &Portion<'_>) -> Vec<String> {
+    match portion {
+        Portion::One(FileEvent::Record { line, bytes, .. }) => {
+            vec![format!("{line}: {}", String::from_utf8_lossy(bytes))]
         }
-        FileEvent::Failed { line, class, bytes, .. } => Some(format!(
+        Portion::Run { line, bytes, .. } => {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            (*line..).zip(text.lines()).map(|(line, text)| format!("{line}: {text}")).collect()
+        }
+        Portion::One(FileEvent::Failed { line, class, bytes, .. }) => vec![format!(
             "{}! {class} {}",
             line.map_or("-".to_owned(), |line| line.to_string()),
             bytes.map_or("".into(), String::from_utf8_lossy),
-        )),
-        FileEvent::Idle => None,
+        )],
+        Portion::One(FileEvent::Idle) => Vec::new(),
     }
 }
 
 fn read(bytes: &[u8], live: bool, limits: Limits) -> Vec<String> {
     let mut seen = Vec::new();
-    let mut each = |event: FileEvent<'_>| {
-        seen.extend(show(&event));
+    let mut each = |portion: Portion<'_>| {
+        seen.extend(show(&portion));
         true
     };
     let mut sink =
@@ -195,7 +199,7 @@ fn a_zstd_window_beyond_the_bound_is_refused() {
 #[test]
 fn hostile_lines_are_all_reported_in_linear_time() {
     let lines = 1_000_000;
-    for line in ["{", "[", "{\"a\":[", "{\"a\":", "{\"", "}", "\"", "[{"] {
+    for line in ["{", "[", "{\"a\":[", "{\"a\":", "{\"", "}", "\"", "[{", "{\"a\":{}"] {
         let text = format!("{line}\n").repeat(lines);
         let mut reported = 0;
         let mut whole = false;
@@ -209,6 +213,7 @@ fn hostile_lines_are_all_reported_in_linear_time() {
             }
             true
         };
+        let mut each = |portion: Portion<'_>| one_by_one(portion, &mut each);
         let mut sink =
             Sink { path: Arc::from("log"), read: Rc::default(), total: None, each: &mut each };
         let _ = read_source(Box::new(text.as_bytes()), false, LARGE, &mut sink);
@@ -230,6 +235,7 @@ fn idle_comes_before_every_read_of_a_pipe_and_never_for_a_file() {
             });
             true
         };
+        let mut each = |portion: Portion<'_>| one_by_one(portion, &mut each);
         let mut sink =
             Sink { path: Arc::from("-"), read: Rc::default(), total: None, each: &mut each };
         let _ = read_source(Box::new(Parts(source)), live, LARGE, &mut sink);
@@ -253,8 +259,9 @@ fn read_all(paths: &[PathBuf]) -> Vec<String> {
     let mut seen = Vec::new();
     read_paths(paths, &mut |event| {
         if let FileEvent::Record { path, .. } | FileEvent::Failed { path, .. } = &event {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            seen.push(format!("{name} {}", show(&event).unwrap_or_default()));
+            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let shown = show(&Portion::One(event)).join("");
+            seen.push(format!("{name} {shown}"));
         }
         true
     });
@@ -404,4 +411,60 @@ proptest! {
         prop_assert_eq!(read(text.as_bytes(), false, limits), expected.clone());
         prop_assert_eq!(read(&zstd(text.as_bytes()), false, limits), expected);
     }
+}
+
+/// What lines are made of that are records by themselves, begin one, end one, or are none.
+const PIECES: [&str; 16] = [
+    "{\"a\":1}",
+    "{\"b\":[{}]}",
+    "{}",
+    "{\"a\":{",
+    "{\"a\":{}",
+    "{\"a\":[",
+    "}",
+    "]",
+    "],",
+    "{\"a\":1},",
+    "",
+    " {\"a\":1}",
+    "{\"a\":\"}",
+    "{\"a\":\"\\\"}\"}",
+    "text",
+    "[{\"a\":1}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    /// One byte at a time, no line is known to be followed by another.
+    #[test]
+    fn many_lines_at_once_are_what_they_are_one_by_one(
+        lines in prop::collection::vec((prop::sample::select(&PIECES[..]), prop::sample::select(&["\n", "\n", "\n", "\r\n"][..])), 0..12),
+        chunk in 1..200_usize,
+        long in any::<bool>(),
+    ) {
+        let mut text: String = lines.iter().flat_map(|(line, feed)| [*line, *feed]).collect();
+        if long {
+            text.push_str(&format!("{{\"a\":\"{}\"}}\n{{\"z\":1}}\n{{}}", "x".repeat(120)));
+        }
+        let one_by_one = read(text.as_bytes(), false, Limits { chunk: 1, ..SMALL });
+        let at_once = read(text.as_bytes(), false, Limits { chunk, ..SMALL });
+        prop_assert_eq!(one_by_one, at_once, "{:?}", text);
+    }
+}
+
+#[test]
+fn lines_that_are_records_come_many_at_once() {
+    let text = "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n{\"d\":4}";
+    let mut runs = Vec::new();
+    let mut each = |portion: Portion<'_>| {
+        if let Portion::Run { line, bytes, .. } = portion {
+            runs.push((line, bytes.iter().filter(|byte| **byte == b'\n').count()));
+        }
+        true
+    };
+    let mut sink =
+        Sink { path: Arc::from("log"), read: Rc::default(), total: None, each: &mut each };
+    assert!(read_source(Box::new(text.as_bytes()), false, LARGE, &mut sink).is_continue());
+    assert_eq!(runs, [(1, 3)]);
 }

@@ -7,6 +7,7 @@ use super::Query;
 use super::ast::{Name, Node, Pattern, Span, Value};
 use super::clauses;
 use super::dispatch::Dispatch;
+use super::early;
 use super::error::QueryError;
 use super::extract::{Plan, Slot};
 use super::fields::{
@@ -150,10 +151,12 @@ impl<'q> Compiler<'q> {
             scopes: self.scopes,
             roots,
             reads,
+            early: Vec::new(),
             needles: Vec::new(),
             clauses: Vec::new(),
             warnings: self.problems,
         };
+        program.early = early::of(&program);
         program.needles = needles::of(&program);
         program.clauses = clauses::of(&program);
         Ok(program)

@@ -27,6 +27,7 @@ mod ast;
 mod clauses;
 mod compile;
 mod dispatch;
+mod early;
 mod error;
 mod extract;
 mod fields;
@@ -45,11 +46,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use clauses::{Clause, ClauseField};
+pub use early::{EarlyField, Known};
 pub use error::QueryError;
 pub use fields::{DerivedField, Kind, catalogue, open_prefixes};
 pub use needles::Needles;
 pub use program::{
-    Derived, DerivedValues, Known, Matches, Mode, NotDerived, Problem, Program, RunError, Scratch,
+    Derived, DerivedValues, Matches, Mode, NotDerived, Problem, Program, RunError, Scratch,
 };
 pub use value::Network;
 

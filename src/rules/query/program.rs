@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::clauses::Clause;
 use super::dispatch::{Dispatch, GroupId, Step};
+use super::early::{EarlyField, Known};
 use super::error::QueryError;
 use super::extract::{Plan, Scopes, Slot, Values, extract};
 use super::fields::{DerivedField, Kind};
@@ -153,17 +154,11 @@ pub struct Program {
     pub(super) roots: Vec<ExprId>,
     pub(super) dispatch: Dispatch,
     pub(super) reads: Vec<SourceId>,
+    /// For each source the field that may be known early.
+    pub(super) early: Vec<Option<EarlyField>>,
     pub(super) needles: Vec<Needles>,
     pub(super) clauses: Vec<Vec<Clause>>,
     pub(super) warnings: Vec<Problem>,
-}
-
-/// What is known of a field before an event is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known<'v> {
-    /// It is a text, or the event has no such field.
-    Text(Option<&'v str>),
-    Unknown,
 }
 
 const UNKNOWN: u8 = 0;
@@ -233,16 +228,11 @@ impl Program {
         }
     }
 
-    /// Whether any query may match an event of which `known` tells some fields by their paths; `false`
-    /// is certain. Costs a look-up for each field by which the queries are told apart, and what
-    /// those that are left ask of known fields.
-    pub fn may_match<'v>(&self, known: impl Fn(&str) -> Known<'v>) -> bool {
-        let known = |source: SourceId| match self.sources[source] {
-            Source::Slot { slot, scope: 0, .. } | Source::Nonempty(slot) => {
-                self.paths.get(slot).and_then(Option::as_deref).map_or(Known::Unknown, &known)
-            }
-            _ => Known::Unknown,
-        };
+    /// Whether any query may match an event of which `known` tells some fields; `false` is
+    /// certain. Costs a look-up for each field by which the queries are told apart, and what those
+    /// that are left ask of known fields.
+    pub fn may_match<'v>(&self, known: impl Fn(EarlyField) -> Known<'v>) -> bool {
+        let known = |source: SourceId| self.early[source].map_or(Known::Unknown, &known);
         let may = |query: &usize| self.may_be(self.roots[*query], true, &known);
         let opens = |gate: &GroupId| {
             let group = &self.dispatch.groups[*gate];

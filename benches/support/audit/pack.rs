@@ -1,0 +1,111 @@
+//! From events to records: most are bare lines, the others come in the wrappers of log pipelines.
+
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+
+use kubetell::demo::event::{Request, Stage, later, push_string};
+use kubetell::demo::random::Random;
+use kubetell::demo::weave::Emitted;
+
+/// When the log begins. What is new is decided by arrival, so any time will do.
+static START: LazyLock<Timestamp> = LazyLock::new(|| "2026-02-03T04:05:06Z".parse().unwrap());
+
+pub struct Packed {
+    pub hint: u32,
+    pub bytes: Vec<u8>,
+    pub events: Vec<Emitted>,
+}
+
+pub struct Pack<I> {
+    events: I,
+    random: Random,
+}
+
+impl<I: Iterator<Item = Emitted>> Pack<I> {
+    pub fn new(events: I, random: Random) -> Self {
+        Self { events, random }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bare,
+    /// Vector's file source with its JSON codec.
+    Vector,
+    /// Elastic Agent: the event as an object, dots in the names of annotations replaced.
+    ElasticAgent,
+    /// Fluent Bit without a parser: the line as a string under `log`.
+    FluentBit,
+    /// A batch of the webhook backend.
+    EventList,
+}
+
+impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
+    type Item = Packed;
+
+    fn next(&mut self) -> Option<Packed> {
+        let (form, most) = match self.random.below(100) {
+            0..70 => (Form::Bare, 1),
+            70..84 => (Form::Vector, 1),
+            84..93 => (Form::ElasticAgent, 1),
+            93..98 => (Form::FluentBit, 1),
+            _ => (Form::EventList, self.random.within(2..12)),
+        };
+        let most = usize::try_from(most).unwrap_or(1);
+        let events: Vec<Emitted> = self.events.by_ref().take(most).collect();
+        let first = events.first()?;
+        // As with a producer that uses the audit id as the key.
+        let hint = spread(&first.request.audit_id);
+        Some(Packed { hint, bytes: bytes(form, &events).into_bytes(), events })
+    }
+}
+
+/// FNV-1a: any even spread will do.
+fn spread(key: &str) -> u32 {
+    key.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The first stage of a request as a bare event.
+pub fn bare_first(request: &Request) -> Vec<u8> {
+    request.event(Stage::Received, *START, true).into_bytes()
+}
+
+fn bytes(form: Form, events: &[Emitted]) -> String {
+    let one = || events.first().map_or_else(String::new, |event| event.json(*START, true));
+    let written = later(*START, events.last().map_or(0, |event| event.at_us));
+    match form {
+        Form::Bare => one(),
+        Form::Vector => format!(
+            r#"{{"file":"/var/log/kubernetes/audit.log","host":"control-plane-1","message":{},"source_type":"file","timestamp":"{:.9}"}}"#,
+            quoted(&one()),
+            later(written, 180_000)
+        ),
+        Form::ElasticAgent => format!(
+            r#"{{"@timestamp":"{written:.3}","@metadata":{{"beat":"filebeat","type":"_doc","version":"8.15.0"}},"agent":{{"type":"filebeat","version":"8.15.0"}},"ecs":{{"version":"8.0.0"}},"host":{{"name":"control-plane-1"}},"input":{{"type":"filestream"}},"log":{{"file":{{"path":"/var/log/kubernetes/audit.log"}},"offset":8398}},"data_stream":{{"type":"logs","dataset":"kubernetes.audit_logs","namespace":"default"}},"kubernetes":{{"audit":{}}}}}"#,
+            one().replace("\"authorization.k8s.io/", "\"authorization_k8s_io/")
+        ),
+        Form::FluentBit => {
+            let micros = written.as_microsecond();
+            format!(
+                r#"{{"@timestamp":{}.{:06},"log":{}}}"#,
+                micros.div_euclid(1_000_000),
+                micros.rem_euclid(1_000_000),
+                quoted(&one())
+            )
+        }
+        Form::EventList => {
+            let items: Vec<String> = events.iter().map(|event| event.json(*START, false)).collect();
+            format!(
+                r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{}]}}"#,
+                items.join(",")
+            )
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + text.len() / 4);
+    push_string(&mut quoted, text);
+    quoted
+}

@@ -1,0 +1,172 @@
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::super::tests::{Choices, Escapes, Speller, object_event};
+use super::*;
+use crate::audit::event::{Event, Text};
+
+const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"7e1b","stage":"ResponseComplete","requestURI":"/api/v1/pods?a=1\u0026b=2","verb":"watch","user":{"username":"ann","groups":["a","b"]},"sourceIPs":["10.0.0.7"],"userAgent":"kubectl/v1 (\"x\")","objectRef":{"resource":"pods","namespace":"n","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestObject":{"verb":"create","a":[{"b":"}\""},[]]},"annotations":{"k":"{"}}"#;
+
+/// What is known of each event; `None` if the record is not judged.
+fn known(record: &str) -> Option<Vec<Vec<Option<Option<String>>>>> {
+    let mut events = Vec::new();
+    super::any(record.as_bytes(), |event| {
+        let known = EarlyField::ALL.map(|field| match event.known(field) {
+            Known::Text(text) => Some(text.map(str::to_owned)),
+            Known::Unknown => None,
+        });
+        events.push(known.to_vec());
+        false
+    })
+    .map(|_| events)
+}
+
+#[test]
+fn the_fields_of_an_event_and_of_a_list_are_found() {
+    let text = |text: &str| Some(Some(text.to_owned()));
+    let absent = Some(None);
+    let expected = vec![
+        text("watch"),
+        text("ResponseComplete"),
+        text("Metadata"),
+        // It has an escape.
+        None,
+        text("ann"),
+        text("pods"),
+        absent.clone(),
+        text("n"),
+        absent.clone(),
+        absent.clone(),
+        absent,
+    ];
+    assert_eq!(known(EVENT), Some(vec![expected.clone()]));
+    assert_eq!(known(&format!(" {EVENT}\n")), Some(vec![expected.clone()]));
+    let parsed = EVENT.replacen('{', r#"{"@timestamp":1751351591.5,"#, 1);
+    assert_eq!(known(&parsed), Some(vec![expected.clone()]));
+    let item = EVENT.replacen(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "", 1);
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{item},{EVENT}]}}"#
+    );
+    assert_eq!(known(&list), Some(vec![expected.clone(), expected]));
+    // Of an exec more is derived.
+    let exec = EVENT.replace(r#""resource":"pods""#, r#""resource":"pods","subresource":"exec""#);
+    assert_eq!(known(&exec).unwrap()[0].last(), Some(&None));
+}
+
+#[test]
+fn what_is_written_in_another_way_is_not_judged() {
+    let edit = |from: &str, to: &str| {
+        assert!(EVENT.contains(from), "{from}");
+        EVENT.replacen(from, to, 1)
+    };
+    let mut cut: Vec<String> = (1..EVENT.len())
+        .filter(|at| EVENT.is_char_boundary(*at))
+        .map(|at| EVENT[..at].to_owned())
+        .collect();
+    cut.extend([
+        format!("{EVENT}\n{EVENT}"),
+        format!("{EVENT}{EVENT}"),
+        format!("{EVENT} {EVENT}"),
+        format!("{EVENT}]"),
+        format!("[{EVENT}]"),
+        format!("\u{feff}{EVENT}"),
+        edit("\"verb\"", "\n\"verb\""),
+        // Which of two counts is for the reader to say.
+        edit("\"level\"", r#""verb":"get","level""#),
+        edit("\"level\"", r#""objectRef":{},"level""#),
+        edit("\"level\"", r#""requestURI":"/","level""#),
+        edit("\"groups\"", r#""username":"bob","groups""#),
+        edit("\"namespace\"", r#""resource":"roles","namespace""#),
+        // Escapes in names, and in what an object is.
+        edit("\"verb\"", r#""\u0076erb""#),
+        edit("\"username\"", r#""user\u006eame""#),
+        edit("\"resource\"", r#""resourc\u0065""#),
+        edit("\"pods\"", r#""pod\u0073""#),
+        // Values of another type.
+        edit("\"watch\"", "null"),
+        edit("\"watch\"", "1"),
+        edit("\"watch\"", "[\"watch\"]"),
+        edit("\"ann\"", "{}"),
+        edit(r#"{"resource":"pods","namespace":"n","apiVersion":"v1"}"#, "[]"),
+        // What may hold events itself.
+        edit("\"level\"", r#""log":"x","level""#),
+        edit("\"level\"", r#""items":[],"level""#),
+        edit(r#""kind":"Event""#, r#""kind":"EventList""#),
+        edit(r#""kind":"Event""#, r#""kind":"EventX""#),
+        edit("audit.k8s.io/v1", "v1"),
+        edit("[{\"b\"", &format!("{}{{\"b\"", "[".repeat(limits::JSON_MAX_DEPTH))),
+        r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{"verb":"get"}]}"#
+            .to_owned(),
+        r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":["{}"]}"#.to_owned(),
+        r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1"}"#.to_owned(),
+    ]);
+    for record in cut {
+        assert_eq!(known(&record), None, "{record}");
+    }
+}
+
+#[test]
+fn one_event_that_may_match_is_enough() {
+    let item = |verb: &str| EVENT.replace("watch", verb);
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{},{},{}]}}"#,
+        item("get"),
+        item("create"),
+        item("get")
+    );
+    let judged = |wanted: &str| {
+        super::any(list.as_bytes(), |event| {
+            event.known(EarlyField::Verb) == Known::Text(Some(wanted))
+        })
+    };
+    assert_eq!(judged("create"), Some(true));
+    assert_eq!(judged("delete"), Some(false));
+}
+
+/// The field as the typed event has it.
+fn of_event<'e>(event: &'e Event<'_>, field: EarlyField) -> Option<&'e str> {
+    let object = event.object_ref.as_ref();
+    let text = match field {
+        EarlyField::Verb => event.verb.as_ref(),
+        EarlyField::UserName => event.user.as_ref().and_then(|user| user.username.as_ref()),
+        EarlyField::Resource => object.and_then(|object| object.resource.as_ref()),
+        EarlyField::Subresource => object.and_then(|object| object.subresource.as_ref()),
+        EarlyField::Namespace => object.and_then(|object| object.namespace.as_ref()),
+        _ => None,
+    };
+    text.map(Text::as_str)
+}
+
+proptest! {
+    #[test]
+    fn what_is_known_is_what_the_event_has(
+        events in prop::collection::vec(object_event(), 1..4),
+        seed: u64,
+        escapes in prop_oneof![Just(0), 1..200_u64],
+    ) {
+        let mut speller = Speller { choices: Choices(seed), escapes: Escapes::OneIn(escapes) };
+        let spelled: Vec<String> = events.iter().map(|event| speller.value(event).replace('\n', " ").replace(r"\/", "/")).collect();
+        let list = format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{}]}}"#, spelled.join(","));
+        let nth = Cell::new(0);
+        let judged = super::any(list.as_bytes(), |known| {
+            let event: Event<'_> = serde_json::from_str(&spelled[nth.get()]).unwrap();
+            nth.set(nth.get() + 1);
+            for field in EarlyField::ALL.into_iter().filter(|field| field.path().is_some()) {
+                if let Known::Text(text) = known.known(field) {
+                    assert_eq!(text, of_event(&event, field), "{field:?} {list}");
+                }
+            }
+            false
+        });
+        prop_assert!(escapes > 0 || judged == Some(false), "{}", list);
+        prop_assert!(judged.is_none() || nth.get() == events.len());
+    }
+
+    #[test]
+    fn never_panics(text in "([{}\\[\\]\",: \\\\]|auditID|kind|Event|\"objectRef\"|.){0,80}", beginning in 0..3_usize) {
+        let heads = ["", r#"{"kind":"Event","#, r#"{"@timestamp":"#];
+        let _: Value = json!(super::any(format!("{}{text}", heads[beginning]).as_bytes(), |_| false));
+    }
+}
