@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use rdkafka::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
 use audit::{AuditLog, Expected, Plan};
 use deployment::{Alert, Deployment, EXEC, PARTITIONS, Progress, SOURCE, TERMS};
@@ -143,7 +143,7 @@ fn measure(rate: u64, args: &Args) -> bool {
 
 /// Appends at the rate, in small steps; what is to be found in the log.
 fn produce(broker: &Broker, rate: u64, args: &Args) -> Expected {
-    let producer: BaseProducer = broker
+    let producer: ThreadedProducer<DefaultProducerContext> = broker
         .client_config()
         .set("compression.codec", "lz4")
         .set("linger.ms", args.linger.to_string())
@@ -175,7 +175,6 @@ fn produce(broker: &Broker, rate: u64, args: &Args) -> Expected {
                 panic!("the broker does not keep up with {rate} events a second: {error}");
             }
         }
-        producer.poll(Duration::ZERO);
         std::thread::park_timeout(TICK);
     }
     producer.flush(kafka::DEADLINE).unwrap();
