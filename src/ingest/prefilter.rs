@@ -29,8 +29,8 @@
 //! that tell most events apart (see `early`): it passes if what all rules together ask of these may
 //! be fulfilled.
 //!
-//! What carries events in base64 does so under keys that the record shows (`data`), or shows no
-//! mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
+//! What carries events in base64 does so under keys that the record shows (`data`, behind which its
+//! quote follows, with backslashes before it in a string), or shows no mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
 
 mod bare;
@@ -58,8 +58,9 @@ pub enum Verdict {
 /// What stands before a word where it can become a value of `objectRef`.
 const LEADS: [&str; 3] = ["\"", ".", "/"];
 
-/// A key whose value may be base64 of anything: Pub/Sub's `message.data`, `awslogs.data`.
-const OPAQUE: [&str; 2] = ["\"data", "awslogs"];
+/// A key whose value may be base64 of anything: Pub/Sub's `message.data`, `awslogs.data`. The whole
+/// name, since every record of Elastic Agent has a `data_stream`.
+const OPAQUE: [&str; 3] = ["\"data\"", "\"data\\", "awslogs"];
 
 /// What a record of audit events holds, in any wrapper that shows it as text. The last one is
 /// the type of a GKE log entry's payload.

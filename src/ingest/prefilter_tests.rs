@@ -45,6 +45,8 @@ fn drops_ordinary_events_in_every_wrapper_that_shows_them() {
         format!(r#"{{"records":[{{"category":"kube-audit","properties":{{"log":{quoted}}}}}]}}"#),
         format!(r#"{{"messageType":"X","logEvents":[{{"message":{quoted}}}]}}"#),
         format!(r#"{{"message":{twice}}}"#),
+        // What else begins as the key of data that cannot be looked into.
+        format!(r#"{{"data_stream":{{"dataset":"database"}},"kubernetes":{{"audit":{LIST}}}}}"#),
         // The escapes of encoders that protect HTML or control characters.
         LIST.replace("kube-system:", r"kube-system:\u0027\u003d\u001b\u0000\u007f"),
         // Escapes of other planes.
@@ -81,6 +83,11 @@ fn lets_through_what_it_cannot_judge() {
         r#""eyJraW5kIjoiRXZlbnQifQ==""#.to_owned(),
         format!(r#"[{LIST},{{"message":{{"data":"eyJraW5kIjoiRXZlbnQifQ=="}}}}]"#),
         format!(r#"[{LIST},{{"awslogs":{{}}}}]"#),
+        format!(r#"[{LIST},{}]"#, quoted(r#"{"message":{"data":"eyJraW5kIjoiRXZlbnQifQ=="}}"#)),
+        format!(
+            r#"[{LIST},{}]"#,
+            quoted(&quoted(r#"{"message":{"data":"eyJraW5kIjoiRXZlbnQifQ=="}}"#))
+        ),
         // Escapes that no encoder writes without a need.
         LIST.replace("pods", r"p\u006fds"),
         LIST.replace("pods", r"p\\u006Fds"),
