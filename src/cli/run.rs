@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::app::rules::fingerprint;
 use crate::app::run::{self as service, RunError};
+use crate::app::watch;
 use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
@@ -91,6 +92,8 @@ fn start_and_serve(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), RunError> {
     let rules = &loaded.set;
+    let stats = Arc::default();
+    watch::start(config, role, &stats)?;
     // From here on a wish to read the rules again is kept until there is somebody to do it, and ends
     // no process.
     let hangup = {
@@ -119,7 +122,7 @@ fn start_and_serve(
         // From here on it is kept until the halves run, and then they drain.
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
-        let running = service::start(config, loaded.clone(), role, &sources, observations)?;
+        let running = service::start(config, loaded.clone(), role, &sources, observations, stats)?;
         reload_on_hangup(hangup, running.reload());
         running.until(stopped).await
     })
@@ -247,6 +250,11 @@ mod tests {
         let full = OpenError::Full { directory: directory(), reason: "no space left".to_owned() };
         check(RunError::State(full), Exit::Internal);
         check(RunError::Client(kafka()), Exit::Configuration);
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for address in [taken.local_addr().unwrap().to_string(), "nowhere".into()] {
+            let error = crate::admin::server::bind(&address).unwrap_err();
+            check(RunError::Listen(error), Exit::Configuration);
+        }
         check(
             RunError::Start { what: "detect", error: std::io::Error::other("no threads") },
             Exit::Internal,

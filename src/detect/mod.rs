@@ -15,6 +15,7 @@ pub mod recent;
 pub mod remembered;
 pub mod runner;
 pub mod suppress;
+pub mod tally;
 pub mod told;
 pub mod triage;
 pub mod tuples;

@@ -27,7 +27,9 @@ use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::Verdict;
 use crate::ingest::watermark::WatermarkError;
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer};
-use crate::stats::Stats;
+use crate::stats::flow::{Pending, SourceFlow};
+use crate::stats::half::{PartitionFigures, Places};
+use crate::stats::{Half, Stats};
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
@@ -37,11 +39,19 @@ const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
 const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
+/// How often what the thread has counted is shown to others.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
 struct Slot {
     topic: Arc<str>,
     partition: i32,
     commits: Commits,
+    /// Of the topic.
+    flow: Arc<SourceFlow>,
+    counted: Pending,
+    /// Append time of the record read last, milliseconds.
+    append_ms: Option<i64>,
+    places: Places,
 }
 
 /// The channels to and from the pool.
@@ -75,6 +85,7 @@ pub struct DetectHandler {
     acknowledged: Vec<Acknowledged>,
     fatal: Option<HalfError>,
     dead_letter_said: Option<Instant>,
+    published: Instant,
 }
 
 impl DetectHandler {
@@ -108,7 +119,9 @@ impl DetectHandler {
             acknowledged: Vec::new(),
             fatal: None,
             dead_letter_said: None,
+            published: clock::monotonic(),
         };
+        handler.stats.pool.in_flight_max_bytes.set(max_in_flight_bytes as u64);
         handler.say_rules();
         handler
     }
@@ -125,7 +138,16 @@ impl DetectHandler {
             let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
             let topic: Arc<str> = topic.into();
             self.slot_by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
-            self.slots.push(Slot { topic, partition, commits: Commits::new(0) });
+            let flow = self.stats.sources.of(&topic);
+            self.slots.push(Slot {
+                topic,
+                partition,
+                commits: Commits::new(0),
+                flow,
+                counted: Pending::default(),
+                append_ms: None,
+                places: Places::default(),
+            });
             number
         });
         self.last_slot = number;
@@ -177,6 +199,8 @@ impl DetectHandler {
     fn say_rules(&self) {
         let rules = self.rules.now.rules();
         self.stats.ruleset.set(rules.hash());
+        self.stats.rules.set(rules.rules().len() as u64);
+        self.stats.exceptions.set(rules.exceptions().iter().count() as u64);
         tracing::info!(ruleset = rules.hash(), count = rules.rules().len(), "rules in force");
     }
 
@@ -274,14 +298,44 @@ impl DetectHandler {
     }
 
     fn count_alert(&self, mark: &AlertMark) {
-        self.stats.alerts.add(&mark.rule_id, 1);
-        let now = clock::now_ms();
-        if let Some(time) = mark.event_time_ms {
-            self.stats.event_to_alert.add(now - time);
+        self.stats.alerted(&mark.rule_id);
+        let since = |time: i64| clock::now_ms() - time;
+        let (event, append) = (mark.event_time_ms.map(since), mark.append_ms.map(since));
+        self.stats.delayed(Half::Detect, event, append);
+    }
+
+    /// Shows others what was counted and how far the partitions are.
+    fn publish(&mut self) {
+        self.published = clock::monotonic();
+        let mut partitions = Vec::new();
+        for (number, slot) in (0..).zip(&mut self.slots) {
+            slot.flow.publish(&mut slot.counted);
+            let (Some(next), Some(done)) =
+                (self.ledger.next(number), self.ledger.committable(number))
+            else {
+                continue;
+            };
+            if let Some(append_ms) = slot.append_ms {
+                slot.places.read(next, append_ms);
+            }
+            partitions.push(PartitionFigures {
+                topic: Arc::clone(&slot.topic),
+                partition: slot.partition,
+                next,
+                done,
+                committed: slot.commits.confirmed(),
+                done_append_ms: slot.places.at(done),
+                restoring: false,
+            });
         }
-        if let Some(time) = mark.append_ms {
-            self.stats.append_to_alert.add(now - time);
-        }
+        let pool = &self.stats.pool;
+        pool.jobs_waiting.set(self.pool.jobs.len() as u64);
+        pool.results_waiting.set(self.pool.settled.len() as u64);
+        pool.in_flight_bytes.set(self.in_flight() as u64);
+        let half = &self.stats.detect;
+        half.outstanding.set(self.producer.outstanding() as u64);
+        half.outstanding_bytes.set(self.producer.outstanding_bytes() as u64);
+        half.publish(partitions);
     }
 
     /// The slots that are assigned, with their numbers.
@@ -303,6 +357,7 @@ impl DetectHandler {
                     tracing::debug!(pause, in_flight_bytes = self.in_flight(), "backpressure");
                 }
                 self.paused = pause;
+                self.stats.detect.pauses.set(pause);
             }
             Err(error) => {
                 tracing::warn!(%error, pause, "partitions could not be paused or resumed")
@@ -359,6 +414,8 @@ impl DetectHandler {
     fn begin(&mut self, number: u32, start: i64) {
         if let Some(slot) = self.slots.get_mut(number as usize) {
             slot.commits = Commits::new(start);
+            slot.append_ms = None;
+            slot.places = Places::default();
         }
         self.ledger.assigned(number, start);
     }
@@ -469,19 +526,25 @@ impl GroupHandler for DetectHandler {
                 return Intake::More;
             }
         };
-        let Some(slot) = self.slots.get(number as usize) else { return Intake::More };
+        let Some(slot) = self.slots.get_mut(number as usize) else { return Intake::More };
         let payload = message.payload();
         self.stats.under_way.set(1);
         self.stats.records.add(1);
+        slot.counted.records += 1;
+        let append_ms = message.timestamp().to_millis().filter(|time| *time > 0);
+        slot.append_ms = append_ms.or(slot.append_ms);
         let Some(payload) = payload else {
             self.stats.tombstones.add(1);
+            slot.counted.tombstones += 1;
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
         };
         self.stats.bytes.add(payload.len() as u64);
+        slot.counted.bytes += payload.len() as u64;
         if self.rules.now.prefilter.verdict(payload) == Verdict::Drop {
             self.stats.prefiltered.add(1);
+            slot.counted.prefiltered += 1;
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
@@ -507,7 +570,7 @@ impl GroupHandler for DetectHandler {
             size,
             key,
             headers,
-            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
+            append_ms,
             cluster,
         });
         self.in_flight_bytes += size;
@@ -548,6 +611,9 @@ impl GroupHandler for DetectHandler {
             self.pause(consumer, false);
         }
         self.stats.under_way.set(u64::from(self.busy()));
+        if clock::monotonic() - self.published >= PUBLISH_EVERY {
+            self.publish();
+        }
     }
 
     /// Whether results or acknowledgements are still to come.

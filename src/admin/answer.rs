@@ -1,0 +1,99 @@
+//! What is answered to which request.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Response, StatusCode};
+use serde::Serialize;
+
+use super::exposition::Format;
+use super::snapshot::Snapshot;
+use super::{Watched, health, metrics, page, status};
+
+/// Largest answer; a larger one is refused rather than cut.
+pub const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+pub type Answer = Response<Full<Bytes>>;
+
+/// What is asked of a request; its body is never looked at.
+pub struct Question<'q> {
+    pub method: &'q Method,
+    pub path: &'q str,
+    /// The header `Accept`.
+    pub accept: &'q str,
+}
+
+pub fn answer(question: &Question<'_>, watched: &Watched) -> Answer {
+    if ![Method::GET, Method::HEAD].contains(question.method) {
+        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match question.path {
+        "/metrics" => {
+            let format = Format::accepted(question.accept);
+            let text = metrics::text(format, &Snapshot::take(watched));
+            respond(StatusCode::OK, format.content_type(), text.into())
+        }
+        "/livez" => {
+            let live = health::live(&Snapshot::take(watched));
+            json(passing(live.live), &live)
+        }
+        "/readyz" => {
+            let ready = health::ready(&Snapshot::take(watched));
+            json(passing(ready.ready), &ready)
+        }
+        "/status" => {
+            let snapshot = Snapshot::take(watched);
+            json(StatusCode::OK, &status::status(watched, &snapshot))
+        }
+        path => match page::file(path) {
+            Some(file) => {
+                let body = Bytes::from_static(file.text.as_bytes());
+                let mut answer = respond(StatusCode::OK, file.content_type, body);
+                let headers = answer.headers_mut();
+                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+                headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                answer
+            }
+            None => text(
+                StatusCode::NOT_FOUND,
+                "nothing here: see /, /status, /metrics, /livez, /readyz\n".to_owned(),
+            ),
+        },
+    }
+}
+
+fn passing(ok: bool) -> StatusCode {
+    if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn text(status: StatusCode, text: String) -> Answer {
+    respond(status, "text/plain; charset=utf-8", text.into())
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            respond(status, "application/json", bytes.into())
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    if body.len() > ANSWER_MAX_BYTES {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the answer is too large\n".to_owned());
+    }
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
