@@ -22,8 +22,9 @@ pub type Answer = Response<Full<Bytes>>;
 pub struct Question<'q> {
     pub method: &'q Method,
     pub path: &'q str,
-    /// The header `Accept`.
+    /// The headers of these names; empty where there is none.
     pub accept: &'q str,
+    pub host: &'q str,
 }
 
 pub fn answer(question: &Question<'_>, watched: &Watched) -> Answer {
@@ -31,6 +32,10 @@ pub fn answer(question: &Question<'_>, watched: &Watched) -> Answer {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
+    }
+    if watched.local && !is_of_this_machine(question.host) {
+        let what = "listening on the loopback alone: ask by an address or as localhost\n";
+        return text(StatusCode::MISDIRECTED_REQUEST, what.to_owned());
     }
     match question.path {
         "/metrics" => {
@@ -67,6 +72,19 @@ pub fn answer(question: &Question<'_>, watched: &Watched) -> Answer {
     }
 }
 
+/// Whether a `Host` is an address or a name that only this machine gives itself. A page from
+/// elsewhere, whose name was made to lead here, asks by its own name.
+fn is_of_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.is_empty()
+        || name.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::IpAddr>().is_ok()
+}
+
 fn passing(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
@@ -96,4 +114,45 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answe
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(method: &Method, path: &str, host: &str, local: bool) -> Answer {
+        let watched = Watched { local, ..Watched::default() };
+        answer(&Question { method, path, accept: "", host }, &watched)
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_cannot_ask_a_listener_on_the_loopback() {
+        let check = |host: &str, status: StatusCode| {
+            assert_eq!(asked(&Method::GET, "/status", host, true).status(), status, "{host}");
+        };
+        for host in ["", "localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "::1"] {
+            check(host, StatusCode::OK);
+        }
+        for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.x:1"]
+        {
+            check(host, StatusCode::MISDIRECTED_REQUEST);
+        }
+        // Others may be known by any name.
+        assert_eq!(asked(&Method::GET, "/status", "kubetell:9464", false).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn whatever_is_answered_is_of_its_type_alone_and_never_kept() {
+        for path in ["/", "/status.js", "/status", "/metrics", "/livez", "/readyz", "/other"] {
+            let answer = asked(&Method::GET, path, "", true);
+            let header =
+                |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+            assert_eq!(header("cache-control"), Some("no-store"), "{path}");
+            assert!(header("access-control-allow-origin").is_none(), "{path}");
+            let is_page = ["/", "/status.js"].contains(&path);
+            let policy = header("content-security-policy");
+            assert_eq!(policy, is_page.then_some(page::POLICY), "{path}");
+        }
+    }
 }

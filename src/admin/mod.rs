@@ -45,6 +45,8 @@ pub struct Facts {
 pub struct Watched {
     pub stats: Arc<Stats>,
     pub facts: Arc<Facts>,
+    /// The server listens on the loopback alone.
+    pub local: bool,
     /// Sampled by the server.
     pub rates: Arc<Rates>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, HOST};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -135,12 +135,16 @@ async fn connection(stream: TcpStream, watched: Arc<Watched>, _place: OwnedSemap
 }
 
 fn answered(request: &Request<Incoming>, watched: &Watched) -> Answer {
-    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let header = |name| {
+        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default()
+    };
     answer(
         &Question {
             method: request.method(),
             path: request.uri().path(),
-            accept: accept.unwrap_or_default(),
+            accept: header(ACCEPT),
+            host: header(HOST),
         },
         watched,
     )

@@ -19,8 +19,12 @@ pub fn start(config: &Config, role: Role, stats: &Arc<Stats>) -> Result<(), RunE
     let failed = |error| RunError::Start { what: "the admin server", error };
     let address = listener.local_addr().map_err(failed)?;
     let facts = facts(config, role);
-    let watched =
-        Watched { stats: Arc::clone(stats), facts: Arc::new(facts), rates: Arc::default() };
+    let watched = Watched {
+        stats: Arc::clone(stats),
+        facts: Arc::new(facts),
+        local: address.ip().is_loopback(),
+        rates: Arc::default(),
+    };
     run::spawn("admin", 0, move || server::run(listener, watched))?;
     tracing::info!(%address, "metrics and health are served");
     Ok(())

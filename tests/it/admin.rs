@@ -64,7 +64,9 @@ fn get(address: &str, path: &str) -> Answer {
 fn get_accepting(address: &str, path: &str, accept: &str) -> Answer {
     ask(
         address,
-        &format!("GET {path} HTTP/1.1\r\nHost: t\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"),
+        &format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        ),
     )
 }
 
@@ -238,10 +240,13 @@ fn what_is_no_question_is_refused_and_harms_nothing() {
     let process = waiting(&ANY_PORT);
     let address = address(&process);
     let status = |request: &str| ask(&address, request).status;
-    assert_eq!(status("GET /nothing HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"), 404);
+    assert_eq!(
+        status("GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        404
+    );
     let posted = ask(
         &address,
-        "POST /metrics HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
+        "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
     );
     assert_eq!(posted.status, 405);
     assert!(posted.head.contains("allow: get, head"));
@@ -250,7 +255,8 @@ fn what_is_no_question_is_refused_and_harms_nothing() {
     assert!(is_cut_off(&address, &large));
     let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1_000));
     assert_eq!(status(&many), 431);
-    let head = ask(&address, "HEAD /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    let head =
+        ask(&address, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 
     // Connections that say nothing hold up nobody for long: their time for a request ends.
