@@ -163,6 +163,20 @@ fn figures_are_those_of_what_was_sent_and_raised() {
     assert!(open.body.ends_with("# EOF\n"));
     assert!(open.body.contains("# UNIT kubetell_source_bytes bytes\n"));
 
+    let status = get(&address, "/status").json();
+    let totals = &status["topology"]["totals"];
+    assert_eq!((&totals["records"], &totals["alerts"]), (&97.0.into(), &65.0.into()), "{status:#}");
+    assert_eq!(status["partitions"].as_array().unwrap().len(), 10);
+    assert_eq!(status["rules"]["hash"], raised[0]["rule"]["ruleset"]);
+    let newest = status["alerts"]["newest"].as_array().unwrap();
+    assert_eq!(newest.len(), 50);
+    for one in newest {
+        let left = raised.iter().find(|alert| alert["event"]["id"] == one["id"]).unwrap();
+        assert_eq!((&one["message"], &one["rule"]), (&left["message"], &left["rule"]["id"]));
+    }
+    let page = get(&address, "/");
+    assert!(page.head.contains("content-security-policy: default-src 'none'; script-src 'self'"));
+
     let ready = get(&address, "/readyz");
     assert_eq!(
         (ready.status, ready.json()["ready"].as_bool()),
