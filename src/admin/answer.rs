@@ -79,6 +79,7 @@ fn is_of_this_machine(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
+    // An address of version 6 stands in brackets.
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     name.is_empty()
         || name.eq_ignore_ascii_case("localhost")
@@ -130,7 +131,7 @@ mod tests {
         let check = |host: &str, status: StatusCode| {
             assert_eq!(asked(&Method::GET, "/status", host, true).status(), status, "{host}");
         };
-        for host in ["", "localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "::1"] {
+        for host in ["", "localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "[::1]"] {
             check(host, StatusCode::OK);
         }
         for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.x:1"]

@@ -13,9 +13,10 @@ use crate::stats::Stats;
 /// begins, so that a start that waits can be looked at.
 ///
 /// # Errors
-/// The operator's address can't be had. The default one is done without, and that is said.
-pub fn start(config: &Config, role: Role, stats: &Arc<Stats>) -> Result<(), RunError> {
-    let Some(listener) = listener(config)? else { return Ok(()) };
+/// The address can't be had. One that the operator has not `asked` for is done without, and that is
+/// said.
+pub fn start(config: &Config, asked: bool, role: Role, stats: &Arc<Stats>) -> Result<(), RunError> {
+    let Some(listener) = listener(config, asked)? else { return Ok(()) };
     let failed = |error| RunError::Start { what: "the admin server", error };
     let address = listener.local_addr().map_err(failed)?;
     let facts = facts(config, role);
@@ -30,11 +31,11 @@ pub fn start(config: &Config, role: Role, stats: &Arc<Stats>) -> Result<(), RunE
     Ok(())
 }
 
-fn listener(config: &Config) -> Result<Option<TcpListener>, RunError> {
+fn listener(config: &Config, asked: bool) -> Result<Option<TcpListener>, RunError> {
     let Some(address) = &config.admin.listen else { return Ok(None) };
     match server::bind(address) {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if config.admin.asked => Err(error.into()),
+        Err(error) if asked => Err(error.into()),
         Err(error) => {
             tracing::warn!("metrics and health are not served: {error}; {}", error.hint());
             Ok(None)

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
 use crate::heap;
+use crate::stats::Stats;
 use crate::topics::{Report, TopicsError};
 
 use super::args::ConfigArgs;
@@ -53,6 +54,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
+    let listen_is_asked = !loaded.provenance.is_default("admin.listen");
     let (own, exceptions) = (&config.rules, &config.exceptions);
     // First: what changes while they are read is read again.
     let fingerprint = fingerprint(own, exceptions);
@@ -76,7 +78,11 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         Role::Detect => service::Role::Detect,
         Role::FirstSeen => service::Role::FirstSeen,
     };
-    match start_and_serve(config, &service::Loaded { set: rules, fingerprint }, role, &runtime) {
+    let rules = service::Loaded { set: rules, fingerprint };
+    let stats = Arc::default();
+    let served = watch::start(config, listen_is_asked, role, &stats)
+        .and_then(|()| start_and_serve(config, &rules, role, stats, &runtime));
+    match served {
         Ok(()) => {
             tracing::info!("stopped: what was read is drained");
             Exit::Done
@@ -89,11 +95,10 @@ fn start_and_serve(
     config: &crate::config::Config,
     loaded: &service::Loaded,
     role: service::Role,
+    stats: Arc<Stats>,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), RunError> {
     let rules = &loaded.set;
-    let stats = Arc::default();
-    watch::start(config, role, &stats)?;
     // From here on a wish to read the rules again is kept until there is somebody to do it, and ends
     // no process.
     let hangup = {

@@ -214,8 +214,6 @@ pub struct DetectConfig {
 pub struct AdminConfig {
     /// `host:port` where metrics and health are served; port 0: any that is free.
     pub listen: Option<String>,
-    /// The operator has set it, so that it has to succeed.
-    pub asked: bool,
     /// Whether the newest alerts are shown to whoever asks there.
     pub alerts: bool,
 }

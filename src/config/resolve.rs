@@ -35,7 +35,8 @@ impl Provenance {
         }
     }
 
-    fn is_default(&self, path: &str) -> bool {
+    /// Nobody has set the key.
+    pub fn is_default(&self, path: &str) -> bool {
         self.source(path) == Some(&Source::Default)
     }
 }
@@ -217,11 +218,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
             workers: reader.number("detect.workers"),
             max_in_flight_bytes: reader.number("detect.max_in_flight_bytes"),
         },
-        admin: AdminConfig {
-            listen: listen?,
-            alerts: reader.boolean("admin.alerts"),
-            asked: !reader.provenance.is_default("admin.listen"),
-        },
+        admin: AdminConfig { listen: listen?, alerts: reader.boolean("admin.alerts") },
     })
 }
 

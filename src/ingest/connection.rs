@@ -93,7 +93,10 @@ impl ClientContext for ConnectionLog {
     }
 
     fn stats(&self, statistics: Statistics) {
-        self.figures.take(&statistics);
+        // Where nothing is read or written, nothing else tells that the brokers are back.
+        if self.figures.take(&statistics) {
+            self.reached();
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

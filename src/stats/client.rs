@@ -34,9 +34,18 @@ pub struct Figures {
 }
 
 impl ClientFigures {
-    pub fn take(&self, statistics: &Statistics) {
+    /// Whether the client is connected to any broker.
+    pub fn take(&self, statistics: &Statistics) -> bool {
         let figures = Figures::of(statistics);
+        let connected = figures.brokers_up > 0;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(figures);
+        connected
+    }
+
+    /// The group has let the consumer in and is at rest.
+    pub fn joined(&self) -> bool {
+        let figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.as_ref().is_some_and(|figures| figures.joined)
     }
 
     pub fn get(&self) -> Option<Figures> {

@@ -154,7 +154,7 @@ impl HalfStats {
 
     /// The group has answered: by a rebalance, or by what librdkafka says of its state.
     pub fn is_assigned(&self) -> bool {
-        self.assigned.get() || self.consumer.get().is_some_and(|figures| figures.joined)
+        self.assigned.get() || self.consumer.joined()
     }
 }
 

@@ -16,9 +16,9 @@ pub const FAMILIES: &[Family] = &[
         |from, series| series.value(&[], from.stats.observations_spared.get()),
     ),
     counter(
-        "kubetell_observations_folded",
+        "kubetell_folded_records",
         &[],
-        "Observations folded by the first-seen half",
+        "Records of the observations topic folded by the first-seen half, markers included",
         |from, series| series.value(&[], from.stats.terms_folded.get()),
     ),
     counter(
