@@ -14,6 +14,7 @@ pub mod queries;
 pub mod recent;
 pub mod remembered;
 pub mod runner;
+pub mod slots;
 pub mod suppress;
 pub mod tally;
 pub mod told;

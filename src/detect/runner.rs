@@ -5,7 +5,6 @@
 //! Backpressure pauses all partitions while too many bytes are in flight, so memory is bounded
 //! whatever the brokers do.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,14 +20,13 @@ use crate::detect::in_force::Changing;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
 use crate::detect::pool::{self, AlertMark, Batch, Candidate, Job, Mark, Settled};
-use crate::ingest::commit::{Commits, Committable};
+use crate::detect::slots::{Slot, Slots};
+use crate::ingest::commit::Committable;
 use crate::ingest::headers;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::Verdict;
 use crate::ingest::watermark::WatermarkError;
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer};
-use crate::stats::flow::{Pending, SourceFlow};
-use crate::stats::half::{PartitionFigures, Places};
 use crate::stats::{Half, Stats};
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
@@ -42,18 +40,6 @@ const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 /// How often what the thread has counted is shown to others.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
-struct Slot {
-    topic: Arc<str>,
-    partition: i32,
-    commits: Commits,
-    /// Of the topic.
-    flow: Arc<SourceFlow>,
-    counted: Pending,
-    /// Append time of the record read last, milliseconds.
-    append_ms: Option<i64>,
-    places: Places,
-}
-
 /// The channels to and from the pool.
 pub struct PoolHandle {
     pub jobs: Sender<Job>,
@@ -61,9 +47,7 @@ pub struct PoolHandle {
 }
 
 pub struct DetectHandler {
-    slots: Vec<Slot>,
-    slot_by_topic: HashMap<Arc<str>, HashMap<i32, u32>>,
-    last_slot: u32,
+    slots: Slots,
     ledger: Ledger,
     batch: Batch,
     pool: PoolHandle,
@@ -99,9 +83,7 @@ impl DetectHandler {
         ledger: Ledger,
     ) -> Self {
         let handler = DetectHandler {
-            slots: Vec::new(),
-            slot_by_topic: HashMap::new(),
-            last_slot: 0,
+            slots: Slots::default(),
             ledger,
             batch: Batch::default(),
             pool,
@@ -127,31 +109,7 @@ impl DetectHandler {
     }
 
     fn slot(&mut self, topic: &str, partition: i32) -> u32 {
-        if let Some(slot) = self.slots.get(self.last_slot as usize)
-            && slot.partition == partition
-            && &*slot.topic == topic
-        {
-            return self.last_slot;
-        }
-        let found = self.slot_by_topic.get(topic).and_then(|slots| slots.get(&partition)).copied();
-        let number = found.unwrap_or_else(|| {
-            let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            let topic: Arc<str> = topic.into();
-            self.slot_by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
-            let flow = self.stats.sources.of(&topic);
-            self.slots.push(Slot {
-                topic,
-                partition,
-                commits: Commits::new(0),
-                flow,
-                counted: Pending::default(),
-                append_ms: None,
-                places: Places::default(),
-            });
-            number
-        });
-        self.last_slot = number;
-        number
+        self.slots.number(topic, partition, &self.stats.sources)
     }
 
     /// What is read and not done takes so many bytes, in the pool, with the producer and waiting.
@@ -307,27 +265,7 @@ impl DetectHandler {
     /// Shows others what was counted and how far the partitions are.
     fn publish(&mut self) {
         self.published = clock::monotonic();
-        let mut partitions = Vec::new();
-        for (number, slot) in (0..).zip(&mut self.slots) {
-            slot.flow.publish(&mut slot.counted);
-            let (Some(next), Some(done)) =
-                (self.ledger.next(number), self.ledger.committable(number))
-            else {
-                continue;
-            };
-            if let Some(append_ms) = slot.append_ms {
-                slot.places.read(next, append_ms);
-            }
-            partitions.push(PartitionFigures {
-                topic: Arc::clone(&slot.topic),
-                partition: slot.partition,
-                next,
-                done,
-                committed: slot.commits.confirmed(),
-                done_append_ms: slot.places.at(done),
-                restoring: false,
-            });
-        }
+        let partitions = self.slots.publish(&self.ledger);
         let pool = &self.stats.pool;
         pool.jobs_waiting.set(self.pool.jobs.len() as u64);
         pool.results_waiting.set(self.pool.settled.len() as u64);
@@ -340,7 +278,7 @@ impl DetectHandler {
 
     /// The slots that are assigned, with their numbers.
     fn owned(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        (0..).zip(&self.slots).filter(|(number, _)| self.ledger.owns(*number))
+        self.slots.iter().filter(|(number, _)| self.ledger.owns(*number))
     }
 
     /// Pauses or resumes everything that is assigned. librdkafka keeps a partition paused that was
@@ -412,11 +350,7 @@ impl DetectHandler {
     }
 
     fn begin(&mut self, number: u32, start: i64) {
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            slot.commits = Commits::new(start);
-            slot.append_ms = None;
-            slot.places = Places::default();
-        }
+        self.slots.begin(number, start);
         self.ledger.assigned(number, start);
     }
 }
@@ -456,7 +390,7 @@ impl GroupHandler for DetectHandler {
     }
 
     fn committable(&mut self) -> Vec<Committable<'_>> {
-        let owned = (0..).zip(&mut self.slots).filter_map(|(number, slot)| {
+        let owned = self.slots.iter_mut().filter_map(|(number, slot)| {
             Some(Committable {
                 topic: &slot.topic,
                 partition: slot.partition,
@@ -526,7 +460,7 @@ impl GroupHandler for DetectHandler {
                 return Intake::More;
             }
         };
-        let Some(slot) = self.slots.get_mut(number as usize) else { return Intake::More };
+        let Some(slot) = self.slots.get_mut(number) else { return Intake::More };
         let payload = message.payload();
         self.stats.under_way.set(1);
         self.stats.records.add(1);
