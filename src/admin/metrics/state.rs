@@ -16,7 +16,7 @@ pub const FAMILIES: &[Family] = &[
         |from, series| series.value(&[], from.stats.observations_spared.get()),
     ),
     counter(
-        "kubetell_folded_records",
+        "kubetell_observations_folded",
         &[],
         "Records of the observations topic folded by the first-seen half, markers included",
         |from, series| series.value(&[], from.stats.terms_folded.get()),
