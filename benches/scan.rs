@@ -9,7 +9,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-#[allow(dead_code)]
 #[path = "support/audit/mod.rs"]
 mod audit;
 #[allow(dead_code)]

@@ -21,6 +21,13 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// Milliseconds by a clock that only goes forward and does not count suspension: what "does it still
+/// turn?" must be asked of.
+pub fn monotonic_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(time.tv_sec * 1_000 + time.tv_nsec / 1_000_000).unwrap_or(0)
+}
+
 /// Milliseconds since boot, counting the time the machine was suspended: what "how long have I
 /// been away" must be asked of.
 pub fn since_boot_ms() -> i64 {

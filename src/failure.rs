@@ -20,6 +20,16 @@ pub enum Class {
     Fatal,
 }
 
+impl Class {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Retriable => "retriable",
+            Class::Poison => "poison",
+            Class::Fatal => "fatal",
+        }
+    }
+}
+
 /// What a fatal error asks for: decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {

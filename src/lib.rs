@@ -30,6 +30,7 @@
 //!
 //! Data goes one way down this list of modules; a module never reaches up.
 
+pub mod admin;
 pub mod alert;
 pub mod app;
 pub mod audit;

@@ -84,6 +84,8 @@ pub const EXCEPTION_VALUE_MAX_BYTES: usize = 64 * 1024;
 pub const EXCEPTION_REASON_MAX_BYTES: usize = 1_024;
 /// Most exceptions that are counted by name; what others withhold is counted together.
 pub const EXCEPTION_NAMES_MAX: usize = 100;
+/// Most labels that any counter tells apart; the others are counted together.
+pub const LABELS_MAX: usize = 500;
 /// Longest part of a normal form that a match carries.
 pub const NORMAL_FORM_SHOWN_MAX_BYTES: usize = 1_024;
 /// Longest text of one pattern in a rule.

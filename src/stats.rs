@@ -1,12 +1,24 @@
 //! Counters of what flowed: every drop has one, with its reason.
 //!
-//! Shared between threads; reading them never blocks the stream. An export format comes on top.
+//! Shared between threads; reading them never blocks the stream. How they are exported is for
+//! [`admin`](crate::admin).
+
+pub mod alerts;
+pub mod client;
+pub mod flow;
+pub mod half;
+pub mod histogram;
+pub mod pool;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{DebugValue, debug};
+
+use crate::clock;
+use crate::failure::{Class, Doing};
+use crate::limits::LABELS_MAX;
 
 /// A counter that only grows.
 #[derive(Debug, Default)]
@@ -54,23 +66,20 @@ impl Text {
     }
 }
 
-/// Counters by a label out of a small, fixed set (rule ids, reasons, wrappers).
+/// Counters by a label (rule ids, reasons): at most [`LABELS_MAX`] of them, what else there is
+/// counts as [`OTHERS`].
 #[derive(Debug, Default)]
 pub struct Labelled(Mutex<BTreeMap<String, u64>>);
 
 impl Labelled {
     pub fn add(&self, label: &str, count: u64) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = map.get_mut(label) {
-            *value += count;
-        } else {
-            map.insert(label.to_owned(), count);
-        }
+        count_up_to(LABELS_MAX, label, count, &mut map);
     }
-    /// One more, by at most so many labels: what else there is counts as [`OTHERS`].
+    /// One more, by at most so many labels.
     pub fn add_up_to(&self, labels_max: usize, label: &str) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        count_up_to(labels_max, label, &mut map);
+        count_up_to(labels_max, label, 1, &mut map);
     }
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -83,14 +92,42 @@ impl Labelled {
 /// What is counted together when there are too many labels.
 pub const OTHERS: &str = "(others)";
 
-/// One more of a label, unless there are so many labels already that it is one of the others.
-pub fn count_up_to(labels_max: usize, label: &str, counts: &mut BTreeMap<String, u64>) {
+/// So many more of a label, unless there are so many labels already that it is one of the others.
+pub fn count_up_to(labels_max: usize, label: &str, more: u64, counts: &mut BTreeMap<String, u64>) {
     let known = counts.len() < labels_max || counts.contains_key(label);
     let label = if known { label } else { OTHERS };
     if let Some(count) = counts.get_mut(label) {
-        *count += 1;
+        *count += more;
     } else {
-        counts.insert(label.to_owned(), 1);
+        counts.insert(label.to_owned(), more);
+    }
+}
+
+/// Errors by what was being done and what they mean.
+#[derive(Debug, Default)]
+pub struct Errors([[Counter; 3]; 3]);
+
+impl Errors {
+    fn place(doing: Doing, class: Class) -> (usize, usize) {
+        let doing = match doing {
+            Doing::Consuming => 0,
+            Doing::Producing => 1,
+            Doing::Committing => 2,
+        };
+        let class = match class {
+            Class::Retriable => 0,
+            Class::Poison => 1,
+            Class::Fatal => 2,
+        };
+        (doing, class)
+    }
+    pub fn add(&self, doing: Doing, class: Class) {
+        let (doing, class) = Errors::place(doing, class);
+        self.0[doing][class].add(1);
+    }
+    pub fn get(&self, doing: Doing, class: Class) -> u64 {
+        let (doing, class) = Errors::place(doing, class);
+        self.0[doing][class].get()
     }
 }
 
@@ -142,15 +179,23 @@ pub struct Stats {
     pub tombstones: Counter,
     /// Records that the prefilter let go without parsing.
     pub prefiltered: Counter,
+    /// By source topic.
+    pub sources: flow::Sources,
     /// Hash of the rules in force; empty where none are asked.
     pub ruleset: Text,
+    /// Rules in force, and exceptions.
+    pub rules: Gauge,
+    pub exceptions: Gauge,
     /// Attempts to put changed rules in force: `loaded`, `unchanged`, `refused`.
     pub reloads: Labelled,
     /// 1 while records are under way in the detect half: in the pool, or sent and not acknowledged.
     pub under_way: Gauge,
     /// Audit events that were parsed.
     pub events: Counter,
-    pub events_by_wrapper: Labelled,
+    /// By topic and wrapper.
+    pub events_by: flow::Events,
+    /// What matched a rule, by rule: alerts and observations before anything is withheld or spared.
+    pub matches: Labelled,
     /// Items that are no audit events and not meant to be (control messages, other log kinds).
     pub skipped: Labelled,
     /// Items that could not be read, by error class.
@@ -199,9 +244,67 @@ pub struct Stats {
     pub event_to_alert: Latencies,
     /// From the record's append to the alert's acknowledgement, in milliseconds.
     pub append_to_alert: Latencies,
+    pub alerts_over_time: alerts::OverTime,
+    pub newest_alerts: alerts::Newest,
+    pub errors: Errors,
+    pub pool: pool::PoolStats,
+    pub restores: flow::Restores,
+    pub learning_starts: flow::LearningStarts,
+    pub detect: Arc<half::HalfStats>,
+    pub first_seen: Arc<half::HalfStats>,
+}
+
+/// Which half of the stream something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    Detect,
+    FirstSeen,
+}
+
+impl Half {
+    pub const ALL: [Half; 2] = [Half::Detect, Half::FirstSeen];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Half::Detect => "detect",
+            Half::FirstSeen => "first-seen",
+        }
+    }
 }
 
 impl Stats {
+    pub fn half(&self, half: Half) -> &Arc<half::HalfStats> {
+        match half {
+            Half::Detect => &self.detect,
+            Half::FirstSeen => &self.first_seen,
+        }
+    }
+
+    /// The halves that this process runs.
+    pub fn halves(&self) -> impl Iterator<Item = (Half, &Arc<half::HalfStats>)> {
+        let all = Half::ALL.into_iter().map(|half| (half, self.half(half)));
+        all.filter(|(_, stats)| stats.runs.get())
+    }
+
+    /// An alert was acknowledged.
+    pub fn alerted(&self, rule: &str) {
+        self.alerts.add(rule, 1);
+        self.alerts_over_time.add(rule, clock::now_ms());
+    }
+
+    /// How long an alert took, in milliseconds: since the event, and since the record of it.
+    pub fn delayed(&self, half: Half, event_ms: Option<i64>, append_ms: Option<i64>) {
+        let stats = self.half(half);
+        if let Some(delay) = event_ms {
+            self.event_to_alert.add(delay);
+            stats.event_to_alert.add_ms(delay);
+        }
+        if let Some(delay) = append_ms {
+            self.append_to_alert.add(delay);
+            stats.append_to_alert.add_ms(delay);
+        }
+    }
+
     /// One line with every counter that is not zero. Those of the flow itself stand there always.
     pub fn log(&self) {
         tracing::info!(
@@ -242,7 +345,6 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     /// What `log` writes, as JSON.
     fn logged(stats: &Stats) -> serde_json::Map<String, serde_json::Value> {
@@ -289,11 +391,15 @@ mod tests {
             bytes: _,
             tombstones,
             prefiltered,
+            sources: _,
             ruleset,
+            rules: _,
+            exceptions: _,
             reloads,
             under_way: _,
             events,
-            events_by_wrapper: _,
+            events_by: _,
+            matches: _,
             skipped,
             unreadable,
             dead_letters,
@@ -319,6 +425,14 @@ mod tests {
             gap,
             event_to_alert: _,
             append_to_alert: _,
+            alerts_over_time: _,
+            newest_alerts: _,
+            errors: _,
+            pool: _,
+            restores: _,
+            learning_starts: _,
+            detect: _,
+            first_seen: _,
         } = &stats;
         let counters = [
             ("records", records),

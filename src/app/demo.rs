@@ -158,7 +158,8 @@ pub fn play(
     };
     let fingerprint = rule_files::fingerprint(&config.rules, &config.exceptions);
     let rules = run::Loaded { set: rules, fingerprint };
-    let service = run::start(config, rules, Role::All, &sources, observations_partitions)?;
+    let service =
+        run::start(config, rules, Role::All, &sources, observations_partitions, Arc::default())?;
     let stats = Arc::clone(&service.stats);
     let mut player = Player::new(config, stage)?;
     let mut reader = AlertReader::new(config, &stage.topics()[1].0)?;

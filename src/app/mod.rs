@@ -11,3 +11,4 @@ pub mod run;
 pub mod scan;
 mod stall;
 pub mod state;
+pub mod watch;

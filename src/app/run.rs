@@ -16,6 +16,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use crate::admin::server::ListenError;
 use crate::alert::redact::Redaction;
 use crate::alert::wire;
 use crate::app::reload::Reloader;
@@ -37,7 +38,7 @@ use crate::output::forms::Shapes;
 use crate::output::producer::{OutputKind, OutputProducer, Settings};
 use crate::rules::patterns::PatternError;
 use crate::rules::set::RuleSet;
-use crate::stats::Stats;
+use crate::stats::{Half, Stats};
 use crate::terms::owner::{self, FirstSeenHandler};
 use crate::terms::record;
 use crate::terms::restore::{Epochs, Restorer, reader_config};
@@ -55,6 +56,13 @@ pub enum Role {
 }
 
 impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::All => "all",
+            Role::Detect => "detect",
+            Role::FirstSeen => "first-seen",
+        }
+    }
     fn detects(self) -> bool {
         self != Role::FirstSeen
     }
@@ -76,6 +84,8 @@ pub enum RunError {
     Redaction(#[from] PatternError),
     #[error("{half} ended: {error}")]
     Half { half: &'static str, error: HalfError },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error("{what} could not be started: {error}")]
     Start { what: &'static str, error: std::io::Error },
     #[error("stopped before everything was drained; what was not committed will be read again")]
@@ -102,6 +112,7 @@ impl RunError {
             RunError::Redaction(_) => {
                 (Remedy::Configure, "the syntax is that of the `regex` crate".to_owned())
             }
+            RunError::Listen(error) => (Remedy::Configure, error.hint().to_owned()),
             RunError::Half { error, .. } => error.remedy(),
             RunError::Start { .. } => (
                 Remedy::Restart,
@@ -180,20 +191,22 @@ pub fn prepare_topics(config: &Config, rules: &RuleSet) -> Result<Report, Topics
     if problems.is_empty() { Ok(report) } else { Err(TopicsError::Problems(problems)) }
 }
 
-/// Starts the halves of `role`. `observations_partitions` and `sources` come from the brokers.
+/// Starts the halves of `role`, which count in `stats`. `observations_partitions` and `sources` come
+/// from the brokers.
 pub fn start(
     config: &Config,
     rules: Loaded,
     role: Role,
     sources: &[(String, usize)],
     observations_partitions: u32,
+    stats: Arc<Stats>,
 ) -> Result<Service, RunError> {
     let (end_sender, ends) = tokio::sync::mpsc::channel(2);
     let common = Common {
         config,
         instance: instance_name().into(),
         observations_partitions,
-        stats: Arc::default(),
+        stats,
         stop: Arc::default(),
         ends: end_sender,
         faults: Faults::from_environment(),
@@ -285,7 +298,7 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
         expired_said_ms: clock::now_ms(),
     };
     spawn("reloader", 0, move || reloader.run())?;
-    let client = config.client_config();
+    let client = telling_client(config);
     let handler = DetectHandler::new(
         PoolHandle { jobs: job_sender, settled },
         Changing {
@@ -293,16 +306,17 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
             next: changes,
         },
         config.source.cluster_from.clone(),
-        OutputProducer::new(&client, producer("detect producer", config, stats))?,
+        OutputProducer::new(&client, producer("detect producer", Half::Detect, config, stats))?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
         Ledger::new(common.faults, config.new_terms.cache_bytes),
     );
-    let context = GroupContext::new(handler, "detect consumer");
+    let context = GroupContext::new(handler, "detect consumer", Arc::clone(&stats.detect));
     let consumer: GroupConsumer<DetectHandler> =
         group_config(&client, &config.kafka.group_id, "error").create_with_context(context)?;
     let topics: Vec<&str> = config.source.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics)?;
+    stats.detect.runs.set(true);
     let (stop, ends) = (Arc::clone(&common.stop), common.ends.clone());
     spawn("detect", 0, move || {
         let _ = ends.blocking_send(("detect", guarded(|| run_member(consumer, &stop))));
@@ -314,12 +328,12 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let Common { config, instance, stats, stop, .. } = common;
     let partitions = common.observations_partitions;
     let group = config.terms_group_id();
-    let client = config.client_config();
+    let client = telling_client(config);
     let (request_sender, requests) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let (restored_sender, restored) = bounded(usize::try_from(partitions).unwrap_or(1) * 2 + 2);
     let epochs = Arc::new(Epochs::default());
     let faults = common.faults;
-    let reader = reader_config(&client, &group);
+    let reader = reader_config(&config.client_config(), &group);
     for number in 0..cores().min(RESTORERS_MAX) {
         let restorer = Restorer::new(
             reader.clone(),
@@ -338,7 +352,10 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
         topic: config.observations.topic.as_str().into(),
         alerts_topic: config.alerts.topic.as_str().into(),
         partitions,
-        producer: OutputProducer::new(&client, producer("first-seen producer", config, stats))?,
+        producer: OutputProducer::new(
+            &client,
+            producer("first-seen producer", Half::FirstSeen, config, stats),
+        )?,
         instance: Arc::clone(instance),
         stats: Arc::clone(stats),
         epochs,
@@ -346,10 +363,12 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
         restored,
         faults,
     });
-    let context = GroupContext::new(handler, "first-seen consumer");
+    let figures = Arc::clone(&stats.first_seen);
+    let context = GroupContext::new(handler, "first-seen consumer", figures);
     let consumer: GroupConsumer<FirstSeenHandler> =
         observations_config(&client, &group).create_with_context(context)?;
     consumer.subscribe(&[config.observations.topic.as_str()])?;
+    stats.first_seen.runs.set(true);
     let (stop, ends) = (Arc::clone(stop), common.ends.clone());
     spawn("first-seen", 0, move || {
         let _ = ends.blocking_send(("first-seen", guarded(|| run_member(consumer, &stop))));
@@ -357,9 +376,26 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
 }
 
 /// The settings of a producer of this program.
-pub(super) fn producer(name: &'static str, config: &Config, stats: &Arc<Stats>) -> Settings {
+pub(super) fn producer(
+    name: &'static str,
+    half: Half,
+    config: &Config,
+    stats: &Arc<Stats>,
+) -> Settings {
     let dead_letters = config.dead_letters.topic.as_str().into();
-    Settings { name, dead_letters, shapes: SHAPES, stats: Arc::clone(stats) }
+    Settings { name, half, dead_letters, shapes: SHAPES, stats: Arc::clone(stats) }
+}
+
+/// How often a client tells of itself, milliseconds, if not as often as the operator says.
+const STATISTICS_EVERY_MS: &str = "2000";
+
+/// The settings of a client whose statistics somebody may look at.
+fn telling_client(config: &Config) -> rdkafka::ClientConfig {
+    let mut client = config.client_config();
+    if config.admin.listen.is_some() && client.get("statistics.interval.ms").is_none() {
+        client.set("statistics.interval.ms", STATISTICS_EVERY_MS);
+    }
+    client
 }
 
 /// What the producers know of the values that they send.
@@ -386,7 +422,7 @@ fn guarded(half: impl FnOnce() -> Result<(), HalfError>) -> Result<(), HalfError
         .unwrap_or_else(|_| Err(HalfError::Internal("its thread panicked".to_owned())))
 }
 
-fn spawn(
+pub(super) fn spawn(
     what: &'static str,
     number: usize,
     body: impl FnOnce() + Send + 'static,

@@ -516,7 +516,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             }
             Detection::ExceptionExpired(exception) => {
                 let counts = &mut self.stats.exceptions_expired;
-                count_up_to(EXCEPTION_NAMES_MAX, &exception.name, counts);
+                count_up_to(EXCEPTION_NAMES_MAX, &exception.name, 1, counts);
                 Ok(None)
             }
             Detection::Observation(observation) => {
@@ -566,7 +566,7 @@ impl<'a, 'fold> Merge<'a, 'fold> {
             }
         };
         for _ in 0..alerts {
-            count_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name, &mut self.stats.withheld);
+            count_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name, 1, &mut self.stats.withheld);
         }
         Ok(())
     }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use crate::app::rules::fingerprint;
 use crate::app::run::{self as service, RunError};
+use crate::app::watch;
 use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
 use crate::heap;
+use crate::stats::Stats;
 use crate::topics::{Report, TopicsError};
 
 use super::args::ConfigArgs;
@@ -52,6 +54,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Exit {
 /// The service itself, until a signal ends it.
 fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let config = &loaded.config;
+    let listen_is_asked = !loaded.provenance.is_default("admin.listen");
     let (own, exceptions) = (&config.rules, &config.exceptions);
     // First: what changes while they are read is read again.
     let fingerprint = fingerprint(own, exceptions);
@@ -75,7 +78,11 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
         Role::Detect => service::Role::Detect,
         Role::FirstSeen => service::Role::FirstSeen,
     };
-    match start_and_serve(config, &service::Loaded { set: rules, fingerprint }, role, &runtime) {
+    let rules = service::Loaded { set: rules, fingerprint };
+    let stats = Arc::default();
+    let served = watch::start(config, listen_is_asked, role, &stats)
+        .and_then(|()| start_and_serve(config, &rules, role, stats, &runtime));
+    match served {
         Ok(()) => {
             tracing::info!("stopped: what was read is drained");
             Exit::Done
@@ -88,6 +95,7 @@ fn start_and_serve(
     config: &crate::config::Config,
     loaded: &service::Loaded,
     role: service::Role,
+    stats: Arc<Stats>,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), RunError> {
     let rules = &loaded.set;
@@ -119,7 +127,7 @@ fn start_and_serve(
         // From here on it is kept until the halves run, and then they drain.
         let stopped =
             stop_signal().map_err(|error| RunError::Start { what: "the signal handler", error })?;
-        let running = service::start(config, loaded.clone(), role, &sources, observations)?;
+        let running = service::start(config, loaded.clone(), role, &sources, observations, stats)?;
         reload_on_hangup(hangup, running.reload());
         running.until(stopped).await
     })
@@ -247,6 +255,11 @@ mod tests {
         let full = OpenError::Full { directory: directory(), reason: "no space left".to_owned() };
         check(RunError::State(full), Exit::Internal);
         check(RunError::Client(kafka()), Exit::Configuration);
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for address in [taken.local_addr().unwrap().to_string(), "nowhere".into()] {
+            let error = crate::admin::server::bind(&address).unwrap_err();
+            check(RunError::Listen(error), Exit::Configuration);
+        }
         check(
             RunError::Start { what: "detect", error: std::io::Error::other("no threads") },
             Exit::Internal,

@@ -283,7 +283,17 @@ pub(crate) const KEYS: &[Key] = &[
         "admin.listen",
         Kind::Text,
         "\"127.0.0.1:9464\"",
-        &["Reserved for health and metrics: not used by this version. \"\" turns it off."],
+        &[
+            "Where metrics and health are served, as host:port; without passwords or TLS, so leave it to",
+            "the loopback or to a network that you trust. \"\" turns it off. The default is taken only",
+            "where it is free; what you set yourself has to be.",
+        ],
+    ),
+    key(
+        "admin.alerts",
+        Kind::Boolean,
+        "true",
+        &["Whether the newest alerts are shown there. Metrics and counts are in any case."],
     ),
 ];
 

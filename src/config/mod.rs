@@ -212,8 +212,10 @@ pub struct DetectConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// `host:port`. Reserved: nothing listens in this version.
+    /// `host:port` where metrics and health are served; port 0: any that is free.
     pub listen: Option<String>,
+    /// Whether the newest alerts are shown to whoever asks there.
+    pub alerts: bool,
 }
 
 /// Reads and checks everything.

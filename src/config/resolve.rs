@@ -35,7 +35,8 @@ impl Provenance {
         }
     }
 
-    fn is_default(&self, path: &str) -> bool {
+    /// Nobody has set the key.
+    pub fn is_default(&self, path: &str) -> bool {
         self.source(path) == Some(&Source::Default)
     }
 }
@@ -138,7 +139,7 @@ pub(super) fn resolve(
     let config = read(&mut reader, environment);
     match config {
         Some(config) if reader.problems.is_empty() => {
-            let notes = notes(&reader.provenance);
+            let notes = notes(&config);
             Ok(Loaded { config, provenance: reader.provenance, notes })
         }
         _ => Err(ConfigErrors::new(reader.problems)),
@@ -217,18 +218,26 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
             workers: reader.number("detect.workers"),
             max_in_flight_bytes: reader.number("detect.max_in_flight_bytes"),
         },
-        admin: AdminConfig { listen: listen? },
+        admin: AdminConfig { listen: listen?, alerts: reader.boolean("admin.alerts") },
     })
 }
 
-fn notes(provenance: &Provenance) -> Vec<String> {
+fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
-    if !provenance.is_default("admin.listen") {
-        notes.push(
-            "`admin.listen` is reserved: this version serves no health and no metrics".to_owned(),
-        );
+    if let Some(listen) = config.admin.listen.as_deref().filter(|listen| !is_loopback(listen)) {
+        let what = if config.admin.alerts { "metrics and the newest alerts" } else { "metrics" };
+        notes.push(format!(
+            "`admin.listen`: whoever reaches `{listen}` can read {what}; nobody is asked who they are"
+        ));
     }
     notes
+}
+
+/// Whether an address is of this machine alone, as far as its text says.
+fn is_loopback(address: &str) -> bool {
+    let of_localhost = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+        || address.strip_prefix("localhost:").is_some_and(of_localhost)
 }
 
 /// A name that ends up in keys, ids and metadata.
@@ -326,7 +335,9 @@ fn listen(text: &str) -> Result<Option<String>, Invalid> {
     if text.is_empty() {
         return Ok(None);
     }
-    if !is_address(text, true) {
+    // Port 0 asks the system for one that is free, which is of use here alone.
+    let host_of_any_port = text.strip_suffix(":0").map(|host| format!("{host}:1"));
+    if !is_address(host_of_any_port.as_deref().unwrap_or(text), true) {
         return Err(Invalid::new(format!("`{}` is no host:port", visible(text)))
             .hint("write e.g. `127.0.0.1:9464`, or \"\" to turn it off"));
     }

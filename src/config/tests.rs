@@ -142,7 +142,24 @@ fn start_wrapper_and_listener_become_what_they_mean() {
     assert_eq!(loaded.config.detect.workers, 3);
     assert_eq!(loaded.config.new_terms.cache_bytes, 0);
     assert!(!loaded.config.topics.create);
-    assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+}
+
+#[test]
+fn a_listener_that_others_can_reach_is_noted() {
+    let check = |settings: &[&str], noted: Option<&str>| {
+        let loaded = loaded("", &[], settings);
+        let notes = loaded.notes.join("\n");
+        assert_eq!(loaded.notes.len(), usize::from(noted.is_some()), "{settings:?}: {notes}");
+        assert!(notes.contains(noted.unwrap_or_default()), "{notes}");
+    };
+    check(&[], None);
+    check(&["admin.listen=127.0.0.1:0"], None);
+    check(&["admin.listen=[::1]:9464"], None);
+    check(&["admin.listen=localhost:9464"], None);
+    check(&["admin.listen=0.0.0.0:9464"], Some("can read metrics and the newest alerts"));
+    check(&["admin.listen=[::]:9464", "admin.alerts=false"], Some("can read metrics;"));
+    check(&["admin.listen=localhost.example:9464"], Some("`localhost.example:9464`"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::detect::in_force::InForce;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::detect::suppress::Suppression;
+use crate::detect::tally::Tally;
 use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
 use crate::limits::EXCEPTION_NAMES_MAX;
@@ -134,8 +135,9 @@ pub struct Worker {
 impl Worker {
     /// Until the channel of jobs closes.
     pub fn run(&self, jobs: &Receiver<Job>, settled: &Sender<Vec<Settled>>) {
+        let own = self.stats.pool.worker();
         for job in jobs {
-            let results = self.process(&job);
+            let results = own.busy(|| self.process(&job));
             if settled.send(results).is_err() {
                 return;
             }
@@ -144,16 +146,21 @@ impl Worker {
 
     pub fn process(&self, job: &Job) -> Vec<Settled> {
         let Job { batch, rules } = job;
-        let settle = |candidate| self.settle(candidate, &batch.bytes, &rules.matcher);
-        batch
+        let mut tally = Tally::default();
+        let settled = batch
             .candidates
             .iter()
             .map(|candidate| {
                 // No input is known to panic. Should one, it costs its own record, not the stream.
-                std::panic::catch_unwind(AssertUnwindSafe(|| settle(candidate)))
+                let settle = AssertUnwindSafe(|| {
+                    self.settle(candidate, &batch.bytes, &rules.matcher, &mut tally)
+                });
+                std::panic::catch_unwind(settle)
                     .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
             })
-            .collect()
+            .collect();
+        tally.publish(&self.stats);
+        settled
     }
 
     fn panicked(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
@@ -191,7 +198,13 @@ impl Worker {
         }
     }
 
-    fn settle(&self, candidate: &Candidate, bytes: &[u8], matcher: &Matcher) -> Settled {
+    fn settle(
+        &self,
+        candidate: &Candidate,
+        bytes: &[u8],
+        matcher: &Matcher,
+        tally: &mut Tally,
+    ) -> Settled {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         let mut cluster = candidate.cluster.clone();
         if let (None, Some(pointer)) = (&cluster, &self.cluster_field) {
@@ -205,8 +218,7 @@ impl Worker {
         envelope::read_asking(payload, self.forced_wrapper, bodies, &mut |item, outcome| {
             match outcome {
                 Outcome::Event(read) => {
-                    self.stats.events.add(1);
-                    self.stats.events_by_wrapper.add(read.wrapper.as_str(), 1);
+                    tally.event(&candidate.topic, read.wrapper);
                     let context = Context {
                         cluster: &cluster,
                         position: Position::Kafka {
@@ -248,16 +260,19 @@ impl Worker {
                     continue;
                 }
                 Detection::Finding(finding) => {
+                    tally.matched(&finding.rule.id);
                     let alert = alert::from_finding(&finding, &self.origin(candidate));
                     self.alert(candidate, &alert, finding.event_time_ms)
                         .map_err(|error| error.to_string())
                 }
                 Detection::Request(finding) => {
+                    tally.matched(&finding.rule.id);
                     let alert = alert::from_request(&finding, &self.origin(candidate));
                     self.alert(candidate, &alert, finding.event_time_ms)
                         .map_err(|error| error.to_string())
                 }
                 Detection::Observation(observation) => {
+                    tally.matched(&observation.rule.id);
                     self.observation(candidate, &observation).map_err(|error| error.to_string())
                 }
                 Detection::Excepted(excepted) => {

@@ -5,7 +5,6 @@
 //! Backpressure pauses all partitions while too many bytes are in flight, so memory is bounded
 //! whatever the brokers do.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,13 +20,14 @@ use crate::detect::in_force::Changing;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
 use crate::detect::pool::{self, AlertMark, Batch, Candidate, Job, Mark, Settled};
-use crate::ingest::commit::{Commits, Committable};
+use crate::detect::slots::{Slot, Slots};
+use crate::ingest::commit::Committable;
 use crate::ingest::headers;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::ingest::prefilter::Verdict;
 use crate::ingest::watermark::WatermarkError;
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer};
-use crate::stats::Stats;
+use crate::stats::{Half, Stats};
 
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
@@ -37,12 +37,8 @@ const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
 const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
-
-struct Slot {
-    topic: Arc<str>,
-    partition: i32,
-    commits: Commits,
-}
+/// How often what the thread has counted is shown to others.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
 /// The channels to and from the pool.
 pub struct PoolHandle {
@@ -51,9 +47,7 @@ pub struct PoolHandle {
 }
 
 pub struct DetectHandler {
-    slots: Vec<Slot>,
-    slot_by_topic: HashMap<Arc<str>, HashMap<i32, u32>>,
-    last_slot: u32,
+    slots: Slots,
     ledger: Ledger,
     batch: Batch,
     pool: PoolHandle,
@@ -75,6 +69,7 @@ pub struct DetectHandler {
     acknowledged: Vec<Acknowledged>,
     fatal: Option<HalfError>,
     dead_letter_said: Option<Instant>,
+    published: Instant,
 }
 
 impl DetectHandler {
@@ -88,9 +83,7 @@ impl DetectHandler {
         ledger: Ledger,
     ) -> Self {
         let handler = DetectHandler {
-            slots: Vec::new(),
-            slot_by_topic: HashMap::new(),
-            last_slot: 0,
+            slots: Slots::default(),
             ledger,
             batch: Batch::default(),
             pool,
@@ -108,28 +101,15 @@ impl DetectHandler {
             acknowledged: Vec::new(),
             fatal: None,
             dead_letter_said: None,
+            published: clock::monotonic(),
         };
+        handler.stats.pool.in_flight_max_bytes.set(max_in_flight_bytes as u64);
         handler.say_rules();
         handler
     }
 
     fn slot(&mut self, topic: &str, partition: i32) -> u32 {
-        if let Some(slot) = self.slots.get(self.last_slot as usize)
-            && slot.partition == partition
-            && &*slot.topic == topic
-        {
-            return self.last_slot;
-        }
-        let found = self.slot_by_topic.get(topic).and_then(|slots| slots.get(&partition)).copied();
-        let number = found.unwrap_or_else(|| {
-            let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            let topic: Arc<str> = topic.into();
-            self.slot_by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
-            self.slots.push(Slot { topic, partition, commits: Commits::new(0) });
-            number
-        });
-        self.last_slot = number;
-        number
+        self.slots.number(topic, partition, &self.stats.sources)
     }
 
     /// What is read and not done takes so many bytes, in the pool, with the producer and waiting.
@@ -177,6 +157,8 @@ impl DetectHandler {
     fn say_rules(&self) {
         let rules = self.rules.now.rules();
         self.stats.ruleset.set(rules.hash());
+        self.stats.rules.set(rules.rules().len() as u64);
+        self.stats.exceptions.set(rules.exceptions().iter().count() as u64);
         tracing::info!(ruleset = rules.hash(), count = rules.rules().len(), "rules in force");
     }
 
@@ -274,19 +256,29 @@ impl DetectHandler {
     }
 
     fn count_alert(&self, mark: &AlertMark) {
-        self.stats.alerts.add(&mark.rule_id, 1);
-        let now = clock::now_ms();
-        if let Some(time) = mark.event_time_ms {
-            self.stats.event_to_alert.add(now - time);
-        }
-        if let Some(time) = mark.append_ms {
-            self.stats.append_to_alert.add(now - time);
-        }
+        self.stats.alerted(&mark.rule_id);
+        let since = |time: i64| clock::now_ms() - time;
+        let (event, append) = (mark.event_time_ms.map(since), mark.append_ms.map(since));
+        self.stats.delayed(Half::Detect, event, append);
+    }
+
+    /// Shows others what was counted and how far the partitions are.
+    fn publish(&mut self) {
+        self.published = clock::monotonic();
+        let partitions = self.slots.publish(&self.ledger);
+        let pool = &self.stats.pool;
+        pool.jobs_waiting.set(self.pool.jobs.len() as u64);
+        pool.results_waiting.set(self.pool.settled.len() as u64);
+        pool.in_flight_bytes.set(self.in_flight() as u64);
+        let half = &self.stats.detect;
+        half.outstanding.set(self.producer.outstanding() as u64);
+        half.outstanding_bytes.set(self.producer.outstanding_bytes() as u64);
+        half.publish(partitions);
     }
 
     /// The slots that are assigned, with their numbers.
     fn owned(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        (0..).zip(&self.slots).filter(|(number, _)| self.ledger.owns(*number))
+        self.slots.iter().filter(|(number, _)| self.ledger.owns(*number))
     }
 
     /// Pauses or resumes everything that is assigned. librdkafka keeps a partition paused that was
@@ -303,6 +295,7 @@ impl DetectHandler {
                     tracing::debug!(pause, in_flight_bytes = self.in_flight(), "backpressure");
                 }
                 self.paused = pause;
+                self.stats.detect.pauses.set(pause);
             }
             Err(error) => {
                 tracing::warn!(%error, pause, "partitions could not be paused or resumed")
@@ -357,9 +350,7 @@ impl DetectHandler {
     }
 
     fn begin(&mut self, number: u32, start: i64) {
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            slot.commits = Commits::new(start);
-        }
+        self.slots.begin(number, start);
         self.ledger.assigned(number, start);
     }
 }
@@ -399,7 +390,7 @@ impl GroupHandler for DetectHandler {
     }
 
     fn committable(&mut self) -> Vec<Committable<'_>> {
-        let owned = (0..).zip(&mut self.slots).filter_map(|(number, slot)| {
+        let owned = self.slots.iter_mut().filter_map(|(number, slot)| {
             Some(Committable {
                 topic: &slot.topic,
                 partition: slot.partition,
@@ -469,19 +460,25 @@ impl GroupHandler for DetectHandler {
                 return Intake::More;
             }
         };
-        let Some(slot) = self.slots.get(number as usize) else { return Intake::More };
+        let Some(slot) = self.slots.get_mut(number) else { return Intake::More };
         let payload = message.payload();
         self.stats.under_way.set(1);
         self.stats.records.add(1);
+        slot.counted.records += 1;
+        let append_ms = message.timestamp().to_millis().filter(|time| *time > 0);
+        slot.append_ms = append_ms.or(slot.append_ms);
         let Some(payload) = payload else {
             self.stats.tombstones.add(1);
+            slot.counted.tombstones += 1;
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
         };
         self.stats.bytes.add(payload.len() as u64);
+        slot.counted.bytes += payload.len() as u64;
         if self.rules.now.prefilter.verdict(payload) == Verdict::Drop {
             self.stats.prefiltered.add(1);
+            slot.counted.prefiltered += 1;
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
@@ -507,7 +504,7 @@ impl GroupHandler for DetectHandler {
             size,
             key,
             headers,
-            append_ms: message.timestamp().to_millis().filter(|time| *time > 0),
+            append_ms,
             cluster,
         });
         self.in_flight_bytes += size;
@@ -548,6 +545,9 @@ impl GroupHandler for DetectHandler {
             self.pause(consumer, false);
         }
         self.stats.under_way.set(u64::from(self.busy()));
+        if clock::monotonic() - self.published >= PUBLISH_EVERY {
+            self.publish();
+        }
     }
 
     /// Whether results or acknowledgements are still to come.

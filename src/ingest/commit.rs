@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::clock;
 use crate::failure::{self, Class, Doing};
 use crate::ingest::kafka::HalfError;
+use crate::stats::half::CommitFigures;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
 /// How often the success of commits is looked up.
@@ -92,6 +93,16 @@ impl Commit {
         }
     }
 
+    fn counted(self, figures: &CommitFigures) -> Commit {
+        match self {
+            Commit::Done => {}
+            Commit::MovedOn => figures.moved_on.add(1),
+            Commit::Failed => figures.failed.add(1),
+            Commit::Refused(_) => figures.refused.add(1),
+        }
+        self
+    }
+
     fn refusal(self) -> Result<(), HalfError> {
         match self {
             Commit::Refused(code) => {
@@ -109,6 +120,7 @@ pub fn commit<C: ConsumerContext>(
     partitions: &mut [Committable<'_>],
     only: Option<&TopicPartitionList>,
     mode: CommitMode,
+    figures: &CommitFigures,
 ) -> Commit {
     let mut offsets = TopicPartitionList::new();
     for one in partitions.iter_mut() {
@@ -128,9 +140,13 @@ pub fn commit<C: ConsumerContext>(
     if offsets.count() == 0 {
         return Commit::Done;
     }
+    figures.asked.add(1);
+    let asked = clock::monotonic();
     match consumer.commit(&offsets, mode) {
         Ok(()) => {
             if matches!(mode, CommitMode::Sync) {
+                figures.answer.add(clock::monotonic() - asked);
+                figures.confirmed.add(1);
                 succeeded(partitions, &offsets);
             }
             Commit::Done
@@ -139,7 +155,7 @@ pub fn commit<C: ConsumerContext>(
             // What was read will be read again by whoever comes next: repeats, no loss.
             tracing::warn!(%error, "offsets could not be committed; the next commit will try again");
             ask_again(partitions);
-            Commit::of(&error)
+            Commit::of(&error).counted(figures)
         }
     }
 }
@@ -153,6 +169,7 @@ pub fn all_confirmed(partitions: &[Committable<'_>]) -> bool {
 fn confirm<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &mut [Committable<'_>],
+    figures: &CommitFigures,
 ) -> Commit {
     let mut open = TopicPartitionList::new();
     for one in partitions.iter().filter(|one| one.commits.asked > one.commits.confirmed) {
@@ -161,14 +178,17 @@ fn confirm<C: ConsumerContext>(
     if open.count() == 0 {
         return Commit::Done;
     }
+    let asked = clock::monotonic();
     let looked_up = match consumer.committed_offsets(open, CONFIRM_TIMEOUT) {
         Ok(offsets) => {
+            figures.answer.add(clock::monotonic() - asked);
+            figures.confirmed.add(1);
             succeeded(partitions, &offsets);
             Commit::Done
         }
         Err(error) => {
             tracing::debug!(%error, "the group's offsets could not be looked up");
-            Commit::of(&error)
+            Commit::of(&error).counted(figures)
         }
     };
     ask_again(partitions);
@@ -218,13 +238,14 @@ impl CommitClock {
         &mut self,
         consumer: &BaseConsumer<C>,
         partitions: &mut [Committable<'_>],
+        figures: &CommitFigures,
     ) -> Result<(), HalfError> {
         if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
             self.last_commit = clock::monotonic();
-            commit(consumer, partitions, None, CommitMode::Async).refusal()?;
+            commit(consumer, partitions, None, CommitMode::Async, figures).refusal()?;
         }
         if clock::monotonic() - self.last_confirm >= CONFIRM_EVERY {
-            let looked_up = confirm(consumer, partitions);
+            let looked_up = confirm(consumer, partitions, figures);
             self.last_confirm = clock::monotonic();
             looked_up.refusal()?;
         }

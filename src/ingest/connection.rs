@@ -10,8 +10,10 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 
 use crate::clock;
+use crate::stats::client::ClientFigures;
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
 /// once and again every minute, and so is its return.
@@ -21,6 +23,8 @@ pub struct ConnectionLog {
     said: Paced,
     /// Of errors that reading a topic brings.
     reading_said: Paced,
+    /// What the client tells of itself.
+    figures: Arc<ClientFigures>,
 }
 
 const REPEAT_AFTER_MS: u64 = 60_000;
@@ -44,8 +48,13 @@ impl Paced {
 
 impl ConnectionLog {
     pub fn new(name: &'static str) -> Self {
+        ConnectionLog::telling(name, Arc::default())
+    }
+
+    /// Of a client whose statistics are kept.
+    pub fn telling(name: &'static str, figures: Arc<ClientFigures>) -> Self {
         let (said, reading_said) = (Paced::default(), Paced::default());
-        ConnectionLog { name, lost: AtomicBool::new(false), said, reading_said }
+        ConnectionLog { name, lost: AtomicBool::new(false), said, reading_said, figures }
     }
 
     fn due(&self) -> bool {
@@ -80,6 +89,13 @@ impl ClientContext for ConnectionLog {
             }
             // Connection failures come through `error` as well, once and in words.
             _ => tracing::debug!(target: "librdkafka", client, facility, "{message}"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        // Where nothing is read or written, nothing else tells that the brokers are back.
+        if self.figures.take(&statistics) {
+            self.reached();
         }
     }
 

@@ -16,6 +16,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::clock;
@@ -23,6 +24,7 @@ use crate::failure::{self, Class, Doing, Remedy};
 use crate::ingest::commit::{Commit, CommitClock, Committable, all_confirmed, commit};
 pub use crate::ingest::connection::{ConnectionLog, Overheard};
 use crate::stats::Stats;
+use crate::stats::half::{CommitFigures, HalfStats};
 
 /// Why a half ended before it was asked to. Always fatal: what passes by itself is tried again
 /// where it occurs.
@@ -152,15 +154,17 @@ pub struct GroupContext<H> {
     phase: Mutex<Phase>,
     undrained: Arc<AtomicBool>,
     pub connection: ConnectionLog,
+    figures: Arc<HalfStats>,
 }
 
 impl<H> GroupContext<H> {
-    pub fn new(handler: H, name: &'static str) -> Self {
+    pub fn new(handler: H, name: &'static str, figures: Arc<HalfStats>) -> Self {
         GroupContext {
             handler: Mutex::new(handler),
             phase: Mutex::new(Phase::Running),
             undrained: Arc::default(),
-            connection: ConnectionLog::new(name),
+            connection: ConnectionLog::telling(name, Arc::clone(&figures.consumer)),
+            figures,
         }
     }
 
@@ -191,7 +195,8 @@ impl<H: GroupHandler> GroupContext<H> {
                 // Another step would begin something new.
                 Phase::Finished | Phase::GivenUp => true,
             };
-            let committed = commit_patiently(consumer, &mut *handler, partitions);
+            let committed =
+                commit_patiently(consumer, &mut *handler, partitions, &self.figures.commits);
             if !drained || committed != Commit::Done {
                 self.undrained.store(true, Ordering::Relaxed);
             }
@@ -224,11 +229,12 @@ fn commit_patiently<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
     handler: &mut H,
     partitions: &TopicPartitionList,
+    figures: &CommitFigures,
 ) -> Commit {
     let deadline = clock::monotonic() + COMMIT_MAX;
     loop {
         let mode = CommitMode::Sync;
-        match commit(consumer, &mut handler.committable(), Some(partitions), mode) {
+        match commit(consumer, &mut handler.committable(), Some(partitions), mode, figures) {
             Commit::Failed if clock::monotonic() < deadline => {
                 std::thread::park_timeout(Duration::from_millis(50));
             }
@@ -243,6 +249,9 @@ impl<H: GroupHandler> ClientContext for GroupContext<H> {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         self.connection.error(error, reason);
+    }
+    fn stats(&self, statistics: Statistics) {
+        self.connection.stats(statistics);
     }
 }
 
@@ -262,9 +271,12 @@ impl<H: GroupHandler> ConsumerContext for GroupContext<H> {
                 }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.figures.rebalances.add(1);
                 self.handler().assigned(consumer, partitions);
+                self.figures.assigned.set(true);
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.figures.rebalances.add(1);
                 let lost = consumer.assignment_lost();
                 let taken = self.revoke(consumer, partitions, lost);
                 if let Err(error) = consumer.incremental_unassign(&taken) {
@@ -299,12 +311,15 @@ pub fn run_member<H: GroupHandler>(
 ) -> Result<(), HalfError> {
     let mut result = Ok(());
     let mut commits = CommitClock::start();
+    let figures = Arc::clone(&consumer.context().figures);
     while !stop.load(Ordering::Relaxed) {
+        figures.beat.turn();
+        figures.lost.set(consumer.context().connection.is_lost());
         let busy = {
             let mut handler = consumer.context().handler();
             handler.turn(&consumer);
             let committed = if commits.is_due() {
-                commits.tick(&consumer, &mut handler.committable())
+                commits.tick(&consumer, &mut handler.committable(), &figures.commits)
             } else {
                 Ok(())
             };
@@ -319,6 +334,8 @@ pub fn run_member<H: GroupHandler>(
             break;
         }
     }
+    // What is left has its own time limits.
+    figures.beat.rest();
     let undrained = Arc::clone(&consumer.context().undrained);
     undrained.store(false, Ordering::Relaxed);
     let finished = result.is_err() || finish(&consumer);
@@ -354,7 +371,8 @@ fn finish<H: GroupHandler>(consumer: &GroupConsumer<H>) -> bool {
             if consumer.context().connection.is_lost() {
                 return drained && all_confirmed(&handler.committable());
             }
-            match commit(consumer, &mut handler.committable(), None, CommitMode::Sync) {
+            let figures = &consumer.context().figures.commits;
+            match commit(consumer, &mut handler.committable(), None, CommitMode::Sync, figures) {
                 Commit::Done => return drained,
                 Commit::Refused(_) => return false,
                 Commit::MovedOn | Commit::Failed => {}
@@ -438,7 +456,9 @@ fn poll_failed<H: GroupHandler>(
     let Some(code) = error.rdkafka_error_code() else {
         return Ok(());
     };
-    match failure::class_of(code, Doing::Consuming) {
+    let class = failure::class_of(code, Doing::Consuming);
+    consumer.context().handler().stats().errors.add(Doing::Consuming, class);
+    match class {
         Class::Fatal => {
             let what = "a topic or the group".to_owned();
             return Err(HalfError::Refused { doing: Doing::Consuming, what, code });

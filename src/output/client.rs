@@ -4,6 +4,7 @@
 //! Knows nothing of what a refusal means.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use rdkafka::client::ClientContext;
@@ -11,11 +12,13 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::ingest::kafka::ConnectionLog;
 use crate::output::forms::{Body, Form};
 use crate::output::producer::Output;
+use crate::stats::client::ClientFigures;
 
 /// Where an output is on its way through its forms.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Attempt {
     pub size: usize,
     /// How often it was refused and is sent again.
     pub refusals: u32,
+    /// When it was handed over first.
+    pub handed: Instant,
 }
 
 pub struct Delivery {
@@ -46,6 +51,9 @@ impl ClientContext for Context {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         self.log.error(error, reason);
+    }
+    fn stats(&self, statistics: Statistics) {
+        self.log.stats(statistics);
     }
 }
 
@@ -75,13 +83,14 @@ impl Client {
         name: &'static str,
         deliveries: Sender<Delivery>,
         queue_max_messages: usize,
+        figures: Arc<ClientFigures>,
     ) -> Result<Client, KafkaError> {
         let mut config = properties.clone();
         defaults(&mut config, properties);
         config
             .set("enable.idempotence", "true")
             .set("queue.buffering.max.messages", queue_max_messages.to_string());
-        Client::new(config, name, deliveries)
+        Client::new(config, ConnectionLog::telling(name, figures), deliveries)
     }
 
     /// Sends every record in a batch of its own, since a topic's limit is one for batches.
@@ -100,18 +109,19 @@ impl Client {
             .set("enable.idempotence", "false")
             .set("batch.num.messages", "1")
             .set("linger.ms", "0")
-            .set("queue.buffering.max.messages", queue_max_messages.to_string());
-        Client::new(config, name, deliveries)
+            .set("queue.buffering.max.messages", queue_max_messages.to_string())
+            .remove("statistics.interval.ms");
+        Client::new(config, ConnectionLog::new(name), deliveries)
     }
 
     fn new(
         mut config: ClientConfig,
-        name: &'static str,
+        log: ConnectionLog,
         deliveries: Sender<Delivery>,
     ) -> Result<Client, KafkaError> {
         // An output is never given up: a lost broker is waited for.
         config.set("acks", "all").set("message.timeout.ms", "0");
-        let context = Context { deliveries, log: ConnectionLog::new(name) };
+        let context = Context { deliveries, log };
         config.create_with_context(context).map(Client)
     }
 
@@ -130,7 +140,11 @@ impl Client {
     }
 
     /// Hands a record to librdkafka, or back.
-    pub fn send(&self, body: &Body<'_>, attempt: Attempt) -> Result<(), (KafkaError, Attempt)> {
+    pub fn send(
+        &self,
+        body: &Body<'_>,
+        attempt: Attempt,
+    ) -> Result<(), (KafkaError, Box<Attempt>)> {
         let mut record: BaseRecord<'_, [u8], [u8], Box<Attempt>> =
             BaseRecord::with_opaque_to(body.topic, Box::new(attempt));
         if let Some(payload) = &body.payload {
@@ -152,7 +166,7 @@ impl Client {
             }
             record = record.headers(headers);
         }
-        self.0.send(record).map_err(|(error, record)| (error, *record.delivery_opaque))
+        self.0.send(record).map_err(|(error, record)| (error, record.delivery_opaque))
     }
 }
 

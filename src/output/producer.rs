@@ -21,7 +21,7 @@ use crate::ingest::kafka::HalfError;
 use crate::output::client::{Attempt, Client, Delivery};
 use crate::output::dead_letter::Headers;
 use crate::output::forms::{self, Form, Shapes, Why};
-use crate::stats::Stats;
+use crate::stats::{Half, Stats};
 
 /// How many messages may stand in librdkafka's queue; as many outputs again may wait in ours.
 const QUEUE_MAX_MESSAGES: usize = 50_000;
@@ -56,6 +56,10 @@ pub enum OutputKind {
 }
 
 impl OutputKind {
+    /// In the order in which their figures stand.
+    pub const ALL: [OutputKind; 4] =
+        [OutputKind::Alert, OutputKind::Observation, OutputKind::Marker, OutputKind::DeadLetter];
+
     pub fn as_str(self) -> &'static str {
         match self {
             OutputKind::Alert => "alert",
@@ -153,6 +157,8 @@ impl From<ProducerFatal> for HalfError {
 pub struct Settings {
     /// Name in the log.
     pub name: &'static str,
+    /// For which half it sends.
+    pub half: Half,
     pub dead_letters: Arc<str>,
     pub shapes: Shapes,
     pub stats: Arc<Stats>,
@@ -202,8 +208,9 @@ impl OutputProducer {
     /// `properties` are the operator's.
     pub fn new(properties: &ClientConfig, settings: Settings) -> Result<Self, KafkaError> {
         let (sender, deliveries) = bounded(QUEUE_MAX_MESSAGES * 2);
-        let batching =
-            Client::batching(properties, settings.name, sender.clone(), QUEUE_MAX_MESSAGES)?;
+        let figures = Arc::clone(&settings.stats.half(settings.half).producer);
+        let (name, queue) = (settings.name, QUEUE_MAX_MESSAGES);
+        let batching = Client::batching(properties, name, sender.clone(), queue, figures)?;
         Ok(OutputProducer {
             properties: properties.clone(),
             settings,
@@ -248,6 +255,7 @@ impl OutputProducer {
             alone: false,
             size: 0,
             refusals: 0,
+            handed: clock::monotonic(),
         };
         if self.backlog.is_empty() {
             self.attempt(attempt)
@@ -274,6 +282,7 @@ impl OutputProducer {
             _ => &self.batching,
         };
         let Err((error, attempt)) = client.send(&body, attempt) else { return Ok(()) };
+        let attempt = *attempt;
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => {
                 self.backlog.push_front(attempt);
@@ -289,7 +298,9 @@ impl OutputProducer {
     fn refuse(&mut self, mut attempt: Attempt, error: &KafkaError) -> Result<(), ProducerFatal> {
         self.check_client()?;
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        match failure::class_of(code, Doing::Producing) {
+        let class = failure::class_of(code, Doing::Producing);
+        self.settings.stats.errors.add(Doing::Producing, class);
+        match class {
             Class::Fatal => {
                 Err(ProducerFatal::Refused { topic: self.topic_of(&attempt).to_string(), code })
             }
@@ -441,6 +452,7 @@ impl OutputProducer {
         self.outstanding -= 1;
         self.outstanding_bytes -= attempt.output.size();
         self.progress = clock::monotonic();
+        self.count(&attempt);
         if attempt.form != Form::Whole {
             self.count_form(&attempt);
         }
@@ -448,6 +460,20 @@ impl OutputProducer {
             && matches!(attempt.form, Form::Letter(..));
         acknowledged.push(Acknowledged { output: attempt.output, diverted });
         Ok(())
+    }
+
+    fn count(&self, attempt: &Attempt) {
+        let stats = &self.settings.stats;
+        let outputs = &stats.half(self.settings.half).outputs[attempt.output.kind as usize];
+        outputs.acknowledged.add(self.progress - attempt.handed);
+        outputs.bytes.add(attempt.size as u64);
+        let Attempt { output, form, .. } = attempt;
+        if output.kind == OutputKind::Alert
+            && !matches!(form, Form::Letter(..))
+            && let Some(document) = &output.payload
+        {
+            stats.newest_alerts.add(output.key.as_deref().unwrap_or_default(), document);
+        }
     }
 
     /// Counts and says what left in another form than it was made.

@@ -13,7 +13,9 @@ use crate::faults::{Fault, Faults};
 use crate::ingest::commit::Commits;
 use crate::ingest::watermark::WatermarkError;
 use crate::terms::fold::PartitionState;
-use crate::terms::partition::{Counts, Env, Outgoing, Partition, PartitionError, StepEnd};
+use crate::terms::partition::{
+    Counts, Env, Outgoing, Partition, PartitionError, Progress, StepEnd,
+};
 use crate::terms::record::{HASH_VERSION, Marker, Record};
 use crate::terms::store::{Store, StoreError};
 use crate::terms::takeover::{Request, Restored};
@@ -358,6 +360,14 @@ impl FirstSeen {
             let Owned::Active(active) = owned else { return None };
             let (offset, log_id, commits) = active.committable()?;
             Some(PartitionCommit { partition: *partition, offset, log_id, commits })
+        })
+    }
+
+    /// How far each owned partition is; `None` of one that is being taken over.
+    pub fn progress(&self) -> impl Iterator<Item = (i32, Option<Progress>)> {
+        self.owned.iter().map(|(partition, owned)| match owned {
+            Owned::Active(active) => (*partition, Some(active.progress())),
+            Owned::Restoring(_) => (*partition, None),
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns what the client reads and what is on its way to the brokers. Decides nothing about terms.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use crate::faults::Faults;
 use crate::ingest::commit::Committable;
 use crate::ingest::kafka::{GroupConsumer, GroupHandler, HalfError, Intake};
 use crate::output::producer::{Acknowledged, Output, OutputKind, OutputProducer, Ticket};
-use crate::stats::Stats;
+use crate::stats::half::{PartitionFigures, Places};
+use crate::stats::{Half, Stats};
 use crate::terms::first_seen::{FirstSeen, FirstSeenError, Sent};
 use crate::terms::fold::{OutboxRecord, Verdict};
 use crate::terms::partition::{Env, Outgoing, PartitionError, Raised};
@@ -56,6 +57,8 @@ pub struct FirstSeenHandler {
     fatal: Option<HalfError>,
     last_sweep: Instant,
     paused: bool,
+    /// Of the partitions that are folded.
+    places: BTreeMap<i32, Places>,
 }
 
 /// What the half is made of.
@@ -103,10 +106,8 @@ impl Alerts {
         if is_revision {
             self.stats.revisions.add(1);
         }
-        if let Some(time) = observation.event_time_ms {
-            self.stats.event_to_alert.add(created_ms - time);
-        }
-        self.stats.append_to_alert.add(created_ms - append_ms);
+        let event_delay = observation.event_time_ms.map(|time| created_ms - time);
+        self.stats.delayed(Half::FirstSeen, event_delay, Some(created_ms - append_ms));
         let nowhere = Ticket { slot: 0, epoch: 0, offset: 0 };
         let output =
             wire::output(&alert, &self.topic, nowhere).map_err(|error| error.to_string())?;
@@ -160,6 +161,7 @@ impl FirstSeenHandler {
             fatal: None,
             last_sweep: clock::monotonic(),
             paused: false,
+            places: BTreeMap::new(),
         }
     }
 
@@ -258,7 +260,7 @@ impl FirstSeenHandler {
                 continue;
             }
             if !output.diverted {
-                self.stats.alerts.add(rule_id(&output), 1);
+                self.stats.alerted(rule_id(&output));
             }
             if let Err(error) = self.core.alert_acknowledged(partition, epoch, offset) {
                 self.failed(&error);
@@ -340,6 +342,47 @@ impl FirstSeenHandler {
         }
     }
 
+    /// Shows others how far the partitions are.
+    fn publish(&mut self) {
+        let mut partitions = Vec::new();
+        let mut starts = BTreeMap::new();
+        let mut places = std::mem::take(&mut self.places);
+        for (partition, progress) in self.core.progress() {
+            let mut figures = PartitionFigures {
+                topic: Arc::clone(&self.topic),
+                partition,
+                next: 0,
+                done: 0,
+                committed: 0,
+                done_append_ms: None,
+                restoring: true,
+            };
+            if let Some(progress) = progress {
+                let mut known = places.remove(&partition).unwrap_or_default();
+                if progress.folded_append_ms > 0 {
+                    known.read(progress.folded, progress.folded_append_ms);
+                }
+                figures.restoring = false;
+                figures.next = progress.next;
+                figures.done = progress.done;
+                figures.committed = progress.committed;
+                figures.done_append_ms = known.at(progress.done);
+                self.places.insert(partition, known);
+            }
+            partitions.push(figures);
+            let marker = self.core.state(partition).and_then(|state| state.marker.as_ref());
+            for (version, start) in marker.iter().flat_map(|marker| &marker.learning_starts) {
+                let latest = starts.entry(version.clone()).or_insert(*start);
+                *latest = (*latest).max(*start);
+            }
+        }
+        self.stats.learning_starts.publish(starts);
+        let half = &self.stats.first_seen;
+        half.outstanding.set(self.producer.outstanding() as u64);
+        half.outstanding_bytes.set(self.producer.outstanding_bytes() as u64);
+        half.publish(partitions);
+    }
+
     fn is_sending_enough(&self) -> bool {
         self.producer.outstanding() >= OUTSTANDING_MAX
             || self.producer.outstanding_bytes() >= OUTSTANDING_MAX_BYTES
@@ -361,7 +404,10 @@ impl FirstSeenHandler {
         let list = self.list(self.reading.iter().copied());
         let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
         match result {
-            Ok(()) => self.paused = pause,
+            Ok(()) => {
+                self.paused = pause;
+                self.stats.first_seen.pauses.set(pause);
+            }
             Err(error) => {
                 tracing::warn!(%error, pause, "partitions could not be paused or resumed")
             }
@@ -485,6 +531,7 @@ impl GroupHandler for FirstSeenHandler {
         let now = clock::monotonic();
         if now - self.last_sweep >= SWEEP_EVERY && !self.ended {
             self.last_sweep = now;
+            self.publish();
             match self.core.sweep(clock::times()) {
                 Ok(anew) => self.take_over(anew),
                 Err(error) => self.failed(&error),

@@ -94,6 +94,20 @@ pub struct Counts {
     pub learned: u64,
 }
 
+/// How far a partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// One past the last record taken in.
+    pub next: i64,
+    /// Everything below it is done.
+    pub done: i64,
+    /// The last commit that is known to have succeeded.
+    pub committed: i64,
+    /// One past the last record folded, and the highest append time by then, milliseconds.
+    pub folded: i64,
+    pub folded_append_ms: i64,
+}
+
 struct Pending {
     offset: i64,
     append_ms: i64,
@@ -454,15 +468,28 @@ impl Partition {
     /// an id has nothing to commit, and what stands behind a marker that lacks something waits for
     /// the whole one.
     pub fn committable(&mut self) -> Option<(i64, &str, &mut Commits)> {
-        let mut offset = if self.faults.has(Fault::CommitBeforeAcknowledgement) {
+        let offset = self.done();
+        Some((offset, self.state.log_id()?, &mut self.commits))
+    }
+
+    fn done(&self) -> i64 {
+        let offset = if self.faults.has(Fault::CommitBeforeAcknowledgement) {
             self.mark.next()
         } else {
             self.mark.committable()
         };
-        if let Some(owed) = self.owed_from(&self.state) {
-            offset = offset.min(owed);
+        self.owed_from(&self.state).map_or(offset, |owed| offset.min(owed))
+    }
+
+    /// How far it is, for whoever watches.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            next: self.expected,
+            done: self.done(),
+            committed: self.commits.confirmed(),
+            folded: self.state.next,
+            folded_append_ms: self.state.last_append_ms,
         }
-        Some((offset, self.state.log_id()?, &mut self.commits))
     }
 
     /// Forgets some of the expired terms.

@@ -20,6 +20,7 @@ use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
 use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
 use crate::stats::Stats;
+use crate::stats::flow::Restore;
 use crate::terms::ends::{End, Ends};
 use crate::terms::record::{self, DecodeError, Record};
 use crate::terms::store::{Store, StoreError};
@@ -227,6 +228,7 @@ impl Restorer {
                 .insert(self.client.create_with_context(ConnectionLog::new("takeover reader"))?),
         };
         let result = self.take_over(request, reader);
+        self.stats.restores.ended(request.partition);
         reader.unassign()?;
         result
     }
@@ -292,6 +294,7 @@ impl Restorer {
     ) -> Result<(), RestoreError> {
         let partition = request.partition;
         self.assign(reader, partition, from)?;
+        self.stats.restores.set(partition, Restore { from, next: from, until });
         let mut said = clock::monotonic();
         let mut next = from;
         let mut ends = Ends::default();
@@ -301,7 +304,11 @@ impl Restorer {
             if self.cancelled(request) {
                 return Err(RestoreError::Cancelled);
             }
-            if std::mem::take(&mut looks) && clock::monotonic() - said >= PROGRESS_EVERY {
+            let look = std::mem::take(&mut looks);
+            if look {
+                self.stats.restores.set(partition, Restore { from, next, until });
+            }
+            if look && clock::monotonic() - said >= PROGRESS_EVERY {
                 said = clock::monotonic();
                 let percent = (next - from) * 100 / (until - from).max(1);
                 tracing::info!(

@@ -176,10 +176,10 @@ fn empty_variable_names_no_configuration_file() {
 }
 
 #[test]
-fn reserved_key_is_told_to_be_unused() {
+fn a_listener_that_others_can_reach_is_told() {
     let check_listen = ["config", "check", "--offline", "--set", "admin.listen=0.0.0.0:9464"];
     let (_, stderr) = check(&check_listen, 0);
-    assert!(stderr.starts_with("note: `admin.listen` is reserved"), "{stderr}");
+    assert!(stderr.starts_with("note: `admin.listen`: whoever reaches"), "{stderr}");
 }
 
 #[test]

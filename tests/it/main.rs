@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that what is slow to start is started once.
 
+mod admin;
 mod audit_log;
 mod backtest;
 mod cli;

@@ -78,6 +78,7 @@ impl Stream {
             Role::All,
             &[(SOURCE.0.to_owned(), usize::try_from(SOURCE.1).unwrap())],
             u32::try_from(OBSERVATIONS.1).unwrap(),
+            Arc::default(),
         )
         .unwrap()
     }

@@ -16,7 +16,7 @@ use crate::ingest::kafka::HalfError;
 use crate::output::producer::{
     Acknowledged, Output, OutputKind, OutputProducer, ProducerFatal, Ticket,
 };
-use crate::stats::Stats;
+use crate::stats::Half;
 
 /// Bytes sent and not acknowledged.
 const UNDER_WAY_MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub struct Entry {
 
 impl LogWriter {
     pub fn new(config: &Config) -> Result<LogWriter, StateError> {
-        let settings = run::producer("state producer", config, &Arc::new(Stats::default()));
+        let settings = run::producer("state producer", Half::FirstSeen, config, &Arc::default());
         Ok(LogWriter {
             topic: config.observations.topic.as_str().into(),
             producer: OutputProducer::new(&config.client_config(), settings)?,
