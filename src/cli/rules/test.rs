@@ -138,7 +138,8 @@ fn ran(args: &TestArgs, suites: &Suites) -> Result<Report, Exit> {
             say::error_text(&shown(&error));
             let paths = suites.suites.iter().filter(|suite| !suite.builtin);
             let mut named = paths.filter(|suite| error.contains(&suite.path.display().to_string()));
-            let path = named.next_back().map_or_else(|| PathBuf::from("rules"), |it| it.path.clone());
+            let path =
+                named.next_back().map_or_else(|| PathBuf::from("rules"), |it| it.path.clone());
             report.invalid.push((path, error).into());
             return Ok(report);
         }
