@@ -74,7 +74,7 @@ impl BareEvents {
 
     /// Whether an event of the record may have what any query needs.
     pub fn may_match(&self, record: &[u8]) -> bool {
-        let mut values: [Values<'_>; FIELDS] = [const { Values::new_const() }; FIELDS];
+        let mut values: [Values<'_>; FIELDS] = Default::default();
         for (key, values) in self.keys.iter().zip(&mut values) {
             let Some(key) = key else { continue };
             if !collect(key, record, values) {
