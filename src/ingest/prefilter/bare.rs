@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 
 use memchr::memmem::Finder;
+use smallvec::SmallVec;
 
-use crate::rules::query::{Clause, ClauseField};
+use crate::rules::query::{Clause, ClauseField, OfRules};
 
 /// How a record begins whose events stand in it as objects, as an API server writes them.
 const BEGINNINGS: [&[u8]; 2] = [
@@ -28,11 +29,14 @@ pub(super) struct BareEvents {
     /// `NAME`, where any query asks for it.
     keys: [Option<Finder<'static>>; FIELDS],
     /// By field and text of the first clause of a query: its other clauses.
-    queries: [HashMap<Box<[u8]>, Vec<Others>>; FIELDS],
+    queries: [HashMap<Box<[u8]>, Vec<Others>, OfRules>; FIELDS],
 }
 
 /// Field and texts.
 type Others = Vec<(usize, Vec<Box<[u8]>>)>;
+
+/// Most records have one or two of a field.
+type Values<'r> = SmallVec<[&'r [u8]; 4]>;
 
 /// Whether the record is one that [`BareEvents::may_match`] can judge.
 pub(super) fn is_bare(record: &[u8]) -> bool {
@@ -45,7 +49,7 @@ impl BareEvents {
     pub fn new<'c>(queries: impl Iterator<Item = &'c [Clause]>) -> BareEvents {
         let mut bare = BareEvents {
             keys: [const { None }; FIELDS],
-            queries: std::array::from_fn(|_| HashMap::new()),
+            queries: std::array::from_fn(|_| HashMap::default()),
         };
         for clauses in queries {
             for clause in clauses {
@@ -70,7 +74,7 @@ impl BareEvents {
 
     /// Whether an event of the record may have what any query needs.
     pub fn may_match(&self, record: &[u8]) -> bool {
-        let mut values: [Vec<&[u8]>; FIELDS] = [const { Vec::new() }; FIELDS];
+        let mut values: [Values<'_>; FIELDS] = Default::default();
         for (key, values) in self.keys.iter().zip(&mut values) {
             let Some(key) = key else { continue };
             if !collect(key, record, values) {
@@ -89,7 +93,7 @@ impl BareEvents {
 }
 
 /// Finds the distinct values; `false` if that can't be done.
-fn collect<'r>(key: &Finder<'_>, record: &'r [u8], values: &mut Vec<&'r [u8]>) -> bool {
+fn collect<'r>(key: &Finder<'_>, record: &'r [u8], values: &mut Values<'r>) -> bool {
     for at in key.find_iter(record) {
         let rest = record.get(at + key.needle().len()..).unwrap_or_default();
         let before = at.checked_sub(1).and_then(|before| record.get(before));

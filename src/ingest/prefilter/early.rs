@@ -14,7 +14,7 @@ use crate::rules::query::{EarlyField, Known};
 /// What of an event is known.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'r> {
-    texts: [Known<'r>; EarlyField::ALL.len()],
+    texts: [Found<'r>; EarlyField::ALL.len()],
     /// The strings of `objectRef`.
     object: [&'r [u8]; OBJECT_TEXTS_MAX],
     object_length: usize,
@@ -22,6 +22,27 @@ pub(super) struct Fields<'r> {
     /// `kind` and `apiVersion` say that it is one.
     kind: Option<Kind>,
     is_audit_version: bool,
+}
+
+/// A text as it is written, which may not be UTF-8.
+#[derive(Debug, Clone, Copy, Default)]
+enum Found<'r> {
+    #[default]
+    Absent,
+    Text(&'r [u8]),
+    Unknown,
+}
+
+impl<'r> Found<'r> {
+    fn known(self) -> Known<'r> {
+        match self {
+            Found::Absent => Known::Text(None),
+            Found::Text(text) => {
+                std::str::from_utf8(text).map_or(Known::Unknown, |text| Known::Text(Some(text)))
+            }
+            Found::Unknown => Known::Unknown,
+        }
+    }
 }
 
 /// `objectRef` has eight fields.
@@ -36,7 +57,7 @@ enum Kind {
 
 impl<'r> Fields<'r> {
     pub fn known(&self, field: EarlyField) -> Known<'r> {
-        let text = |field: EarlyField| self.texts[field as usize];
+        let text = |field: EarlyField| self.texts[field as usize].known();
         if field != EarlyField::Derived {
             return text(field);
         }
@@ -55,14 +76,8 @@ impl<'r> Fields<'r> {
         &self.object[..self.object_length]
     }
 
-    fn absent() -> Fields<'r> {
-        let texts = [Known::Text(None); EarlyField::ALL.len()];
-        Fields { texts, ..Fields::default() }
-    }
-
     fn set(&mut self, field: EarlyField, text: Option<&'r [u8]>) {
-        let text = text.and_then(|text| std::str::from_utf8(text).ok());
-        self.texts[field as usize] = text.map_or(Known::Unknown, |text| Known::Text(Some(text)));
+        self.texts[field as usize] = text.map_or(Found::Unknown, Found::Text);
     }
 }
 
@@ -109,7 +124,7 @@ struct Cursor<'r> {
 impl<'r> Cursor<'r> {
     /// An object with the keys of an event, or of a list of events if `items` reads its value.
     fn event(&mut self, items: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<Fields<'r>> {
-        let mut fields = Fields::absent();
+        let mut fields = Fields::default();
         let mut seen = 0_u32;
         let mut has_items = false;
         self.object(&mut |cursor, key| {
@@ -224,7 +239,7 @@ impl<'r> Cursor<'r> {
         let mut escaped = false;
         loop {
             let rest = self.bytes.get(self.at..)?;
-            let end = memchr::memchr2(b'"', b'\\', rest)?;
+            let end = end_or_escape(rest)?;
             if rest.get(end) == Some(&b'"') {
                 let text = self.bytes.get(begin..self.at + end)?;
                 self.at += end + 1;
@@ -280,6 +295,16 @@ impl<'r> Cursor<'r> {
     fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
+}
+
+/// How far a string goes on without an escape. Most are short, and a search by vectors begins slowly.
+fn end_or_escape(rest: &[u8]) -> Option<usize> {
+    const SHORT: usize = 12;
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+    if let Some(at) = rest.iter().take(SHORT).position(ends) {
+        return Some(at);
+    }
+    Some(SHORT + memchr::memchr2(b'"', b'\\', rest.get(SHORT..)?)?)
 }
 
 /// What an event or a list of events may have. Nothing else is known to mean nothing.

@@ -52,7 +52,7 @@ pub(super) enum Step {
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub source: SourceId,
-    texts: HashMap<Box<str>, Told, BuildHasherDefault<Fnv>>,
+    texts: HashMap<Box<str>, Told, OfRules>,
     longest: usize,
     parts: Option<Parts>,
 }
@@ -334,9 +334,12 @@ fn alone(expr: &Expr, sources: &[Source]) -> Option<(SourceId, TestId)> {
     }
 }
 
+/// For tables whose texts come from rules.
+pub type OfRules = BuildHasherDefault<Fnv>;
+
 /// The hash FNV-1a. Only rules put texts into the tables, so nobody can make them collide.
 #[derive(Debug, Clone)]
-pub(super) struct Fnv(u64);
+pub struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Fnv {

@@ -46,6 +46,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use clauses::{Clause, ClauseField};
+pub use dispatch::OfRules;
 pub use early::{EarlyField, Known};
 pub use error::QueryError;
 pub use fields::{DerivedField, Kind, catalogue, open_prefixes};
