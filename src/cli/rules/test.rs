@@ -137,8 +137,9 @@ fn ran(args: &TestArgs, suites: &Suites) -> Result<Report, Exit> {
             let error = error.to_string();
             say::error_text(&shown(&error));
             let paths = suites.suites.iter().filter(|suite| !suite.builtin);
-            let named = paths.filter(|suite| error.contains(&suite.path.display().to_string()));
-            let path = named.last().map_or_else(|| PathBuf::from("rules"), |it| it.path.clone());
+            let mut named = paths.filter(|suite| error.contains(&suite.path.display().to_string()));
+            let path =
+                named.next_back().map_or_else(|| PathBuf::from("rules"), |it| it.path.clone());
             report.invalid.push((path, error).into());
             return Ok(report);
         }
