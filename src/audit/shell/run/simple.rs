@@ -244,8 +244,19 @@ impl Interpreter<'_> {
 
     /// The same of one that stands in a text: `unset 'a[1]'`, `read 'm[k]'`.
     fn key_of_text(&mut self, subscript: &str, of: &Array) -> CompactString {
+        // Bash expands it once more.
+        let expanded = if subscript.contains(['$', '`']) && self.budget.enter(SCRIPT_LEVELS) {
+            self.budget.spend(subscript.len());
+            let parts = parse_document(subscript);
+            let text = self.computed(|shell| expand::document(&parts, shell));
+            self.budget.leave(SCRIPT_LEVELS);
+            Some(text)
+        } else {
+            None
+        };
+        let subscript = expanded.as_ref().map_or(subscript, Text::as_str);
         if of.is_associative() {
-            return subscript.into();
+            return subscript.replace(['"', '\''], "").into();
         }
         match expand::evaluate(subscript, self) {
             Some(index) => index.to_compact_string(),
@@ -255,8 +266,12 @@ impl Interpreter<'_> {
 
     /// Sets what a name stands for that may have a subscript.
     pub(super) fn give_named(&mut self, name: &str, value: Text) {
-        let Some((name, subscript)) = subscripted(name) else {
-            return self.environment().set(name, value);
+        let (name, subscript) = match subscripted(name) {
+            Some((name, subscript)) => (name, subscript),
+            None if self.environment.array(name).is_some_and(|array| !array.is_plain()) => {
+                (name, "0")
+            }
+            None => return self.environment().set(name, value),
         };
         let mut array = self.environment.to_change(name);
         let key = self.key_of_text(subscript, &array);
