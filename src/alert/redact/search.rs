@@ -28,7 +28,17 @@ const VARIABLE_PASSES_MAX: usize = 4;
 const SUBSTITUTED_MAX: usize = 2;
 
 /// Words behind which `NAME=X` sets a variable.
-const DECLARATIONS: [&str; 6] = ["export", "declare", "typeset", "readonly", "local", "env"];
+const DECLARATIONS: [&str; 5] = ["export", "declare", "typeset", "readonly", "local"];
+/// Programs that set what stands between them and the command that they run.
+const SETTING: [&str; 3] = ["env", "sudo", "doas"];
+/// Programs that only run the command behind them.
+const RUNNING: [&str; 8] =
+    ["exec", "command", "builtin", "nohup", "timeout", "nice", "busybox", "stdbuf"];
+/// Programs that give a container the variables behind `-e`.
+const CONTAINERS: [&str; 3] = ["docker", "podman", "nerdctl"];
+/// Words of the shell's own behind which a command begins.
+const RESERVED: [&str; 11] =
+    ["then", "do", "if", "!", "{", "else", "elif", "while", "until", "time", "-p"];
 
 /// What was found in a text.
 #[derive(Debug, Default)]
@@ -231,20 +241,26 @@ impl Search<'_> {
             }
             self.part(&level(at), range, part);
         }
-        for at in self.given(&texts, &code, around.is_some()) {
-            self.value(&level(at), 0..texts[at].len());
+        let begins = if around.is_some() { reserved(&texts) } else { 0 };
+        for at in self.given(&texts[begins..], &code[begins..], around.is_some()) {
+            self.value(&level(begins + at), 0..texts[begins + at].len());
         }
         let patterns = texts.iter().take(4).any(|word| programs::looks_for(word));
         let mut assigning = true;
         let mut setting = false;
-        let mut declares = false;
+        let mut head = Head::Open { sets: false };
         for (at, text) in texts.iter().enumerate() {
             let pair = name_and_value(text);
-            assigning &= pair.is_some_and(|(name, _)| !name.starts_with('-'));
-            declares |= DECLARATIONS.contains(&programs::base_name(text));
+            let before = at.checked_sub(1).filter(|_| at > begins).map_or("", |at| texts[at]);
+            if at >= begins {
+                assigning &= pair.is_some_and(|(name, _)| !name.starts_with('-'));
+                head = head.behind(text, before);
+            }
             // Elsewhere such a word sets nothing, and whoever wrote the command chose its name.
-            let sets = assigning && around.is_some() || declares;
-            match pair {
+            let long = text.strip_prefix("--env=").filter(|_| head == Head::Container);
+            let long = long.and_then(name_and_value);
+            let sets = assigning && around.is_some() || head.sets(before) || long.is_some();
+            match long.or(pair) {
                 _ if code[at] => {}
                 Some((name, value)) if is_whole(name, value, assigning) => {
                     if is_secret_name(name) || sets && self.is_variable(name) {
@@ -436,6 +452,56 @@ fn said(words: &[Word]) -> Vec<&Word> {
     let values: Vec<&Word> = values.collect();
     let format = values.len() > 1 && values[0].text().contains('%');
     values.into_iter().skip(usize::from(format)).collect()
+}
+
+/// What has been seen of a command so far, as far as that says whether `NAME=VALUE` sets a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// The command is still to come; `sets` behind a program that sets variables for it.
+    Open {
+        sets: bool,
+    },
+    Declaration,
+    Container,
+    Other,
+}
+
+impl Head {
+    /// The same behind another word.
+    fn behind(self, text: &str, before: &str) -> Head {
+        let Head::Open { sets } = self else { return self };
+        let name = programs::base_name(text);
+        if name_and_value(text).is_some() || text.starts_with('-') {
+            return self;
+        }
+        match name {
+            _ if DECLARATIONS.contains(&name) => Head::Declaration,
+            _ if SETTING.contains(&name) => Head::Open { sets: true },
+            _ if RUNNING.contains(&name) => Head::Open { sets: false },
+            _ if CONTAINERS.contains(&name) => Head::Container,
+            // `sudo -u NAME`, `timeout 5s`
+            _ if before.starts_with('-') => self,
+            _ if text.bytes().all(|byte| byte.is_ascii_digit() || b"smh.".contains(&byte)) => {
+                Head::Open { sets }
+            }
+            _ => Head::Other,
+        }
+    }
+
+    /// Whether a pair sets a variable, behind the word `before`.
+    fn sets(self, before: &str) -> bool {
+        match self {
+            Head::Open { sets } => sets,
+            Head::Declaration => true,
+            Head::Container => matches!(before, "-e" | "--env"),
+            Head::Other => false,
+        }
+    }
+}
+
+/// How many words of the shell's own stand before a command.
+fn reserved(texts: &[&str]) -> usize {
+    texts.iter().take_while(|text| RESERVED.contains(text)).count()
 }
 
 fn texts(words: &[Word]) -> Vec<&str> {

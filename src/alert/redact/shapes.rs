@@ -9,7 +9,7 @@ use super::GROUP;
 use crate::rules::patterns::PatternList;
 
 /// Name and pattern. A group named `secret` is what is hidden, else the whole match.
-pub const SHAPES: [(&str, &str); 28] = [
+pub const SHAPES: [(&str, &str); 29] = [
     ("bearer", r"\b(?:[Bb]earer|BEARER)\s+(?<secret>[A-Za-z0-9._~+/=-]{8,})"),
     (
         "authorization",
@@ -33,7 +33,11 @@ pub const SHAPES: [(&str, &str); 28] = [
     ),
     (
         "xml-value",
-        r#"(?i)\b(?:name|key)=["'][\w.:-]*(?:password|passwd|passphrase|secret|token|api-?key)["']\s+value=["'](?<secret>[^"'<>$]+)["']"#,
+        r#"(?i)\b(?:name|key)=["'][\w.:-]*(?:password|passwd|passphrase|secret|token|api-?key)["']\s+value=["'](?<secret>[^"'<>]+)["']"#,
+    ),
+    (
+        "xml-value-first",
+        r#"(?i)\bvalue=["'](?<secret>[^"'<>]+)["']\s+(?:name|key)=["'][\w.:-]*(?:password|passwd|passphrase|secret|token|api-?key)["']"#,
     ),
     ("aws", r"(?<secret>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"),
     ("github", r"(?<secret>\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}))"),
@@ -75,10 +79,22 @@ pub fn spans(shapes: &PatternList, text: &str) -> Vec<Range<usize>> {
     let mut spans = shapes.spans_of(GROUP, text);
     spans.retain(|span| {
         let before = text.get(..span.start).unwrap_or_default();
+        let value = text.get(span.clone()).unwrap_or_default();
+        if before.ends_with(['"', '\'']) && is_expansion(value) {
+            return false;
+        }
         let is_key = before.ends_with("?key=") || before.ends_with("&key=");
-        !is_key || is_made_up(text.get(span.clone()).unwrap_or_default())
+        !is_key || is_made_up(value)
     });
     spans
+}
+
+/// `$NAME`, `${NAME}` and nothing else.
+fn is_expansion(value: &str) -> bool {
+    let Some(rest) = value.strip_prefix('$') else { return false };
+    let name = rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(rest);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+    !name.is_empty() && name.bytes().all(plain)
 }
 
 fn is_made_up(value: &str) -> bool {

@@ -48,11 +48,12 @@ pub trait Shell {
         None
     }
     /// `None` when `name` is no associative array; `Some(None)` when that has no such key.
-    fn named(&self, _name: &str, _key: &str) -> Option<Option<Text>> {
+    fn named(&mut self, _name: &str, _key: &str) -> Option<Option<Text>> {
         None
     }
-    /// An element of an array that the script set; negative indices count from behind the last.
-    fn element(&self, _name: &str, _index: i64) -> Option<Text> {
+    /// An element of an array whose keys are not 0, 1, 2 and so on; negative indices count from
+    /// behind the last. `None` when `name` is no such array.
+    fn element(&mut self, _name: &str, _index: i64) -> Option<Option<Text>> {
         None
     }
     fn set_variable(&mut self, name: &str, value: Text);

@@ -74,7 +74,7 @@ impl Shell for Fixture {
         self.arrays.get(name).cloned().or_else(|| self.variable(name).map(|value| vec![value]))
     }
 
-    fn named(&self, name: &str, key: &str) -> Option<Option<Text>> {
+    fn named(&mut self, name: &str, key: &str) -> Option<Option<Text>> {
         self.variable(&format!("{name}[{key}]")).map(Some)
     }
 

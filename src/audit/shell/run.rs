@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use smallvec::SmallVec;
 
 use crate::limits;
@@ -496,13 +496,18 @@ impl Shell for Interpreter<'_> {
         self.environment.array(name)?.keys()
     }
 
-    fn named(&self, name: &str, key: &str) -> Option<Option<Text>> {
+    fn named(&mut self, name: &str, key: &str) -> Option<Option<Text>> {
         let array = self.environment.array(name).filter(|array| array.is_associative())?;
-        Some(array.get(key).cloned())
+        let found = self.budget.spend(array.finding_work(key)).then(|| array.get(key));
+        Some(found.flatten().cloned())
     }
 
-    fn element(&self, name: &str, index: i64) -> Option<Text> {
-        self.environment.array(name)?.at(index).cloned()
+    fn element(&mut self, name: &str, index: i64) -> Option<Option<Text>> {
+        let array = self.environment.array(name).filter(|array| !array.is_counted())?;
+        if array.is_associative() {
+            return self.named(name, &index.to_compact_string());
+        }
+        Some(array.at(index).cloned())
     }
 
     fn set_variable(&mut self, name: &str, value: Text) {

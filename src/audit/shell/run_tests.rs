@@ -132,6 +132,10 @@ fn what_exceeds_a_bound_is_told() {
     check(&"x".repeat(limits::SHELL_INPUT_MAX_BYTES + 1), HiddenWhy::Size);
     check(&format!("{}x{}", "$(".repeat(200), ")".repeat(200)), HiddenWhy::Depth);
     check("echo {1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}{1..9}", HiddenWhy::Work);
+    // What is put before other elements moves them.
+    check("a=([9000000]=x {1..8000} [0]=y {1..8000})", HiddenWhy::Work);
+    let twice = "mapfile -O 9000000 a <<< \"$y\"; mapfile -O 0 a <<< \"$y\"";
+    check(&format!("y=$'{}'; {twice}", "\\n".repeat(8_000)), HiddenWhy::Work);
 }
 
 #[test]
@@ -409,6 +413,13 @@ fn check_opens(script: &str, path: &str) {
     let opened = reading.accesses.iter().filter(|access| access.reach == Reach::Named);
     let paths: Vec<String> = opened.map(|access| access.path.to_string()).collect();
     assert!(paths.iter().any(|opened| opened == path), "{script}: {paths:?}");
+}
+
+#[test]
+fn a_list_in_the_place_of_an_element_is_expanded() {
+    check_opens("a[1]=($(cat /etc/shadow))", "/etc/shadow");
+    check("a[1]=(x); echo ${a[1]}", &["echo x # variables expanded"]);
+    check("a=(x y); a[1]=(z); echo ${a[1]}", &["echo y # variables expanded"]);
 }
 
 #[test]

@@ -62,9 +62,13 @@ pub(super) fn variable(name: &str, shell: &mut dyn Shell) -> Option<Text> {
 
 /// An element of an array; negative places count from the end.
 pub(super) fn element(name: &str, index: i64, shell: &mut dyn Shell) -> Option<Text> {
-    if let Some(keys) = shell.keys(name) {
-        let value = shell.element(name, index);
-        shell.spend(keys.len() + value.as_ref().map_or(0, Text::len));
+    if index == 0
+        && let Some(first) = first(name, shell)
+    {
+        return Some(first);
+    }
+    if let Some(value) = shell.element(name, index) {
+        shell.spend(value.as_ref().map_or(0, Text::len) + 1);
         return value;
     }
     let mut items = array(name, shell)?;
@@ -73,6 +77,13 @@ pub(super) fn element(name: &str, index: i64, shell: &mut dyn Shell) -> Option<T
     let pattern = pattern_among(items.get(..place.min(items.len()))?).cloned();
     let item = (place < items.len()).then(|| items.swap_remove(place));
     one_of(item, pattern, shell)
+}
+
+/// The element 0 is what the name alone stands for, and may be as many things.
+fn first(name: &str, shell: &mut dyn Shell) -> Option<Text> {
+    let value = shell.variable(name)?;
+    shell.spend(value.len() + 1);
+    Some(value)
 }
 
 /// What stands at a place, where a pattern before it may be several elements.
@@ -181,6 +192,11 @@ fn subscript(name: &str, index: &Word, shell: &mut dyn Shell) -> Option<Text> {
 }
 
 fn keyed(name: &str, key: &str, shell: &mut dyn Shell) -> Option<Text> {
+    if key == "0"
+        && let Some(first) = first(name, shell)
+    {
+        return Some(first);
+    }
     if let Some(value) = shell.named(name, key) {
         shell.spend(value.as_ref().map_or(0, Text::len) + 1);
         return value;

@@ -3,6 +3,8 @@
 //! Owns which element a key means and in which order elements come. Knows nothing of words, and of
 //! how a key is spelled only that an index is a number.
 
+use std::ops::Range;
+
 use compact_str::{CompactString, ToCompactString};
 use smallvec::SmallVec;
 
@@ -10,6 +12,10 @@ use super::super::text::Text;
 
 /// How many lists bash keeps the keys of an associative array in.
 const BUCKETS: u32 = 1_024;
+/// How many elements are moved for the work that one byte takes.
+const ELEMENTS_MOVED_A_UNIT: usize = 8;
+/// How many bytes of keys are compared for that.
+const KEY_BYTES_COMPARED_A_UNIT: usize = 64;
 
 /// Elements in the order in which they are expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +33,19 @@ enum Keys {
     /// Ascending.
     Indices(Vec<i64>),
     /// Of an associative array, in the order in which bash goes over them.
-    Names(Vec<CompactString>),
+    Names(Vec<Name>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name {
+    hash: u32,
+    key: CompactString,
+}
+
+impl Name {
+    fn bucket(&self) -> u32 {
+        self.hash % BUCKETS
+    }
 }
 
 impl Array {
@@ -63,8 +81,32 @@ impl Array {
             Keys::Indices(indices) => {
                 Some(indices.iter().map(ToCompactString::to_compact_string).collect())
             }
-            Keys::Names(names) => Some(names.clone()),
+            Keys::Names(names) => Some(names.iter().map(|name| name.key.clone()).collect()),
         }
+    }
+
+    /// Whether the keys are 0, 1, 2 and so on.
+    pub fn is_counted(&self) -> bool {
+        self.keys == Keys::Counted
+    }
+
+    /// What finding a key takes, in units of about a byte.
+    pub fn finding_work(&self, key: &str) -> usize {
+        let Keys::Names(names) = &self.keys else { return 1 };
+        let list = list_of(names, hash(key)).len();
+        key.len() + list * (1 + key.len() / KEY_BYTES_COMPARED_A_UNIT)
+    }
+
+    /// What `put` takes, in units of about a byte: an element that is put in moves those behind it.
+    pub fn putting_work(&self, key: &str) -> usize {
+        let count = self.elements.len();
+        let moved = match (self.place(key), &self.keys) {
+            // Indices have to be written down from then on.
+            (Err(Some(_)), Keys::Counted) if self.index(key) != Some(self.next_index()) => count,
+            (Err(Some(at)), _) => count - at,
+            _ => 0,
+        };
+        self.finding_work(key) + moved / ELEMENTS_MOVED_A_UNIT
     }
 
     pub fn get(&self, key: &str) -> Option<&Text> {
@@ -121,7 +163,7 @@ impl Array {
         match &mut self.keys {
             Keys::Counted => {}
             Keys::Indices(indices) => indices.insert(at, index),
-            Keys::Names(names) => names.insert(at, key.into()),
+            Keys::Names(names) => names.insert(at, Name { hash: hash(key), key: key.into() }),
         }
         self.elements.insert(at, value);
     }
@@ -162,10 +204,11 @@ impl Array {
                 indices.binary_search(&index).map_err(Some)
             }
             Keys::Names(names) => {
-                let of = bucket(key);
-                let first = names.partition_point(|name| bucket(name) < of);
-                let same = names.iter().skip(first).take_while(|name| bucket(name) == of);
-                let found = same.into_iter().position(|name| name == key);
+                let hash = hash(key);
+                let list = list_of(names, hash);
+                let first = list.start;
+                let same = names.get(list).unwrap_or_default();
+                let found = same.iter().position(|name| name.hash == hash && name.key == key);
                 // The newest of a list comes first.
                 found.map(|at| first + at).ok_or(Some(first))
             }
@@ -173,13 +216,19 @@ impl Array {
     }
 }
 
-/// The list that bash keeps a key in: FNV-1 in 32 bits, the multiplication first.
-fn bucket(key: &str) -> u32 {
-    let hash = key.bytes().fold(2_166_136_261_u32, |hash, byte| {
+/// Where the keys are that bash keeps in one list with a key of this hash.
+fn list_of(names: &[Name], hash: u32) -> Range<usize> {
+    let of = hash % BUCKETS;
+    let from = names.partition_point(|name| name.bucket() < of);
+    from..names.partition_point(|name| name.bucket() <= of)
+}
+
+/// What bash chooses the list of a key by: FNV-1 in 32 bits, the multiplication first.
+fn hash(key: &str) -> u32 {
+    key.bytes().fold(2_166_136_261_u32, |hash, byte| {
         // Bytes are signed there.
         hash.wrapping_mul(16_777_619) ^ i32::from(byte.cast_signed()).cast_unsigned()
-    });
-    hash % BUCKETS
+    })
 }
 
 #[cfg(test)]
@@ -211,6 +260,26 @@ mod tests {
         counted.put("1", Text::literal("c"), false);
         counted.remove("0");
         assert_eq!(shown(&counted), ["1=c"]);
+    }
+
+    #[test]
+    fn what_is_looked_at_is_work() {
+        let mut names = Array::associative();
+        names.put(&"k".repeat(30_000), Text::new(), false);
+        // Not the other keys, unless bash has them in the same list.
+        assert!(names.finding_work("x") <= 2);
+        assert!(names.finding_work(&"x".repeat(30_000)) >= 30_000);
+        let of = hash("x") % BUCKETS;
+        let others = (0..100_000).map(|at: u32| at.to_compact_string());
+        let same: Vec<_> = others.filter(|key| hash(key) % BUCKETS == of).collect();
+        same.iter().for_each(|key| names.put(key, Text::new(), false));
+        assert!(names.finding_work("x") >= same.len() && same.len() > 50);
+        let mut indices = Array::default();
+        for at in 1..=800_i64 {
+            assert!(indices.putting_work(&(9_000 + at).to_compact_string()) <= 1);
+            indices.put(&(9_000 + at).to_compact_string(), Text::new(), false);
+        }
+        assert!(indices.putting_work("5") >= 100);
     }
 
     /// The order that bash 5.2 prints them in.

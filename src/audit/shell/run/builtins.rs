@@ -10,6 +10,9 @@ use super::{Flow, Interpreter, mapfile};
 /// Most commands that are run when a shell ends.
 const TRAPS_MAX: usize = 64;
 
+/// In the place of a descriptor that is no number.
+pub(super) const UNKNOWN_DESCRIPTOR: u32 = u32::MAX;
+
 /// How many positional parameters are moved for the work that one byte takes.
 const PARAMETERS_MOVED_A_UNIT: usize = 16;
 
@@ -355,7 +358,7 @@ fn set(shell: &mut Interpreter<'_>, arguments: &[Text]) {
 fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
     let mut names = Vec::new();
     let (mut array, mut delimiter, mut raw) = (false, '\n', false);
-    let mut descriptor = None;
+    let mut descriptor = 0;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let word = argument.as_str();
@@ -376,7 +379,7 @@ fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
                     };
                     match option {
                         'd' => delimiter = value.chars().next().unwrap_or('\0'),
-                        'u' => descriptor = value.parse().ok(),
+                        'u' => descriptor = value.parse().unwrap_or(UNKNOWN_DESCRIPTOR),
                         _ => {}
                     }
                     break;
@@ -385,10 +388,7 @@ fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
             }
         }
     }
-    let source = match descriptor {
-        Some(descriptor) => shell.descriptors.remove(descriptor).unwrap_or(Stream::UNKNOWN),
-        None => std::mem::take(&mut shell.input),
-    };
+    let source = shell.take_descriptor(descriptor);
     let (line, left) = match &source {
         Stream::Unknown { .. } => {
             shell.status = None;
@@ -429,12 +429,7 @@ fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) -> Stream {
             (line, left)
         }
     };
-    match descriptor {
-        Some(descriptor) => {
-            shell.descriptors.insert(descriptor, left);
-        }
-        None => shell.input = left,
-    }
+    shell.put_back(descriptor, left);
     give(shell, &names, array, &line);
     Stream::Empty
 }
@@ -490,6 +485,21 @@ fn give(shell: &mut Interpreter<'_>, names: &[String], array: bool, line: &Text)
 }
 
 impl Interpreter<'_> {
+    /// What is left to read of a descriptor, 0 the standard input.
+    pub(super) fn take_descriptor(&mut self, descriptor: u32) -> Stream {
+        match descriptor {
+            0 => std::mem::take(&mut self.input),
+            other => self.descriptors.remove(other).unwrap_or(Stream::UNKNOWN),
+        }
+    }
+
+    pub(super) fn put_back(&mut self, descriptor: u32, left: Stream) {
+        match descriptor {
+            0 => self.input = left,
+            other => self.descriptors.insert(other, left),
+        }
+    }
+
     fn change_directory(&mut self, arguments: &[Text]) -> Stream {
         let to =
             arguments.iter().find(|word| !word.as_str().starts_with('-') || word.as_str() == "-");

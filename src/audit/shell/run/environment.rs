@@ -13,6 +13,7 @@ use crate::limits;
 use super::super::ast::Node;
 use super::super::text::{Step, Text};
 use super::array::Array;
+use super::simple::subscripted;
 
 /// The most names that are gone through to the variable that is meant.
 const REFERENCES_FOLLOWED_MAX: usize = 8;
@@ -75,17 +76,36 @@ impl Environment {
     /// The same to be changed, or what the container may have set.
     pub fn to_change(&self, name: &str) -> Array {
         let name = self.target(name);
+        if let Some((array, subscript)) = subscripted(name) {
+            let element = self.array(array).and_then(|array| array.get(subscript));
+            return Array::counted(element.cloned().into_iter().collect::<Vec<_>>());
+        }
         match self.variables.get(name) {
             Some(set) => set.as_ref().map(|it| it.array.clone()).unwrap_or_default(),
             None => Array::counted(inherited(name, self).into_iter().collect::<Vec<_>>()),
         }
     }
 
-    /// `declare -A name`: elements with names, where there were none before.
+    /// `declare -A name`: elements with names. A value becomes the one of the key 0, and an array
+    /// with indices stays as it is.
     pub fn set_associative(&mut self, name: &str) {
-        if !self.array(name).is_some_and(Array::is_associative) {
-            self.set_array(name, Array::associative());
+        let known = self.array(name);
+        if known.is_some_and(|array| array.is_associative() || array.elements.len() > 1) {
+            return;
         }
+        let mut array = Array::associative();
+        if let Some(value) = self.to_change(name).first() {
+            array.put("0", value.clone(), false);
+        }
+        let name = CompactString::from(self.target(name));
+        let variable = self.variables.entry(name).or_default().get_or_insert_default();
+        Rc::make_mut(variable).array = array;
+    }
+
+    /// `declare -n r='a[1]'`: the element that a name stands for.
+    pub fn element_meant(&self, name: &str) -> Option<String> {
+        let target = self.references.get(name).map(|_| self.target(name))?;
+        subscripted(target).map(|_| target.to_owned())
     }
 
     /// `unset name[key]`
@@ -99,6 +119,9 @@ impl Environment {
     /// What of a variable may be its value, without copying: the first and the others.
     pub fn value(&self, name: &str, choice: usize) -> (Option<Text>, usize) {
         let name = self.target(name);
+        if let Some((array, subscript)) = subscripted(name) {
+            return (self.array(array).and_then(|array| array.get(subscript)).cloned(), 1);
+        }
         match self.variables.get(name) {
             Some(None) => (None, 1),
             Some(Some(variable)) => {

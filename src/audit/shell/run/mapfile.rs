@@ -1,18 +1,24 @@
 //! `mapfile` and `readarray`: the lines of an input as an array.
 
-use super::super::text::{Stream, Text};
+use super::super::text::Text;
 use super::Interpreter;
 use super::array::Array;
+use super::builtins::UNKNOWN_DESCRIPTOR;
 
 /// `mapfile [-t] [-d x] [-n count] [-s count] [-O index] [name]`: the lines of the standard input
 /// as an array.
 pub(super) fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     let (mut ends, mut cut, mut name) = ('\n', false, None);
     let (mut most, mut skipped, mut origin) = (0_usize, 0_usize, None);
-    let mut descriptor = None;
+    let mut descriptor = 0;
     let mut rest = arguments.iter().map(Text::as_str);
+    let mut ended = false;
     while let Some(word) = rest.next() {
-        let Some(options) = word.strip_prefix('-').filter(|_| name.is_none()) else {
+        if word == "--" && name.is_none() && !ended {
+            ended = true;
+            continue;
+        }
+        let Some(options) = word.strip_prefix('-').filter(|_| name.is_none() && !ended) else {
             name.get_or_insert(word);
             continue;
         };
@@ -29,16 +35,13 @@ pub(super) fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) {
                 'n' => most = value.parse().unwrap_or(0),
                 's' => skipped = value.parse().unwrap_or(0),
                 'O' => origin = value.parse::<i64>().ok(),
-                'u' => descriptor = value.parse::<u32>().ok(),
+                'u' => descriptor = value.parse().unwrap_or(UNKNOWN_DESCRIPTOR),
                 _ => {}
             }
             break;
         }
     }
-    let source = match descriptor {
-        Some(descriptor) => shell.descriptors.remove(descriptor).unwrap_or(Stream::UNKNOWN),
-        None => std::mem::take(&mut shell.input),
-    };
+    let source = shell.take_descriptor(descriptor);
     let text = source.into_text();
     if !shell.budget.spend(text.len()) {
         return;
@@ -51,7 +54,9 @@ pub(super) fn read(shell: &mut Interpreter<'_>, arguments: &[Text]) {
     let most = if most == 0 { usize::MAX } else { most };
     let mut next = origin.unwrap_or(0);
     for line in lines(&text, ends, cut).skip(skipped).take(most) {
-        array.put(&next.to_string(), line, false);
+        if !shell.put(&mut array, &next.to_string(), line, false) {
+            break;
+        }
         next = next.saturating_add(1);
     }
     if shell.budget.spend(array.elements.len()) {

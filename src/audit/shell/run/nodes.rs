@@ -175,7 +175,7 @@ impl Interpreter<'_> {
             if !self.budget.spend(COMMAND_WORK + word.len()) {
                 break;
             }
-            self.environment().set(name, word);
+            self.give_named(name, word);
             let out = self.run_round(body, &mut rounds);
             let printed = known_bytes(&out) > 0;
             output = self.joined(output, out);

@@ -14,9 +14,6 @@ use super::super::text::{Step, Stream, Text};
 use super::array::Array;
 use super::{COMMAND_WORK, Environment, Interpreter, SCRIPT_LEVELS, builtins, reach};
 
-/// How many elements are moved for the work that one byte takes.
-const ELEMENTS_MOVED_A_UNIT: usize = 8;
-
 impl Interpreter<'_> {
     pub(super) fn run_simple(&mut self, simple: &Simple) -> Stream {
         self.choices.set(1);
@@ -121,7 +118,7 @@ impl Interpreter<'_> {
                 let value = expand::single(word, self).quoted();
                 let mut array = self.environment.to_change(name);
                 let key = self.key(index, &array);
-                array.put(&key, value, assignment.append);
+                self.put(&mut array, &key, value, assignment.append);
                 array
             }
             (None, AssignedValue::Word(word)) => {
@@ -129,14 +126,26 @@ impl Interpreter<'_> {
                 let is_array = self.environment.array(name).is_some_and(|array| !array.is_plain());
                 if is_array || assignment.append {
                     let mut array = self.environment.to_change(name);
-                    array.put("0", value, assignment.append);
+                    self.put(&mut array, "0", value, assignment.append);
                     array
                 } else {
                     Array::counted([value])
                 }
             }
-            // No shell puts a list into an element.
-            (Some(_), AssignedValue::Array { .. }) => return,
+            // An error in bash; zsh puts the list in the place of the element.
+            (Some(index), AssignedValue::Array { elements, .. }) => {
+                let mut words = Vec::new();
+                for element in elements {
+                    expand::fields(&element.value, self, &mut words);
+                }
+                self.budget.spend(words.iter().map(|word| word.len() + 1).sum());
+                let mut array = self.environment.to_change(name);
+                let key = self.key(index, &array);
+                if let (None, Some(word)) = (array.get(&key), words.into_iter().next()) {
+                    self.put(&mut array, &key, word, false);
+                }
+                array
+            }
         };
         self.give(name, array);
         if matches!(name.as_str(), "PS4" | "PS1" | "PROMPT_COMMAND") {
@@ -146,6 +155,10 @@ impl Interpreter<'_> {
 
     /// Sets a variable as the script that is being read does.
     pub(super) fn give(&mut self, name: &str, mut array: Array) {
+        if let Some(element) = self.environment.element_meant(name) {
+            let value = array.first().cloned().unwrap_or_default();
+            return self.give_named(&element, value.with_steps(self.steps));
+        }
         let size = array.elements.iter().map(Text::len).sum::<usize>();
         if self.budget.spend(size + array.elements.len()) {
             let steps = self.steps;
@@ -170,15 +183,15 @@ impl Interpreter<'_> {
             false => Array::default(),
         };
         if array.is_associative() && elements.iter().all(|element| element.key.is_none()) {
-            let mut words = Vec::new();
-            elements.iter().for_each(|element| expand::fields(&element.value, self, &mut words));
-            for pair in words.chunks(2) {
-                let [key, value] = pair else { break };
-                let moved = array.elements.len() / ELEMENTS_MOVED_A_UNIT;
-                if !self.budget.spend(key.len() + value.len() + moved) {
+            // Each word is one key or one value, however many fields it would be elsewhere.
+            for pair in elements.chunks(2) {
+                let mut texts = pair.iter().map(|it| expand::single(&it.value, self).quoted());
+                let key = texts.next().unwrap_or_default();
+                let value = texts.next().unwrap_or_default();
+                let fits = self.budget.spend(key.len() + value.len());
+                if !fits || !self.put(&mut array, key.as_str(), value, false) {
                     break;
                 }
-                array.put(key.as_str(), value.clone(), false);
             }
             return array;
         }
@@ -198,19 +211,24 @@ impl Interpreter<'_> {
                 }
             };
             self.budget.spend(words.iter().map(|word| word.len() + 1).sum());
-            // What is put in moves what is behind it.
-            let moved =
-                if key.is_some() { array.elements.len() / ELEMENTS_MOVED_A_UNIT } else { 0 };
-            if !self.budget.spend(moved) {
-                break;
-            }
             for word in words {
                 let at = key.clone().unwrap_or_else(|| next.to_compact_string());
-                array.put(&at, word, element.append);
+                if !self.put(&mut array, &at, word, element.append) {
+                    return array;
+                }
                 next = next.saturating_add(1);
             }
         }
         array
+    }
+
+    /// Sets an element or adds to it, where there is work left for what that moves.
+    pub(super) fn put(&mut self, array: &mut Array, key: &str, value: Text, append: bool) -> bool {
+        let fits = self.budget.spend(array.putting_work(key));
+        if fits {
+            array.put(key, value, append);
+        }
+        fits
     }
 
     /// What a subscript says. An index that is unknown is the next one.
@@ -226,8 +244,19 @@ impl Interpreter<'_> {
 
     /// The same of one that stands in a text: `unset 'a[1]'`, `read 'm[k]'`.
     fn key_of_text(&mut self, subscript: &str, of: &Array) -> CompactString {
+        // Bash expands it once more.
+        let expanded = if subscript.contains(['$', '`']) && self.budget.enter(SCRIPT_LEVELS) {
+            self.budget.spend(subscript.len());
+            let parts = parse_document(subscript);
+            let text = self.computed(|shell| expand::document(&parts, shell));
+            self.budget.leave(SCRIPT_LEVELS);
+            Some(text)
+        } else {
+            None
+        };
+        let subscript = expanded.as_ref().map_or(subscript, Text::as_str);
         if of.is_associative() {
-            return subscript.into();
+            return subscript.replace(['"', '\''], "").into();
         }
         match expand::evaluate(subscript, self) {
             Some(index) => index.to_compact_string(),
@@ -237,12 +266,16 @@ impl Interpreter<'_> {
 
     /// Sets what a name stands for that may have a subscript.
     pub(super) fn give_named(&mut self, name: &str, value: Text) {
-        let Some((name, subscript)) = subscripted(name) else {
-            return self.environment().set(name, value);
+        let (name, subscript) = match subscripted(name) {
+            Some((name, subscript)) => (name, subscript),
+            None if self.environment.array(name).is_some_and(|array| !array.is_plain()) => {
+                (name, "0")
+            }
+            None => return self.environment().set(name, value),
         };
         let mut array = self.environment.to_change(name);
         let key = self.key_of_text(subscript, &array);
-        array.put(&key, value, false);
+        self.put(&mut array, &key, value, false);
         let size = array.elements.iter().map(Text::len).sum::<usize>();
         if self.budget.spend(size + array.elements.len()) {
             self.environment().set_array(name, array);
@@ -252,12 +285,19 @@ impl Interpreter<'_> {
     /// `unset a`, `unset 'a[1]'`
     pub(super) fn unset(&mut self, name: &str) {
         match subscripted(name) {
-            Some((name, "@" | "*")) => self.environment().unset(name),
             Some((name, subscript)) => {
                 let Some(array) = self.environment.array(name).cloned() else { return };
+                // Of an associative array it is the element with that key.
+                if matches!(subscript, "@" | "*") && !array.is_associative() {
+                    return self.environment().unset(name);
+                }
                 self.budget.spend(array.elements.len());
                 let key = self.key_of_text(subscript, &array);
-                self.environment().unset_element(name, &key);
+                self.budget.spend(array.finding_work(&key));
+                // What may be there still is more to look at than a gap.
+                if self.undecided == 0 {
+                    self.environment().unset_element(name, &key);
+                }
             }
             None => {
                 let environment = self.environment();
