@@ -85,7 +85,9 @@ impl Labelled {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     fn shown(&self) -> Option<DebugValue<BTreeMap<String, u64>>> {
-        Some(self.snapshot()).filter(|counts| !counts.is_empty()).map(debug)
+        let mut counts = self.snapshot();
+        counts.retain(|_, count| *count > 0);
+        Some(counts).filter(|counts| !counts.is_empty()).map(debug)
     }
 }
 
@@ -181,6 +183,8 @@ pub struct Stats {
     pub prefiltered: Counter,
     /// By source topic.
     pub sources: flow::Sources,
+    /// Every half of the role runs.
+    pub started: half::Flag,
     /// Hash of the rules in force; empty where none are asked.
     pub ruleset: Text,
     /// Rules in force, and exceptions.
@@ -389,6 +393,7 @@ mod tests {
         let Stats {
             records,
             bytes: _,
+            started: _,
             tombstones,
             prefiltered,
             sources: _,

@@ -72,7 +72,7 @@ pub fn live(snapshot: &Snapshot<'_>) -> Live {
 }
 
 pub fn ready(snapshot: &Snapshot<'_>) -> Ready {
-    let running = !snapshot.halves.is_empty();
+    let running = snapshot.stats.started.get();
     let mut checks = vec![Check {
         name: "started",
         half: None,

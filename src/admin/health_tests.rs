@@ -64,7 +64,11 @@ fn ready_once_everything_is_assigned_reachable_and_restored() {
     assert_eq!(failing(&watched), [("started", None)]);
     let (detect, first_seen) = (&watched.stats.detect, &watched.stats.first_seen);
     detect.runs.set(true);
+    detect.assigned.set(true);
+    assert_eq!(failing(&watched), [("started", None)], "the other half is yet to come");
+    detect.assigned.set(false);
     first_seen.runs.set(true);
+    watched.stats.started.set(true);
     assert_eq!(failing(&watched), [("assigned", Some("detect")), ("assigned", Some("first-seen"))]);
 
     detect.assigned.set(true);
@@ -82,6 +86,7 @@ fn ready_once_everything_is_assigned_reachable_and_restored() {
 fn a_member_that_is_assigned_nothing_is_ready_once_its_group_is_at_rest() {
     let watched = Watched::default();
     watched.stats.detect.runs.set(true);
+    watched.stats.started.set(true);
     let statistics = serde_json::json!({
         "name": "n", "client_id": "c", "type": "consumer", "ts": 0, "time": 0, "age": 0,
         "replyq": 0, "msg_cnt": 0, "msg_size": 0, "msg_max": 0, "msg_size_max": 0, "tx": 1,

@@ -144,7 +144,12 @@ fn answered(request: &Request<Incoming>, watched: &Watched) -> Answer {
             method: request.method(),
             path: request.uri().path(),
             accept: header(ACCEPT),
-            host: header(HOST),
+            // What is no text is no name of this server.
+            host: match request.headers().get(HOST).map(|host| host.to_str()) {
+                Some(Err(_)) => "?",
+                Some(Ok(host)) => host,
+                None => "",
+            },
         },
         watched,
     )

@@ -226,6 +226,9 @@ pub fn start(
         running += 1;
     }
     let Common { stop, stats, .. } = common;
+    stats.started.set(true);
+    // A count that begins at one has no increase to be alerted of.
+    ["loaded", "unchanged", "refused"].iter().for_each(|result| stats.reloads.add(result, 0));
     Ok(Service { stop, ends, running, reload, stats })
 }
 

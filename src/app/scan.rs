@@ -39,6 +39,8 @@ pub struct ScanOptions {
     pub threads: usize,
     pub since_ms: Option<i64>,
     pub until_ms: Option<i64>,
+    /// Records that can match no rule are read too, so that all that is broken is told.
+    pub read_all: bool,
     pub instance: String,
 }
 
@@ -99,6 +101,8 @@ struct Chunk {
     number: u64,
     parts: Vec<Part>,
     bytes: Vec<u8>,
+    /// Bytes of the failures' texts.
+    failed_bytes: usize,
     read: u64,
     total: Option<u64>,
 }
@@ -153,8 +157,8 @@ pub fn scan(
     sink: &mut dyn ScanSink,
 ) -> Result<ScanStats, ScanError> {
     let threads = options.threads.max(1);
-    let prefilter = Prefilter::new(matcher.rules());
-    let examiner = Examiner { options, matcher, prefilter: Some(&prefilter) };
+    let prefilter = (!options.read_all).then(|| Prefilter::new(matcher.rules()));
+    let examiner = Examiner { options, matcher, prefilter: prefilter.as_ref() };
     let (chunk_sender, chunks) = bounded::<Chunk>(CHUNKS_QUEUED);
     let (examined_sender, examined) = bounded::<Examined>(CHUNKS_QUEUED);
     std::thread::scope(|scope| {
@@ -264,12 +268,13 @@ fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
             }
             Portion::One(FileEvent::Failed { path, line, class, reason, bytes }) => {
                 let record = bytes.map(<[u8]>::to_vec);
+                open.failed_bytes += record.as_ref().map_or(0, Vec::len);
                 let path = Arc::clone(path);
                 open.parts.push(Part::Failure(Failure { path, line, class, reason, record }));
             }
             Portion::One(FileEvent::Idle) => return flush(&mut open),
         }
-        if open.bytes.len() >= CHUNK_BYTES || open.parts.len() >= CHUNK_PARTS {
+        if open.bytes.len() + open.failed_bytes >= CHUNK_BYTES || open.parts.len() >= CHUNK_PARTS {
             return flush(&mut open);
         }
         true

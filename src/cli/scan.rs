@@ -94,6 +94,10 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub unreadable: Option<PathBuf>,
 
+    /// Reads records that can match no rule too, so that all that is broken is told (slower)
+    #[arg(long)]
+    pub read_all: bool,
+
     /// Name of the cluster that the events are from
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub cluster: Cluster,
@@ -244,6 +248,7 @@ fn run_engine(
         threads,
         since_ms: scan.since_ms,
         until_ms: scan.until_ms,
+        read_all: args.read_all,
         instance: instance_name(),
     };
     let redaction = if args.no_redact {

@@ -350,7 +350,7 @@ fn real_events_that_match_pass_and_most_others_are_dropped() {
 }
 
 /// Queries with clauses, some with others beside them.
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 15] = [
     "event.action:create and kubernetes.audit.objectRef.resource:(roles or rolebindings)",
     "kubernetes.audit.objectRef.resource:pods and event.action:(delete or patch) and user.name:a*",
     "kubernetes.audit.objectRef.namespace:kube-system and kubernetes.audit.objectRef.resource:pods",
@@ -362,6 +362,9 @@ const QUERIES: [&str; 12] = [
     "kubernetes.audit.objectRef:{ resource:roles and namespace:n }",
     "kubernetes.audit.objectRef.resource:(roles or pods) and not user.name:ann",
     "event.action:(create or get) and not kubernetes.audit.objectRef.namespace:*",
+    "kubernetes.audit.stage:Request and not kubernetes.audit.level:ann",
+    "user_agent.original:(ann or roles) and kubernetes.audit.objectRef.name:create",
+    "kubernetes.audit.objectRef.apiGroup:roles and not kubernetes.audit.objectRef.name:roles",
     "not exec.command:* and not user.name:bob and kubernetes.audit.objectRef.namespace:k*",
 ];
 
@@ -374,8 +377,9 @@ pub(super) fn object_event() -> impl Strategy<Value = Value> {
         prop::option::of(pick(&["n", "kube-system"])),
         pick(&["ann", "bob", "\"verb\":\"create\",\"resource\":\"roles\""]),
         prop::option::of(pick(&["create", "x"])),
+        prop::collection::vec(prop::option::of(pick(&["create", "roles", "ann", "Request"])), 5),
     )
-        .prop_map(|(verb, resource, subresource, namespace, user, body)| {
+        .prop_map(|(verb, resource, subresource, namespace, user, body, others)| {
             let mut event = json!({
                 "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "7e1b", "verb": verb,
                 "requestURI": "/x?command=cat&command=/etc/shadow", "user": { "username": user },
@@ -386,6 +390,14 @@ pub(super) fn object_event() -> impl Strategy<Value = Value> {
             }
             if let Some(namespace) = namespace {
                 event["objectRef"]["namespace"] = namespace.into();
+            }
+            let places =
+                ["/stage", "/level", "/userAgent", "/objectRef/name", "/objectRef/apiGroup"];
+            for (place, text) in places.iter().zip(others) {
+                let (parent, name) = place.rsplit_once('/').unwrap();
+                if let Some(text) = text {
+                    event.pointer_mut(parent).unwrap()[name] = text.into();
+                }
             }
             if let Some(verb) = body {
                 event["requestObject"] = json!({ "verb": verb, "resource": ["pods"] });

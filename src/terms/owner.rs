@@ -437,6 +437,8 @@ impl GroupHandler for FirstSeenHandler {
             .map(|element| self.core.assigned(element.partition()))
             .collect();
         self.take_over(requests);
+        // Nobody takes an assignment for one that is taken over already.
+        self.publish();
     }
 
     fn committable(&mut self) -> Vec<Committable<'_>> {

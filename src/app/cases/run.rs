@@ -61,6 +61,7 @@ impl Runner {
             threads: 1,
             since_ms: None,
             until_ms: None,
+            read_all: true,
             instance: "rules-test".to_owned(),
         };
         Ok(Runner { rules, redaction, options })

@@ -134,7 +134,12 @@ fn of_event<'e>(event: &'e Event<'_>, field: EarlyField) -> Option<&'e str> {
         EarlyField::Resource => object.and_then(|object| object.resource.as_ref()),
         EarlyField::Subresource => object.and_then(|object| object.subresource.as_ref()),
         EarlyField::Namespace => object.and_then(|object| object.namespace.as_ref()),
-        _ => None,
+        EarlyField::Stage => event.stage.as_ref(),
+        EarlyField::Level => event.level.as_ref(),
+        EarlyField::UserAgent => event.user_agent.as_ref(),
+        EarlyField::Name => object.and_then(|object| object.name.as_ref()),
+        EarlyField::ApiGroup => object.and_then(|object| object.api_group.as_ref()),
+        EarlyField::Derived => None,
     };
     text.map(Text::as_str)
 }
