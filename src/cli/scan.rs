@@ -90,7 +90,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Writes records that could not be read to a file
+    /// Writes records that could not be read to a file; implies `--read-all`
     #[arg(long, value_name = "FILE")]
     pub unreadable: Option<PathBuf>,
 
@@ -248,7 +248,8 @@ fn run_engine(
         threads,
         since_ms: scan.since_ms,
         until_ms: scan.until_ms,
-        read_all: args.read_all,
+        // Whoever asks for what could not be read asks for all of it.
+        read_all: args.read_all || args.unreadable.is_some(),
         instance: instance_name(),
     };
     let redaction = if args.no_redact {
