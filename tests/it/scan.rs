@@ -341,8 +341,10 @@ fn what_is_broken_beside_every_rule_is_told_when_all_is_read() {
     let inputs = Inputs::new();
     let broken = br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"x","verb":"list" "stage":"Panic"}"#;
     let path = inputs.file("log", &lines(&[quiet_event(), broken.to_vec()]));
-    for (more, unreadable, prefiltered) in [(&[][..], 0, 2), (&["--read-all"][..], 1, 0)] {
-        let scanned = scan(&[&["--quiet", "--stats", &path][..], more].concat(), 2);
+    for (more, code, unreadable, prefiltered) in
+        [(&[][..], 0, 0, 2), (&["--read-all"][..], 2, 1, 0)]
+    {
+        let scanned = scan(&[&["--quiet", "--stats", &path][..], more].concat(), code);
         let stats = &json_lines(scanned.stderr.as_bytes())[0];
         let counted = stats["unreadable"].as_object().unwrap().values();
         assert_eq!(counted.map(|count| count.as_u64().unwrap()).sum::<u64>(), unreadable);
