@@ -175,13 +175,7 @@ impl Latencies {
 
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Records read from the source topics, tombstones included.
-    pub records: Counter,
-    pub bytes: Counter,
-    pub tombstones: Counter,
-    /// Records that the prefilter let go without parsing.
-    pub prefiltered: Counter,
-    /// By source topic.
+    /// What is read, by source topic.
     pub sources: flow::Sources,
     /// Every half of the role runs.
     pub started: half::Flag,
@@ -311,10 +305,11 @@ impl Stats {
 
     /// One line with every counter that is not zero. Those of the flow itself stand there always.
     pub fn log(&self) {
+        let read = self.sources.totals();
         tracing::info!(
-            records = self.records.get(),
+            records = read.records,
             events = self.events.get(),
-            prefiltered = self.prefiltered.get(),
+            prefiltered = read.prefiltered,
             alerts = ?self.alerts.snapshot(),
             observations = self.observations.get(),
             observations_spared = self.observations_spared.shown(),
@@ -325,7 +320,7 @@ impl Stats {
             excepted = self.excepted.shown(),
             exceptions_expired = self.exceptions_expired.shown(),
             learned = self.learned.shown(),
-            tombstones = self.tombstones.shown(),
+            tombstones = Some(read.tombstones).filter(|count| *count > 0),
             skipped = self.skipped.shown(),
             terms_cut = self.terms_cut.shown(),
             without_terms = self.without_terms.shown(),
@@ -391,12 +386,8 @@ mod tests {
         );
         // Every field by its name: one that is new has to be decided about.
         let Stats {
-            records,
-            bytes: _,
+            sources,
             started: _,
-            tombstones,
-            prefiltered,
-            sources: _,
             ruleset,
             rules: _,
             exceptions: _,
@@ -439,10 +430,11 @@ mod tests {
             detect: _,
             first_seen: _,
         } = &stats;
+        let read = sources.of(&"audit".into());
         let counters = [
-            ("records", records),
-            ("tombstones", tombstones),
-            ("prefiltered", prefiltered),
+            ("records", &read.records),
+            ("tombstones", &read.tombstones),
+            ("prefiltered", &read.prefiltered),
             ("events", events),
             ("dead_letters", dead_letters),
             ("headers_unreadable", headers_unreadable),

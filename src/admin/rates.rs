@@ -25,20 +25,17 @@ pub struct Flow {
 
 impl Flow {
     pub fn totals(stats: &Stats) -> Flow {
-        let mut flow = Flow {
+        let read = stats.sources.totals();
+        Flow {
+            records: read.records as f64,
+            bytes: read.bytes as f64,
+            prefiltered: read.prefiltered as f64,
             events: stats.events.get() as f64,
             observations: stats.observations.get() as f64,
             folded: stats.terms_folded.get() as f64,
             alerts: stats.alerts.snapshot().values().sum::<u64>() as f64,
             dead_letters: stats.dead_letters.get() as f64,
-            ..Flow::default()
-        };
-        for (_, source) in stats.sources.snapshot() {
-            flow.records += source.records.get() as f64;
-            flow.bytes += source.bytes.get() as f64;
-            flow.prefiltered += source.prefiltered.get() as f64;
         }
-        flow
     }
 
     fn grown(self, before: Flow, seconds: f64) -> Flow {

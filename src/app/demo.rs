@@ -234,7 +234,7 @@ fn tell_story(
     }
     player.flush()?;
     wait(reader, show, deadline, "the groups to be joined", || {
-        stats.records.get() >= player.records
+        stats.sources.totals().records >= player.records
     })?;
     let mut begun = clock::monotonic();
     let mut learned = false;
@@ -289,7 +289,7 @@ fn pour(
         player.send(&record, hint, 0)?;
         player.events = log.counts().events;
         // The mock keeps 5 MiB a partition; the player stays a little ahead of the service only.
-        while player.records > stats.records.get() + 2_000 {
+        while player.records > stats.sources.totals().records + 2_000 {
             player.poll();
             reader.poll(Duration::from_millis(2), show)?;
             if clock::monotonic() >= deadline {
@@ -307,7 +307,7 @@ fn pour(
 
 /// Everything played was read, everything observed was folded.
 fn settled(stats: &Stats, played: u64) -> bool {
-    stats.records.get() >= played
+    stats.sources.totals().records >= played
         && stats.under_way.get() == 0
         && stats.terms_folded.get() >= stats.observations.get()
 }

@@ -148,10 +148,11 @@ fn configuration(settings: &[String]) -> Result<Loaded, DemoError> {
 }
 
 fn summary_text(summary: &Summary, colours: bool) -> String {
+    let read = summary.stats.sources.totals();
     let mut rows = vec![
         vec!["events".to_owned(), summary.events_played.to_string()],
-        vec!["records".to_owned(), summary.stats.records.get().to_string()],
-        vec!["spared by the prefilter".to_owned(), summary.stats.prefiltered.get().to_string()],
+        vec!["records".to_owned(), read.records.to_string()],
+        vec!["spared by the prefilter".to_owned(), read.prefiltered.to_string()],
     ];
     for (rule, count) in &summary.alerts {
         rows.push(vec![format!("alerts of {rule}"), count.to_string()]);

@@ -37,7 +37,7 @@ const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
 const POOL_WAIT: Duration = Duration::from_millis(10);
 const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
-/// How often what the thread has counted is shown to others.
+/// How often others are shown how far the partitions are and what waits.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
 /// The channels to and from the pool.
@@ -262,10 +262,10 @@ impl DetectHandler {
         self.stats.delayed(Half::Detect, event, append);
     }
 
-    /// Shows others what was counted and how far the partitions are.
+    /// Shows others how far the partitions are and what waits.
     fn publish(&mut self) {
         self.published = clock::monotonic();
-        let partitions = self.slots.publish(&self.ledger);
+        let partitions = self.slots.figures(&self.ledger);
         let pool = &self.stats.pool;
         pool.jobs_waiting.set(self.pool.jobs.len() as u64);
         pool.results_waiting.set(self.pool.settled.len() as u64);
@@ -463,22 +463,18 @@ impl GroupHandler for DetectHandler {
         let Some(slot) = self.slots.get_mut(number) else { return Intake::More };
         let payload = message.payload();
         self.stats.under_way.set(1);
-        self.stats.records.add(1);
-        slot.counted.records += 1;
+        slot.read.records.add(1);
         let append_ms = message.timestamp().to_millis().filter(|time| *time > 0);
         slot.append_ms = append_ms.or(slot.append_ms);
         let Some(payload) = payload else {
-            self.stats.tombstones.add(1);
-            slot.counted.tombstones += 1;
+            slot.read.tombstones.add(1);
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;
         };
-        self.stats.bytes.add(payload.len() as u64);
-        slot.counted.bytes += payload.len() as u64;
+        slot.read.bytes.add(payload.len() as u64);
         if self.rules.now.prefilter.verdict(payload) == Verdict::Drop {
-            self.stats.prefiltered.add(1);
-            slot.counted.prefiltered += 1;
+            slot.read.prefiltered.add(1);
             let passed = self.ledger.pass(ticket);
             self.check_mark(passed);
             return Intake::More;

@@ -8,18 +8,17 @@ use std::sync::Arc;
 
 use crate::detect::ledger::Ledger;
 use crate::ingest::commit::Commits;
-use crate::stats::flow::{Pending, SourceFlow, Sources};
+use crate::stats::flow::{SourceFlow, Sources};
 use crate::stats::half::{PartitionFigures, Places};
 
 pub struct Slot {
     pub topic: Arc<str>,
     pub partition: i32,
     pub commits: Commits,
-    /// What was counted since the counters of the topic were told.
-    pub counted: Pending,
+    /// The counters of its topic.
+    pub read: Arc<SourceFlow>,
     /// Append time of the record read last, milliseconds.
     pub append_ms: Option<i64>,
-    flow: Arc<SourceFlow>,
     places: Places,
 }
 
@@ -49,11 +48,10 @@ impl Slots {
         let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.by_topic.entry(Arc::clone(&topic)).or_default().insert(partition, number);
         self.slots.push(Slot {
-            flow: sources.of(&topic),
+            read: sources.of(&topic),
             topic,
             partition,
             commits: Commits::new(0),
-            counted: Pending::default(),
             append_ms: None,
             places: Places::default(),
         });
@@ -81,11 +79,10 @@ impl Slots {
         }
     }
 
-    /// Tells the counters what was counted; how far the assigned partitions are.
-    pub fn publish(&mut self, ledger: &Ledger) -> Vec<PartitionFigures> {
+    /// How far the assigned partitions are.
+    pub fn figures(&mut self, ledger: &Ledger) -> Vec<PartitionFigures> {
         let mut figures = Vec::new();
         for (number, slot) in self.iter_mut() {
-            slot.flow.publish(&mut slot.counted);
             let (Some(next), Some(done)) = (ledger.next(number), ledger.committable(number)) else {
                 continue;
             };

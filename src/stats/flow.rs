@@ -8,29 +8,21 @@ use super::Counter;
 /// What was read of one source topic.
 #[derive(Debug, Default)]
 pub struct SourceFlow {
+    /// Tombstones included.
     pub records: Counter,
     pub bytes: Counter,
+    /// Records that the prefilter let go without parsing.
     pub prefiltered: Counter,
     pub tombstones: Counter,
 }
 
-/// Counts of one thread that are not published yet.
+/// What was read of all source topics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pending {
+pub struct Totals {
     pub records: u64,
     pub bytes: u64,
     pub prefiltered: u64,
     pub tombstones: u64,
-}
-
-impl SourceFlow {
-    pub fn publish(&self, pending: &mut Pending) {
-        let Pending { records, bytes, prefiltered, tombstones } = std::mem::take(pending);
-        self.records.add(records);
-        self.bytes.add(bytes);
-        self.prefiltered.add(prefiltered);
-        self.tombstones.add(tombstones);
-    }
 }
 
 /// By topic; there are as many as the configuration names.
@@ -45,6 +37,16 @@ impl Sources {
     pub fn snapshot(&self) -> Vec<(Arc<str>, Arc<SourceFlow>)> {
         let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sources.iter().map(|(topic, flow)| (Arc::clone(topic), Arc::clone(flow))).collect()
+    }
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for flow in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            totals.records += flow.records.get();
+            totals.bytes += flow.bytes.get();
+            totals.prefiltered += flow.prefiltered.get();
+            totals.tombstones += flow.tombstones.get();
+        }
+        totals
     }
 }
 

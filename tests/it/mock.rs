@@ -217,11 +217,11 @@ fn rebalance_in_the_middle_loses_nothing() {
     let one = stream.start("one");
     stream.produce(&first);
     // The other one joins while the first is at work.
-    eventually(DEADLINE, "the first has begun", || one.stats.records.get() > 0);
+    eventually(DEADLINE, "the first has begun", || one.stats.sources.totals().records > 0);
     let two = stream.start("two");
     eventually(DEADLINE, "the second has partitions of its own", || {
         stream.produce_filler();
-        two.stats.records.get() > 0
+        two.stats.sources.totals().records > 0
     });
     stream.produce(&second);
     stream.wait_until_committed();
@@ -237,11 +237,11 @@ fn instance_that_leaves_hands_over_what_it_had() {
     let [first, second] = halves();
     let one = stream.start("one");
     stream.produce(&first);
-    eventually(DEADLINE, "the first has begun", || one.stats.records.get() > 0);
+    eventually(DEADLINE, "the first has begun", || one.stats.sources.totals().records > 0);
     let two = stream.start("two");
     eventually(DEADLINE, "the second has partitions of its own", || {
         stream.produce_filler();
-        two.stats.records.get() > 0
+        two.stats.sources.totals().records > 0
     });
     stop(one);
     stream.produce(&second);
@@ -259,7 +259,9 @@ fn stop_commits_everything_that_was_read() {
     stream.produce(&records);
     let service = stream.start("one");
     let stats = Arc::clone(&service.stats);
-    eventually(DEADLINE, "everything was read", || stats.records.get() >= records.len() as u64);
+    eventually(DEADLINE, "everything was read", || {
+        stats.sources.totals().records >= records.len() as u64
+    });
     // Observations that were not folded by then are read again by whoever comes next.
     eventually(DEADLINE, "everything observed was folded", || {
         stats.under_way.get() == 0
@@ -281,7 +283,7 @@ fn refused_writes_and_commits_are_tried_again() {
     let [first, second] = halves();
     let service = stream.start("one");
     stream.produce(&first);
-    eventually(DEADLINE, "it has begun", || service.stats.records.get() > 0);
+    eventually(DEADLINE, "it has begun", || service.stats.sources.totals().records > 0);
     use RDKafkaRespErr::{
         RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
@@ -313,7 +315,7 @@ fn broker_that_goes_and_comes_back_loses_nothing() {
     let [first, second] = halves();
     let service = stream.start("one");
     stream.produce(&first);
-    eventually(DEADLINE, "it has begun", || service.stats.records.get() > 0);
+    eventually(DEADLINE, "it has begun", || service.stats.sources.totals().records > 0);
     stream.mock.broker_down(BROKER).unwrap();
     let stranger: BaseConsumer = client(&stream.mock).create().unwrap();
     eventually(DEADLINE, "nobody answers", || {
