@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use super::event::{Client, Concern, Object, Request, Stages};
 use super::random::Random;
-use super::request::{core_object, exec, groups, kubectl_query, request, service_account};
+use super::request::{
+    certificate, core_object, exec, groups, kubectl_query, lease, path_request, request,
+    service_account,
+};
 
 /// The version that the cluster's own programs send as their user agent.
 const BUILD: &str = "v1.34.2 (linux/amd64) kubernetes/8cc511e";
@@ -474,10 +477,7 @@ fn node(number: u32) -> Node {
     let mut kubelet = user(&format!("system:node:{name}"), &format!("10.0.1.{}", 10 + number));
     kubelet.groups.insert(0, "system:nodes".into());
     kubelet.agent = Some(format!("kubelet/{BUILD}"));
-    kubelet.extra.push((
-        "authentication.kubernetes.io/credential-id".into(),
-        format!("X509SHA256={:064x}", u128::from(number) * 0x9d3c_51aa_7be0_44f1),
-    ));
+    kubelet.extra.push(certificate(number.into()));
     Node { name, kubelet: Arc::new(kubelet) }
 }
 
@@ -488,23 +488,4 @@ fn user(name: &str, ip: &str) -> Client {
         ips: vec![ip.into()],
         ..Client::default()
     }
-}
-
-fn lease(namespace: &str, name: &str) -> Object {
-    Object {
-        resource: "leases",
-        namespace: namespace.into(),
-        name: name.into(),
-        api_group: "coordination.k8s.io",
-        api_version: "v1",
-        subresource: "",
-    }
-}
-
-/// A request for a path that is no resource.
-fn path_request(random: &mut Random, client: &Arc<Client>, path: &str) -> Request {
-    let mut request = request(random, client, "get", Object::default(), "");
-    request.object = None;
-    request.uri = path.into();
-    request
 }

@@ -12,7 +12,7 @@
 mod cluster;
 // What is public beside the scenario is also what the benchmarks make their log of.
 pub mod event;
-mod pack;
+pub mod pack;
 pub mod random;
 pub mod request;
 pub mod scenario;

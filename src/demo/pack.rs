@@ -72,34 +72,22 @@ impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
 }
 
 /// FNV-1a: any even spread will do, and this one is short.
-fn partition_hint(key: &str) -> u32 {
+pub fn partition_hint(key: &str) -> u32 {
     key.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn bytes(form: Form, events: &[Emitted], start: Timestamp, at_us: u64) -> Vec<u8> {
     let written = later(start, at_us);
-    let json = |typed: bool| {
-        let items: Vec<String> = events.iter().map(|event| event.json(start, typed)).collect();
-        items.join(",")
-    };
     // Shippers read a line some time after it was written.
     let shipped = later(written, 180_000);
     let wrapped = match form {
-        Form::Bare => json(true),
-        Form::EventList => format!(
-            r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{}]}}"#,
-            json(false)
-        ),
-        Form::Vector => format!(
-            r#"{{"file":"/var/log/kubernetes/audit.log","host":"control-plane-1","message":{},"source_type":"file","timestamp":"{shipped:.9}"}}"#,
-            quoted(&json(true))
-        ),
-        Form::FluentBitLine => {
-            format!(r#"{{"@timestamp":{},"log":{}}}"#, seconds(written), quoted(&json(true)))
-        }
+        Form::Bare => joined(events, start, true),
+        Form::EventList => event_list(events, start),
+        Form::Vector => vector(&joined(events, start, true), shipped),
+        Form::FluentBitLine => fluent_bit_line(&joined(events, start, true), written),
         Form::FluentBitParsed => {
             // The event's own members follow, so its opening brace goes.
-            let event = json(true);
+            let event = joined(events, start, true);
             format!(r#"{{"@timestamp":{},{}"#, seconds(written), &event[1..])
         }
         Form::CloudWatch => return gzip(cloudwatch(events, start).as_bytes()),
@@ -135,6 +123,33 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 fn seconds(time: Timestamp) -> String {
     let micros = time.as_microsecond();
     format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000))
+}
+
+/// Events, one after the other with commas between them; see [`Emitted::json`].
+fn joined(events: &[Emitted], start: Timestamp, typed: bool) -> String {
+    let items: Vec<String> = events.iter().map(|event| event.json(start, typed)).collect();
+    items.join(",")
+}
+
+/// A batch of the webhook backend.
+pub fn event_list(events: &[Emitted], start: Timestamp) -> String {
+    format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{}]}}"#,
+        joined(events, start, false)
+    )
+}
+
+/// A line as Vector's file source leaves it.
+pub fn vector(line: &str, shipped: Timestamp) -> String {
+    format!(
+        r#"{{"file":"/var/log/kubernetes/audit.log","host":"control-plane-1","message":{},"source_type":"file","timestamp":"{shipped:.9}"}}"#,
+        quoted(line)
+    )
+}
+
+/// A line as Fluent Bit leaves it without a parser.
+pub fn fluent_bit_line(line: &str, written: Timestamp) -> String {
+    format!(r#"{{"@timestamp":{},"log":{}}}"#, seconds(written), quoted(line))
 }
 
 fn quoted(text: &str) -> String {

@@ -32,6 +32,31 @@ pub fn core_object(resource: &'static str, namespace: &str) -> Object {
     Object { resource, namespace: namespace.into(), api_version: "v1", ..Object::default() }
 }
 
+pub fn lease(namespace: &str, name: &str) -> Object {
+    Object {
+        resource: "leases",
+        namespace: namespace.into(),
+        name: name.into(),
+        api_group: "coordination.k8s.io",
+        api_version: "v1",
+        subresource: "",
+    }
+}
+
+/// What a node names the certificate by that it shows.
+pub fn certificate(number: u128) -> (String, String) {
+    let id = format!("X509SHA256={:064x}", number * 0x9d3c_51aa_7be0_44f1);
+    ("authentication.kubernetes.io/credential-id".into(), id)
+}
+
+/// A request for a path that is no resource.
+pub fn path_request(random: &mut Random, client: &Arc<Client>, path: &str) -> Request {
+    let mut request = request(random, client, "get", Object::default(), "");
+    request.object = None;
+    request.uri = path.into();
+    request
+}
+
 /// A request that is granted and quickly answered; the path is that of the object.
 pub fn request(
     random: &mut Random,

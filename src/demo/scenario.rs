@@ -1,6 +1,7 @@
 //! The two logs that the demo plays, and what is to be found in them.
 
 use std::collections::BTreeSet;
+use std::iter::Take;
 
 use jiff::Timestamp;
 
@@ -9,7 +10,7 @@ use super::event::{Concern, Request};
 use super::pack::Pack;
 use super::random::Random;
 use super::story;
-use super::weave::{Emitted, Weave};
+use super::weave::Weave;
 
 /// How long the cluster's life is played, in milliseconds.
 pub const LENGTH_MS: u64 = 60_000;
@@ -116,7 +117,7 @@ pub fn generated(events: u64, seed: u64, start: Timestamp) -> Generated {
         at_us: 0,
         unusual: 0,
     });
-    let limited = Limited { events: weave, left: events };
+    let limited = weave.take(usize::try_from(events).unwrap_or(usize::MAX));
     Generated {
         records: Pack::new(limited, Random::new(seed ^ 1), start),
         counts: Counts::default(),
@@ -126,7 +127,7 @@ pub fn generated(events: u64, seed: u64, start: Timestamp) -> Generated {
 
 /// The records of a generated log. See [`generated`].
 pub struct Generated {
-    records: Pack<Limited>,
+    records: Pack<Take<Weave<GeneratedRequests>>>,
     counts: Counts,
     /// Users of the usual clients: a handful, however long the log is.
     learned: BTreeSet<String>,
@@ -193,20 +194,5 @@ impl Iterator for GeneratedRequests {
         let at_us = self.at_us;
         self.at_us += random.within(1..2 * GENERATED_GAP_US);
         Some((at_us, request))
-    }
-}
-
-/// The first `left` events.
-struct Limited {
-    events: Weave<GeneratedRequests>,
-    left: u64,
-}
-
-impl Iterator for Limited {
-    type Item = Emitted;
-
-    fn next(&mut self) -> Option<Emitted> {
-        self.left = self.left.checked_sub(1)?;
-        self.events.next()
     }
 }

@@ -6,7 +6,10 @@ use serde::Deserialize;
 
 use kubetell::demo::event::{Client, Concern, Object, Request, Stages};
 use kubetell::demo::random::Random;
-use kubetell::demo::request::{core_object, exec, groups, kubectl_query, request, service_account};
+use kubetell::demo::request::{
+    certificate, core_object, exec, groups, kubectl_query, lease, path_request, request,
+    service_account,
+};
 use kubetell::demo::story;
 
 use super::bodies;
@@ -125,7 +128,7 @@ impl Cast {
             34..42 => self.leader_election(random),
             42..52 => self.watch(random),
             52..62 => self.list(random),
-            62..67 => path(random, &self.people[0], "/readyz?verbose"),
+            62..67 => path_request(random, &self.people[0], "/readyz?verbose"),
             67..74 => self.recorded_event(random),
             74..82 => self.review(random),
             82..90 => self.config_map(random),
@@ -343,10 +346,7 @@ fn node(number: usize) -> (String, Arc<Client>) {
     let client = Client {
         user: format!("system:node:{name}"),
         groups: groups(&["system:nodes", "system:authenticated"]),
-        extra: vec![(
-            "authentication.kubernetes.io/credential-id".into(),
-            format!("X509SHA256={:064x}", (number as u128 + 1) * 0x9d3c_51aa_7be0_44f1),
-        )],
+        extra: vec![certificate(number as u128 + 1)],
         ips: vec![format!("10.0.1.{}", 10 + number)],
         agent: Some(format!("kubelet/{BUILD}")),
         ..Client::default()
@@ -362,24 +362,6 @@ fn person(number: usize) -> Arc<Client> {
         agent: Some("kubectl/v1.34.1 (linux/amd64) kubernetes/93248f9".into()),
         ..Client::default()
     })
-}
-
-fn lease(namespace: &str, name: &str) -> Object {
-    Object {
-        resource: "leases",
-        namespace: namespace.into(),
-        name: name.into(),
-        api_group: "coordination.k8s.io",
-        api_version: "v1",
-        subresource: "",
-    }
-}
-
-fn path(random: &mut Random, client: &Arc<Client>, path: &str) -> Request {
-    let mut request = request(random, client, "get", Object::default(), "");
-    request.object = None;
-    request.uri = path.into();
-    request
 }
 
 fn watch_query(random: &mut Random) -> String {

@@ -21,6 +21,7 @@ mod cast;
 mod pack;
 
 use std::collections::BTreeSet;
+use std::iter::Take;
 
 use kubetell::demo::event::{Concern, Request};
 use kubetell::demo::random::Random;
@@ -92,7 +93,7 @@ pub struct Expected {
 /// The records of the log.
 pub struct AuditLog {
     plan: Plan,
-    records: Pack<Limited>,
+    records: Pack<Take<Weave<Requests>>>,
     opening: u32,
     closing: u32,
     random: Random,
@@ -102,7 +103,8 @@ pub struct AuditLog {
 impl AuditLog {
     pub fn new(plan: Plan) -> AuditLog {
         let requests = Requests::new(&plan);
-        let limited = Limited { events: Weave::new(requests), left: plan.events };
+        let events = usize::try_from(plan.events).unwrap_or(usize::MAX);
+        let limited = Weave::new(requests).take(events);
         AuditLog {
             plan,
             records: Pack::new(limited, Random::new(plan.seed ^ 1)),
@@ -241,20 +243,5 @@ impl Iterator for Requests {
         let at_us = self.at_us;
         self.at_us += self.random.within(1..2 * GAP_US);
         Some((at_us, request))
-    }
-}
-
-/// The first `left` events.
-struct Limited {
-    events: Weave<Requests>,
-    left: u64,
-}
-
-impl Iterator for Limited {
-    type Item = Emitted;
-
-    fn next(&mut self) -> Option<Emitted> {
-        self.left = self.left.checked_sub(1)?;
-        self.events.next()
     }
 }

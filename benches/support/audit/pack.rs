@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 
-use kubetell::demo::event::{Request, Stage, later, push_string};
+use kubetell::demo::event::{Request, Stage, later};
+use kubetell::demo::pack::{event_list, fluent_bit_line, partition_hint, vector};
 use kubetell::demo::random::Random;
 use kubetell::demo::weave::Emitted;
 
@@ -56,14 +57,9 @@ impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
         let events: Vec<Emitted> = self.events.by_ref().take(most).collect();
         let first = events.first()?;
         // As with a producer that uses the audit id as the key.
-        let hint = spread(&first.request.audit_id);
+        let hint = partition_hint(&first.request.audit_id);
         Some(Packed { hint, bytes: bytes(form, &events).into_bytes(), events })
     }
-}
-
-/// FNV-1a: any even spread will do.
-fn spread(key: &str) -> u32 {
-    key.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The first stage of a request as a bare event.
@@ -76,36 +72,12 @@ fn bytes(form: Form, events: &[Emitted]) -> String {
     let written = later(*START, events.last().map_or(0, |event| event.at_us));
     match form {
         Form::Bare => one(),
-        Form::Vector => format!(
-            r#"{{"file":"/var/log/kubernetes/audit.log","host":"control-plane-1","message":{},"source_type":"file","timestamp":"{:.9}"}}"#,
-            quoted(&one()),
-            later(written, 180_000)
-        ),
+        Form::Vector => vector(&one(), later(written, 180_000)),
         Form::ElasticAgent => format!(
             r#"{{"@timestamp":"{written:.3}","@metadata":{{"beat":"filebeat","type":"_doc","version":"8.15.0"}},"agent":{{"type":"filebeat","version":"8.15.0"}},"ecs":{{"version":"8.0.0"}},"host":{{"name":"control-plane-1"}},"input":{{"type":"filestream"}},"log":{{"file":{{"path":"/var/log/kubernetes/audit.log"}},"offset":8398}},"data_stream":{{"type":"logs","dataset":"kubernetes.audit_logs","namespace":"default"}},"kubernetes":{{"audit":{}}}}}"#,
             one().replace("\"authorization.k8s.io/", "\"authorization_k8s_io/")
         ),
-        Form::FluentBit => {
-            let micros = written.as_microsecond();
-            format!(
-                r#"{{"@timestamp":{}.{:06},"log":{}}}"#,
-                micros.div_euclid(1_000_000),
-                micros.rem_euclid(1_000_000),
-                quoted(&one())
-            )
-        }
-        Form::EventList => {
-            let items: Vec<String> = events.iter().map(|event| event.json(*START, false)).collect();
-            format!(
-                r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{}]}}"#,
-                items.join(",")
-            )
-        }
+        Form::FluentBit => fluent_bit_line(&one(), written),
+        Form::EventList => event_list(events, *START),
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + text.len() / 4);
-    push_string(&mut quoted, text);
-    quoted
 }
