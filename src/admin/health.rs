@@ -115,7 +115,7 @@ fn half_checks(half: &HalfSnapshot<'_>) -> Vec<Check> {
         },
     ];
     if half.half == Half::FirstSeen {
-        let restoring = half.places.iter().filter(|place| place.restoring).count();
+        let restoring = half.restoring();
         checks.push(check(
             "restored",
             restoring == 0,

@@ -122,6 +122,11 @@ impl HalfSnapshot<'_> {
         self.places.iter().filter_map(|place| place.lag).sum::<u64>() + self.others.lag
     }
 
+    /// Partitions that are being taken over.
+    pub fn restoring(&self) -> usize {
+        self.places.iter().filter(|place| place.restoring).count()
+    }
+
     /// The oldest of what is not done, seconds.
     pub fn age_seconds(&self) -> f64 {
         let ages = self.places.iter().filter_map(|place| place.age_seconds);

@@ -39,7 +39,7 @@ fn of_halves(snapshot: &Snapshot<'_>, warnings: &mut Vec<String>) {
                 half.lag()
             ));
         }
-        let restoring = half.places.iter().filter(|place| place.restoring).count();
+        let restoring = half.restoring();
         if restoring > 0 {
             warnings.push(format!("{name}: {restoring} partitions are being taken over"));
         }

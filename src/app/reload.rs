@@ -51,11 +51,18 @@ pub struct Reloader {
     pub expired_said_ms: i64,
 }
 
+/// How an attempt to put changed rules in force ends.
+const LOADED: &str = "loaded";
+const UNCHANGED: &str = "unchanged";
+const REFUSED: &str = "refused";
+
 /// How often it is looked whether exceptions have expired, where files are not looked at.
 const EXPIRED_EVERY: Duration = Duration::from_secs(60);
 
 impl Reloader {
     pub fn run(mut self) {
+        // A count that begins at one has no increase to be alerted of.
+        [LOADED, UNCHANGED, REFUSED].iter().for_each(|result| self.stats.reloads.add(result, 0));
         let mut seen = self.tried;
         loop {
             let every = self.config.rules_check_every_ms;
@@ -96,12 +103,12 @@ impl Reloader {
         self.tried = fingerprint;
         match self.load() {
             Ok(rules) if rules.hash() == self.rules.hash() => {
-                self.stats.reloads.add("unchanged", 1);
+                self.stats.reloads.add(UNCHANGED, 1);
                 tracing::info!(ruleset = rules.hash(), "the rules were read again: no change");
                 true
             }
             Ok(rules) => {
-                self.stats.reloads.add("loaded", 1);
+                self.stats.reloads.add(LOADED, 1);
                 say_changes(&self.rules, &rules);
                 self.rules = Arc::clone(&rules);
                 let (learning_ms, redaction) =
@@ -109,7 +116,7 @@ impl Reloader {
                 self.changes.send(Arc::new(InForce::new(rules, learning_ms, redaction))).is_ok()
             }
             Err(error) => {
-                self.stats.reloads.add("refused", 1);
+                self.stats.reloads.add(REFUSED, 1);
                 if let ReloadError::Topics(_) = error {
                     // It is not the files that are wrong: they are tried again.
                     self.tried = [0; 32];

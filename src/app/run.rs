@@ -227,8 +227,6 @@ pub fn start(
     }
     let Common { stop, stats, .. } = common;
     stats.started.set(true);
-    // A count that begins at one has no increase to be alerted of.
-    ["loaded", "unchanged", "refused"].iter().for_each(|result| stats.reloads.add(result, 0));
     Ok(Service { stop, ends, running, reload, stats })
 }
 
