@@ -76,7 +76,7 @@ pub struct LeftOut {
 pub fn builtin() -> Result<Suites, RuleError> {
     let rules = RuleSet::builtin()?;
     let mut all = Suites::default();
-    for rule in rules.rules().iter().chain(rules.off()) {
+    for rule in rules.all() {
         let mut cases = Vec::new();
         for (id, file, text) in BUILTIN {
             if id == rule.id() {

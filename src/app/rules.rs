@@ -240,7 +240,8 @@ fn folder(path: &Path, depth: usize, files: &mut Vec<(PathBuf, Result<String, Fi
     }
 }
 
-pub(super) fn text(path: &Path) -> Result<String, FileError> {
+/// The text of a file, which may be as large as one of rules.
+pub fn text(path: &Path) -> Result<String, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let limit = limits::RULE_FILE_MAX_BYTES + 1;

@@ -226,30 +226,35 @@ fn kind_of(rule: &Rule) -> &'static str {
 
 /// The rules, in their order.
 fn entries(rules: &RuleSet, now_ms: i64) -> Vec<Entry> {
-    let all = rules.rules().iter().chain(rules.off());
-    all.map(|rule| Entry {
-        info: Arc::clone(rule.info()),
-        kind: kind_of(rule),
-        enabled: rule.enabled(),
-        blind_spots: rule.notes().blind_spots.clone(),
-        known_noise: rule.notes().known_noise.clone(),
-        exec: match rule.kind() {
-            RuleKind::Exec(exec) => Some(exec_text(rule.info(), exec)),
-            RuleKind::NewTerms(_) | RuleKind::Query(_) => None,
-        },
-        query: rule.query().map(|query| query.text().trim().to_owned()),
-        new_terms: match rule.kind() {
-            RuleKind::NewTerms(terms) => Some(NewTermsEntry {
-                fields: terms.fields.iter().map(|field| field.name().to_owned()).collect(),
-                window_seconds: terms.window_ms / SECOND_MS,
-            }),
-            RuleKind::Exec(_) | RuleKind::Query(_) => None,
-        },
-        labels: rule.triage().and_then(labels),
-        suppress: rule.triage().and_then(suppress),
-        exceptions: rules.exceptions().of_rule(rule.id()).map(|(it, _)| it.shown(now_ms)).collect(),
-    })
-    .collect()
+    rules
+        .all()
+        .map(|rule| Entry {
+            info: Arc::clone(rule.info()),
+            kind: kind_of(rule),
+            enabled: rule.enabled(),
+            blind_spots: rule.notes().blind_spots.clone(),
+            known_noise: rule.notes().known_noise.clone(),
+            exec: match rule.kind() {
+                RuleKind::Exec(exec) => Some(exec_text(rule.info(), exec)),
+                RuleKind::NewTerms(_) | RuleKind::Query(_) => None,
+            },
+            query: rule.query().map(|query| query.text().trim().to_owned()),
+            new_terms: match rule.kind() {
+                RuleKind::NewTerms(terms) => Some(NewTermsEntry {
+                    fields: terms.fields.iter().map(|field| field.name().to_owned()).collect(),
+                    window_seconds: terms.window_ms / SECOND_MS,
+                }),
+                RuleKind::Exec(_) | RuleKind::Query(_) => None,
+            },
+            labels: rule.triage().and_then(labels),
+            suppress: rule.triage().and_then(suppress),
+            exceptions: rules
+                .exceptions()
+                .of_rule(rule.id())
+                .map(|(it, _)| it.shown(now_ms))
+                .collect(),
+        })
+        .collect()
 }
 
 fn unknown(id: &str, entries: &[Entry]) -> Exit {

@@ -193,8 +193,7 @@ impl Derived for FromCommand<'_> {
                 lines.into_iter().for_each(|line| values.text(line));
             }
             DerivedField::ExecAccessType => {
-                let all = self.rules.rules().iter().chain(self.rules.off());
-                let verdicts = all.filter_map(|rule| match rule.kind() {
+                let verdicts = self.rules.all().filter_map(|rule| match rule.kind() {
                     RuleKind::Exec(rule) if !rule.interactive_shell => judge(rule, command),
                     _ => None,
                 });

@@ -271,6 +271,11 @@ impl RuleSet {
         self.with_queries()
     }
 
+    /// Those in force, and then those that are off.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.iter().chain(&self.off)
+    }
+
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
     }

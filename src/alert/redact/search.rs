@@ -385,8 +385,7 @@ impl Search<'_> {
         let name = name.get(..end.count()).unwrap_or_default();
         let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             || name.len() == 1 && name != "0";
-        let new = is_name && !self.variables.iter().any(|known| known == name);
-        if new && self.variables.len() < VARIABLES_MAX {
+        if is_name && !self.is_variable(name) && self.variables.len() < VARIABLES_MAX {
             self.variables.push(name.to_owned());
         }
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::alert::redact::REDACTED;
 use crate::alert::visible::quoted;
+use crate::app::rules::{self, FileError};
 use crate::cli::exit::Exit;
 use crate::cli::{report, stdout};
 use crate::clock;
@@ -146,8 +147,7 @@ fn written(args: &ExceptArgs) -> Result<Exit, Refused> {
 }
 
 fn is_builtin(id: &str) -> bool {
-    let Ok(rules) = RuleSet::builtin() else { return false };
-    rules.get(id).is_some() || rules.off().iter().any(|rule| rule.id() == id)
+    RuleSet::builtin().is_ok_and(|rules| rules.all().any(|rule| rule.id() == id))
 }
 
 fn read(path: &Path) -> Result<Value, Refused> {
@@ -403,13 +403,14 @@ fn append(path: &Path, text: &str) -> Result<(), Refused> {
         hint: Some("choose another file with `--output`".to_owned()),
         exit: Exit::Configuration,
     };
-    let mut before = String::new();
-    let read = fs::File::open(path)
-        .and_then(|file| file.take(limit as u64 + 1).read_to_string(&mut before));
-    let before = match read {
-        Ok(_) => before,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(error)),
+    let before = match rules::text(path) {
+        Ok(before) => before,
+        Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            String::new()
+        }
+        Err(FileError::Io { source, .. }) => return Err(failed(source)),
+        Err(FileError::TooLarge { .. }) => return Err(too_large()),
+        Err(error) => return Err(failed(io::Error::other(error))),
     };
     let gap = match before.as_str() {
         "" => "",
