@@ -67,8 +67,9 @@ pub fn is_secret(name: &str) -> bool {
 const POSITION: &str = "kubetell commits a position itself, once everything before it is delivered";
 const GROUP: &str =
     "a hand-over between instances relies on the classic protocol with cooperative-sticky";
-const DELIVERY: &str =
-    "an alert survives a broker only with `acks=all` and idempotence: kubetell sets both";
+const DELIVERY: &str = "an alert survives a broker only with `acks=all`: kubetell sets it";
+const IDEMPOTENCE: &str = "an idempotent producer may take a batch for written that was lost with its leader: kubetell \
+     turns it off and repeats by id";
 const CALLBACK: &str = "it is a pointer within the program, not a text";
 
 /// Refused names, each with the reason. A trailing `*` stands for any rest, a leading one for
@@ -88,7 +89,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("group.protocol.type", GROUP),
     ("group.remote.assignor", GROUP),
     ("isolation.level", "events and observations of aborted transactions must stay unseen"),
-    ("enable.idempotence", DELIVERY),
+    ("enable.idempotence", IDEMPOTENCE),
     ("acks", DELIVERY),
     ("request.required.acks", DELIVERY),
     ("enable.gapless.guarantee", "a failed delivery is sent again; it must not stop the producer"),

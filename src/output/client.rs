@@ -78,6 +78,12 @@ pub struct Client(ThreadedProducer<Context>);
 
 impl Client {
     /// Sends batches. `properties` are the operator's; what correctness needs is set on top.
+    ///
+    /// Not idempotent, on purpose: with several batches under way, librdkafka's idempotent producer
+    /// takes a batch for written when the next one of its partition was accepted, and a leader that
+    /// has just taken over and knows nothing of the producer accepts any. A batch that was lost
+    /// with the old leader is then acknowledged. The ids of what is sent make repetitions harmless,
+    /// and [`super::producer`] keeps the order where one is needed.
     pub fn batching(
         properties: &ClientConfig,
         name: &'static str,
@@ -87,16 +93,11 @@ impl Client {
     ) -> Result<Client, KafkaError> {
         let mut config = properties.clone();
         defaults(&mut config, properties);
-        config
-            .set("enable.idempotence", "true")
-            .set("queue.buffering.max.messages", queue_max_messages.to_string());
+        config.set("queue.buffering.max.messages", queue_max_messages.to_string());
         Client::new(config, ConnectionLog::telling(name, figures), deliveries)
     }
 
     /// Sends every record in a batch of its own, since a topic's limit is one for batches.
-    ///
-    /// Not idempotent: each refused batch costs an idempotent producer one of the 32,768 epochs
-    /// after which the brokers take it for a zombie. The ids of what is sent do the same service.
     pub fn lone(
         properties: &ClientConfig,
         name: &'static str,
@@ -106,7 +107,6 @@ impl Client {
         let mut config = properties.clone();
         defaults(&mut config, properties);
         config
-            .set("enable.idempotence", "false")
             .set("batch.num.messages", "1")
             .set("linger.ms", "0")
             .set("queue.buffering.max.messages", queue_max_messages.to_string())
@@ -120,7 +120,7 @@ impl Client {
         deliveries: Sender<Delivery>,
     ) -> Result<Client, KafkaError> {
         // An output is never given up: a lost broker is waited for.
-        config.set("acks", "all").set("message.timeout.ms", "0");
+        config.set("acks", "all").set("enable.idempotence", "false").set("message.timeout.ms", "0");
         let context = Context { deliveries, log };
         config.create_with_context(context).map(Client)
     }

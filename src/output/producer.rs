@@ -2,11 +2,14 @@
 //! what failed, shortens what is too large, and hands back what the brokers acknowledged.
 //!
 //! Owns the producers and the outputs under way. Knows nothing of offsets: a ticket is the
-//! caller's and comes back as it was. Correctness rests on one rule: an output comes back only
+//! caller's and comes back as it was. Correctness rests on two rules: an output comes back only
 //! after it, a shorter form of it, or a dead letter in its place was acknowledged by all in-sync
-//! replicas.
+//! replicas; and of what a reader of a topic keeps by its key (alerts, markers), the next one goes
+//! out when the one before it was acknowledged, so that no retry puts an older one last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -176,6 +179,7 @@ pub struct OutputProducer {
     deliveries: Receiver<Delivery>,
     /// Not in librdkafka's queue: it was full, or the broker refused.
     backlog: VecDeque<Attempt>,
+    lines: Lines,
     /// Outputs in the backlog or in librdkafka's hands, and their bytes.
     outstanding: usize,
     outstanding_bytes: usize,
@@ -184,6 +188,53 @@ pub struct OutputProducer {
     progress: Instant,
     said: Said,
     refused: u64,
+}
+
+/// Outputs of one key, of which only the first is under way.
+///
+/// A line is known by the hash of its topic and key: two that share one wait for each other in
+/// vain, and nothing worse.
+#[derive(Default)]
+struct Lines {
+    hasher: RandomState,
+    waiting: HashMap<u64, VecDeque<Attempt>>,
+}
+
+impl Lines {
+    /// `None` for what may be appended in any order: the time that the broker gives an observation
+    /// decides, and no dead letter replaces another.
+    fn line_of(&self, output: &Output) -> Option<u64> {
+        let key = match output.kind {
+            OutputKind::Alert | OutputKind::Marker => output.key.as_ref()?,
+            OutputKind::Observation | OutputKind::DeadLetter => return None,
+        };
+        Some(self.hasher.hash_one((&output.topic, output.partition, key)))
+    }
+
+    /// The attempt, if nothing of its line is under way; otherwise it waits.
+    fn enter(&mut self, attempt: Attempt) -> Option<Attempt> {
+        let Some(line) = self.line_of(&attempt.output) else { return Some(attempt) };
+        match self.waiting.entry(line) {
+            Entry::Vacant(place) => {
+                place.insert(VecDeque::new());
+                Some(attempt)
+            }
+            Entry::Occupied(mut place) => {
+                place.get_mut().push_back(attempt);
+                None
+            }
+        }
+    }
+
+    /// What waited for this output, which has come to its end.
+    fn next_after(&mut self, output: &Output) -> Option<Attempt> {
+        let line = self.line_of(output)?;
+        let next = self.waiting.get_mut(&line)?.pop_front();
+        if next.is_none() {
+            self.waiting.remove(&line);
+        }
+        next
+    }
 }
 
 /// When each of the standing complaints was logged last.
@@ -220,6 +271,7 @@ impl OutputProducer {
             sender,
             deliveries,
             backlog: VecDeque::new(),
+            lines: Lines::default(),
             outstanding: 0,
             outstanding_bytes: 0,
             retry_at: None,
@@ -257,6 +309,14 @@ impl OutputProducer {
             refusals: 0,
             handed: clock::monotonic(),
         };
+        match self.lines.enter(attempt) {
+            Some(first) => self.enqueue(first),
+            None => Ok(()),
+        }
+    }
+
+    /// Behind what waits for room.
+    fn enqueue(&mut self, attempt: Attempt) -> Result<(), ProducerFatal> {
         if self.backlog.is_empty() {
             self.attempt(attempt)
         } else {
@@ -320,7 +380,7 @@ impl OutputProducer {
                 self.give_up(attempt, why, code)
             }
             Class::Retriable => {
-                // What is refused for long must not use up the epochs of the idempotent producer.
+                // Of a batch with a faulty record, the others are refused with it.
                 attempt.refusals += 1;
                 if attempt.refusals > 1 {
                     attempt.alone = true;
@@ -458,8 +518,9 @@ impl OutputProducer {
         }
         let diverted = attempt.output.kind != OutputKind::DeadLetter
             && matches!(attempt.form, Form::Letter(..));
+        let next = self.lines.next_after(&attempt.output);
         acknowledged.push(Acknowledged { output: attempt.output, diverted });
-        Ok(())
+        next.map_or(Ok(()), |next| self.enqueue(next))
     }
 
     fn count(&self, attempt: &Attempt) {
@@ -534,7 +595,7 @@ impl OutputProducer {
             || self.lone.as_ref().is_some_and(|lone| lone.in_flight() >= LONE_QUEUE_MAX_MESSAGES)
     }
 
-    /// The idempotent producer's own end comes with no delivery report where nothing is under way.
+    /// A client's own end comes with no delivery report where nothing is under way.
     fn check_client(&self) -> Result<(), ProducerFatal> {
         let Some((code, reason)) = self.batching.fatal_error() else { return Ok(()) };
         Err(match failure::remedy_of(code, Doing::Producing).0 {
@@ -564,24 +625,5 @@ impl OutputProducer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_count_in_the_size_of_an_output() {
-        let output = |headers| Output {
-            kind: OutputKind::DeadLetter,
-            topic: "dead".into(),
-            partition: None,
-            key: None,
-            payload: None,
-            headers,
-            reduced: None,
-            ticket: Ticket { slot: 0, epoch: 0, offset: 0 },
-            serial: 0,
-        };
-        let header = ("name".to_owned(), Some(vec![0; 1_000]));
-        let bare = output(Vec::new()).size();
-        assert!(output(vec![header.clone(), header]).size() >= bare + 2_000);
-    }
-}
+#[path = "producer_tests.rs"]
+mod tests;

@@ -6,8 +6,10 @@ use std::time::Duration;
 pub const SIZES_KIB: [usize; 5] = [16, 32, 64, 128, 256];
 /// What a reading may tell whatever the size: the part of the work that every command has.
 pub const TOLD_FREE_BYTES: usize = 1024 * 1024;
-/// How long it may take whatever the size, in a debug build.
-pub const FREE_TIME: Duration = Duration::from_millis(700);
+/// How long the largest may take whatever the smallest does, in a debug build.
+pub const FREE_TIME: Duration = Duration::from_secs(2);
+/// How often a time is taken, to keep the least.
+pub const MEASURED: usize = 3;
 
 /// A script: `before`, then `unit` over and over, `after`, and `closing` as often as `unit`.
 pub struct Shape {

@@ -104,6 +104,8 @@ impl Broker {
             .client_config()
             .set("acks", "all")
             .set("enable.idempotence", "true")
+            // With more, a batch that was lost with its leader may be taken for written.
+            .set("max.in.flight.requests.per.connection", "1")
             .set("linger.ms", "1")
             .set("message.max.bytes", "50000000")
             .set("queue.buffering.max.messages", "1000000")

@@ -169,6 +169,8 @@ pub fn produce(sky: &Sky, config: ClientConfig, topic: &str, seed: u64, file: Pa
     config
         .set("acks", "all")
         .set("enable.idempotence", "true")
+        // With more, a batch that was lost with its leader may be taken for written.
+        .set("max.in.flight.requests.per.connection", "1")
         .set("linger.ms", "5")
         // A lost broker is waited for.
         .set("message.timeout.ms", "0");
