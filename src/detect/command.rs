@@ -74,7 +74,10 @@ fn read_without_boundaries(text: &str) -> Reading {
     let code_at = argv.iter().map(|word| word.len() + 1).sum::<usize>();
     // Blanks that stand beside each other are no words, but have their places.
     let left_out = before.len() - argv.len();
-    argv.push(words[script..].join(" "));
+    // An option for code that ends the label has none, and no place behind it either.
+    if script < words.len() {
+        argv.push(words[script..].join(" "));
+    }
     let mut reading = shell::read(&argv);
     let spans = reading.lines.iter_mut().map(|line| &mut line.span);
     let spans = spans.chain(reading.accesses.iter_mut().map(|access| &mut access.span));

@@ -363,6 +363,26 @@ fn a_label_without_argument_boundaries_is_read_as_a_script() {
 }
 
 #[test]
+fn a_label_that_ends_with_its_option_for_code_tells_no_place_behind_its_end() {
+    for text in ["tar c /etc sh -c", "cat sh  -c", "eval sh -c", "xargs bash -ec", "$(x) sh -c"] {
+        let exec = ExecCommand {
+            via: ExecVia::GkeLabel,
+            text: text.to_owned(),
+            argv: text.split(' ').map(str::to_owned).collect(),
+            ..exec_of("pods", "exec", "/x?command=x").unwrap()
+        };
+        let command = Command::new(&exec);
+        let reading = command.reading();
+        let spans = reading.lines.iter().map(|line| &line.span);
+        let spans = spans.chain(reading.accesses.iter().map(|access| &access.span));
+        let spans = spans.chain(reading.hidden.iter().map(|hidden| &hidden.span));
+        for span in spans {
+            assert!(text.get(span.clone()).is_some(), "{span:?}: {text}");
+        }
+    }
+}
+
+#[test]
 fn an_interactive_shell_is_raised_by_a_rule_that_is_off_by_default() {
     let rules = RuleSet::builtin().unwrap();
     let id = "pod-exec-interactive-shell";
