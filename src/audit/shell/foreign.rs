@@ -53,6 +53,8 @@ use aho_corasick::AhoCorasick;
 use crate::audit::shell::filters::Allowance;
 use crate::audit::shell::text::Text;
 
+pub(super) use runner::quoted;
+
 /// Longest code that is read; of a longer one the beginning.
 pub const CODE_MAX_BYTES: usize = 256 * 1024;
 /// Most bytes of all strings that are told.

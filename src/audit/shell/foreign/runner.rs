@@ -191,7 +191,7 @@ impl Folder {
 }
 
 /// The word between single quotes, if it needs them.
-fn quoted(word: &Text) -> Text {
+pub(in crate::audit::shell) fn quoted(word: &Text) -> Text {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:=@%+,-".contains(&byte);
     if !word.is_empty() && word.as_str().bytes().all(plain) {
         return word.clone();
