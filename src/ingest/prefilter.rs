@@ -23,17 +23,14 @@
 //! names none lets every record through. Names of a GKE log entry are not those of the event that
 //! it becomes, so with such rules every entry passes.
 //!
-//! Where a query names texts that the verb, or a few fields of `objectRef`, must have, and the record
-//! holds bare events, these fields are looked at instead; see `bare`. With rules with a query a record
-//! that may match by its texts is looked at once more, where it is plain enough to find the fields
-//! that tell most events apart (see `early`): it passes if what all rules together ask of these may
-//! be fulfilled.
+//! With rules with a query a record that is written plainly enough is judged by the few fields that
+//! tell most events apart, which are found in its bytes (see `early`): it passes if what all rules
+//! together ask of these may be fulfilled.
 //!
 //! What carries events in base64 does so under keys that the record shows (`data`, behind which its
 //! quote follows, with backslashes before it in a string), or shows no mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
 
-mod bare;
 mod early;
 
 use std::sync::Arc;
@@ -42,10 +39,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
-use crate::rules::query::{self, Clause, Program};
+use crate::rules::query::{self, Program};
 use crate::rules::set::RuleSet;
-
-use bare::BareEvents;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,23 +66,19 @@ const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 pub struct Prefilter {
     /// Finds what lets a record through at once.
     needles: Needles,
-    /// With rules with a query: how a record of bare events is judged.
-    bare: Option<Bare>,
+    /// With rules with a query: how a plain record is judged.
+    plain: Option<Plain>,
     marks: [Finder<'static>; 3],
     escape: Finder<'static>,
 }
 
 #[derive(Debug, Clone)]
-struct Bare {
-    /// All but those of queries with clauses.
-    needles: Needles,
-    clauses: BareEvents,
-    /// For a closer look.
+struct Plain {
     program: Arc<Program>,
     object_words: Vec<Box<[u8]>>,
 }
 
-impl Bare {
+impl Plain {
     /// Whether an event of the record may match; `None` if it is not written plainly enough.
     fn may_match(&self, record: &[u8]) -> Option<bool> {
         early::any(record, |event| {
@@ -134,31 +125,24 @@ impl Prefilter {
         };
         // What a log entry of GKE becomes has names that the entry has not.
         always.push(GKE_TYPE.to_owned());
-        let needles = |wanted: &dyn Fn(&[Clause]) -> bool| {
-            let mut needles = always.clone();
-            for (_, of_rule, _) in queries.in_force().filter(|(.., clauses)| wanted(clauses)) {
-                match of_rule {
-                    // What a query needs may stand anywhere in the event.
-                    query::Needles::AnyOf(any) => needles.extend(any.iter().cloned()),
-                    query::Needles::Unknown => return Needles::Unknown,
-                }
-            }
-            Needles::of(needles)
-        };
-        let clauses = queries.in_force().map(|(.., clauses)| clauses);
-        let bare = Bare {
-            needles: needles(&|clauses| clauses.is_empty()),
-            clauses: BareEvents::new(clauses.filter(|clauses| !clauses.is_empty())),
+        let plain = Plain {
             program: queries.shared_program(),
             object_words: words().map(|word| word.as_bytes().into()).collect(),
         };
-        Prefilter::of(needles(&|_| true), Some(bare))
+        for (_, of_rule) in queries.in_force() {
+            match of_rule {
+                // What a query needs may stand anywhere in the event.
+                query::Needles::AnyOf(any) => always.extend(any.iter().cloned()),
+                query::Needles::Unknown => return Prefilter::of(Needles::Unknown, Some(plain)),
+            }
+        }
+        Prefilter::of(Needles::of(always), Some(plain))
     }
 
-    fn of(needles: Needles, bare: Option<Bare>) -> Prefilter {
+    fn of(needles: Needles, plain: Option<Plain>) -> Prefilter {
         Prefilter {
             needles,
-            bare,
+            plain,
             marks: MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned()),
             escape: Finder::new(b"\\u00").into_owned(),
         }
@@ -166,18 +150,14 @@ impl Prefilter {
 
     /// Judges one record's raw value.
     pub fn verdict(&self, record: &[u8]) -> Verdict {
-        let may_match = || match &self.bare {
-            Some(bare) if bare::is_bare(record) => {
-                bare.needles.are_in(record) || bare.clauses.may_match(record)
-            }
-            _ => self.needles.are_in(record),
-        };
         if record.len() > limits::RECORD_MAX_BYTES {
             return Verdict::Pass;
         }
-        if may_match() {
-            let closer = self.bare.as_ref().and_then(|bare| bare.may_match(record));
-            return if closer == Some(false) { Verdict::Drop } else { Verdict::Pass };
+        if let Some(may_match) = self.plain.as_ref().and_then(|plain| plain.may_match(record)) {
+            return if may_match { Verdict::Pass } else { Verdict::Drop };
+        }
+        if self.needles.are_in(record) {
+            return Verdict::Pass;
         }
         if self.has_telling_escape(record) || !self.is_whole_audit_record(record) {
             return Verdict::Pass;

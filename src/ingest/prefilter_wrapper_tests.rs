@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::tests::{QUERIES, WITH_QUERY, matches_of, object_event};
 use super::*;
 use crate::detect::matcher::{Context, Matcher};
 use crate::ingest::envelope::{Outcome, read};
@@ -46,6 +47,8 @@ struct Speller<'c> {
     next: usize,
     /// Of so many characters one is escaped without a need; 0 is none.
     escape_one_in: u8,
+    /// As API servers write it: without blanks, what an object is first.
+    plain: bool,
 }
 
 impl Speller<'_> {
@@ -58,7 +61,7 @@ impl Speller<'_> {
     }
 
     fn space(&mut self) -> &'static str {
-        if self.choice(7) { "\r\n\t " } else { "" }
+        if !self.plain && self.choice(7) { "\r\n\t " } else { "" }
     }
 
     fn value(&mut self, value: &Value) -> String {
@@ -74,6 +77,14 @@ impl Speller<'_> {
                     let pair =
                         format!("{}{}:{}", self.string(key), self.space(), self.value(value));
                     if self.choice(2) { pairs.push(pair) } else { pairs.insert(0, pair) }
+                }
+                if self.plain {
+                    let rank = |pair: &String| match pair {
+                        pair if pair.starts_with("\"kind\"") => 0,
+                        pair if pair.starts_with("\"apiVersion\"") => 1,
+                        _ => 2,
+                    };
+                    pairs.sort_by_key(rank);
                 }
                 format!("{{{}{}}}", self.space(), pairs.join(","))
             }
@@ -253,11 +264,30 @@ proptest! {
         escape_one_in in prop::sample::select(vec![0_u8, 0, 1, 2, 40, 200]),
     ) {
         let beside = self::event("pods", None, "list", "/api/v1/pods");
-        let mut speller = Speller { choices: &choices, next: 0, escape_one_in };
+        let mut speller = Speller { choices: &choices, next: 0, escape_one_in, plain: false };
         let record = wrapped(wrapper, &event, &beside, &mut speller);
         let shown = String::from_utf8_lossy(&record);
         prop_assert_eq!(matching_events(&record), 1, "{}: {}", wrapper, shown);
         prop_assert_eq!(PREFILTER.verdict(&record), Verdict::Pass, "{}: {}", wrapper, shown);
+    }
+
+    #[test]
+    fn what_the_reader_finds_and_a_query_matches_passes(
+        event in object_event(),
+        beside in object_event(),
+        wrapper in 0..WRAPPERS,
+        choices in prop::collection::vec(any::<u8>(), 1..40),
+        escape_one_in in prop::sample::select(vec![0_u8, 0, 0, 40, 200]),
+        plain in prop::bool::weighted(0.9),
+    ) {
+        let mut speller = Speller { choices: &choices, next: 0, escape_one_in, plain };
+        let record = wrapped(wrapper, &event, &beside, &mut speller);
+        for (query, (matcher, prefilter)) in QUERIES.iter().zip(&*WITH_QUERY) {
+            if matches_of(matcher, &record) {
+                let shown = String::from_utf8_lossy(&record);
+                prop_assert_eq!(prefilter.verdict(&record), Verdict::Pass, "{} {}: {}", query, wrapper, shown);
+            }
+        }
     }
 
     #[test]
@@ -287,7 +317,7 @@ proptest! {
         } else {
             entry["protoPayload"]["resourceName"] = resource.into();
         }
-        let mut speller = Speller { choices: &choices, next: 0, escape_one_in };
+        let mut speller = Speller { choices: &choices, next: 0, escape_one_in, plain: false };
         let mut record = speller.value(&entry);
         if pushed {
             let data = STANDARD.encode(&record);

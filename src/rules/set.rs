@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::rules::compile::RuleError;
 use crate::rules::exceptions::{Exception, ExceptionError, Exceptions, Rules};
 use crate::rules::format::TermField;
-use crate::rules::query::{Clause, Mode, Needles, Program, Query};
+use crate::rules::query::{Mode, Needles, Program, Query};
 use crate::rules::rule::{NewTermsRule, Rule, RuleKind};
 use crate::rules::triage;
 
@@ -92,15 +92,10 @@ impl RuleQueries {
     }
 
     /// What an event has to hold so that a rule in force can match, rule by rule.
-    pub fn needles(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
-        self.in_force().map(|(rule, needles, _)| (rule, needles))
-    }
-
-    /// The same, with what a few fields of it have to be.
-    pub fn in_force(&self) -> impl Iterator<Item = (&Rule, &Needles, &[Clause])> {
-        let needs = self.program.needles().iter().zip(self.program.clauses());
-        let rules = self.rules.iter().zip(needs).filter(|(asked, _)| asked.in_force);
-        rules.map(|(asked, (needles, clauses))| (&*asked.rule, needles, &**clauses))
+    pub fn in_force(&self) -> impl Iterator<Item = (&Rule, &Needles)> {
+        let rules = self.rules.iter().zip(self.program.needles());
+        let rules = rules.filter(|(asked, _)| asked.in_force);
+        rules.map(|(asked, needles)| (&*asked.rule, needles))
     }
 }
 
@@ -247,7 +242,9 @@ impl RuleSet {
     /// certain of the text of those that it matches. `false` also for one that is not in force.
     pub fn asks_everything(&self, id: &str) -> bool {
         self.queries().is_some_and(|queries| {
-            queries.needles().any(|(rule, of_rule)| rule.id() == id && *of_rule == Needles::Unknown)
+            queries
+                .in_force()
+                .any(|(rule, of_rule)| rule.id() == id && *of_rule == Needles::Unknown)
         })
     }
 

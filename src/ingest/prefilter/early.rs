@@ -2,10 +2,22 @@
 //! without parsing it.
 //!
 //! Owns what is certain of a record: that it is one event, or one list of events, as an API server
-//! writes them, and what these fields of each are. Of anything that is written in another way (a key
-//! that no event has, a key twice, an escape in a name, a value of another type, a second line) it
-//! says that it does not know, and the reader decides. Values that no query is told about are
-//! skipped by their brackets and quotes alone: what is broken in one of them is not noticed.
+//! writes them, alone or in a wrapper that keeps it as it is, and what these fields of each are. Of
+//! anything that is written in another way (a key that no event has, a key twice, an escape in a
+//! name, a value of another type, a second line) it says that it does not know, and the reader
+//! decides. Values that no query is told about are skipped by their brackets and quotes alone: what
+//! is broken in one of them is not noticed.
+//!
+//! Of a wrapper these hold events: the text of `log` or `message` that begins as a document, and the
+//! object `kubernetes.audit`. What else it holds may be anything that has no mark of an event: no
+//! name that makes an object one, nothing in base64, nothing written as an escape.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use smallvec::SmallVec;
 
 use crate::audit::exec;
 use crate::limits;
@@ -24,12 +36,11 @@ pub(super) struct Fields<'r> {
     is_audit_version: bool,
 }
 
-/// A text as it is written, which may not be UTF-8.
 #[derive(Debug, Clone, Copy, Default)]
 enum Found<'r> {
     #[default]
     Absent,
-    Text(&'r [u8]),
+    Text(&'r str),
     Unknown,
 }
 
@@ -37,9 +48,7 @@ impl<'r> Found<'r> {
     fn known(self) -> Known<'r> {
         match self {
             Found::Absent => Known::Text(None),
-            Found::Text(text) => {
-                std::str::from_utf8(text).map_or(Known::Unknown, |text| Known::Text(Some(text)))
-            }
+            Found::Text(text) => Known::Text(Some(text)),
             Found::Unknown => Known::Unknown,
         }
     }
@@ -77,21 +86,37 @@ impl<'r> Fields<'r> {
     }
 
     fn set(&mut self, field: EarlyField, text: Option<&'r [u8]>) {
+        let text = text.and_then(|text| std::str::from_utf8(text).ok());
         self.texts[field as usize] = text.map_or(Found::Unknown, Found::Text);
     }
 }
 
+/// Whether an event may match.
+type MayMatch<'m> = &'m mut dyn FnMut(&Fields<'_>) -> bool;
+
 /// Whether any event of the record is one that `may_match` says may match; `None` if the record is
 /// not plain enough to tell.
 pub(super) fn any(record: &[u8], mut may_match: impl FnMut(&Fields<'_>) -> bool) -> Option<bool> {
-    let record = record.trim_ascii();
+    document(record, 0, &mut may_match)
+}
+
+/// The most texts of documents within each other.
+const TEXTS_MAX_DEPTH: usize = 2;
+
+fn document(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
+    let text = text.trim_ascii();
     // After what is broken the reader goes on with the next line.
-    if !BEGINNINGS.iter().any(|beginning| record.starts_with(beginning))
-        || memchr::memchr(b'\n', record).is_some()
-    {
+    if text.first() != Some(&b'{') || memchr::memchr(b'\n', text).is_some() {
         return None;
     }
-    let mut cursor = Cursor { bytes: record, at: 0 };
+    let is_plain = BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
+    let judged = if is_plain { events(text, may_match) } else { None };
+    judged.or_else(|| wrapped(text, depth, may_match))
+}
+
+/// An event, or a list of them.
+fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
+    let mut cursor = Cursor { bytes: text, at: 0 };
     let mut found = false;
     let top = cursor.event(&mut |cursor| {
         cursor.list(&mut |cursor| {
@@ -101,7 +126,7 @@ pub(super) fn any(record: &[u8], mut may_match: impl FnMut(&Fields<'_>) -> bool)
             Some(())
         })
     })?;
-    if cursor.at != record.len() {
+    if cursor.at != text.len() {
         return None;
     }
     match top.kind? {
@@ -109,6 +134,85 @@ pub(super) fn any(record: &[u8], mut may_match: impl FnMut(&Fields<'_>) -> bool)
         Kind::Event => top.is_audit_version.then(|| may_match(&top)),
         Kind::Other => None,
     }
+}
+
+/// What may make an object outside of what is looked at one that holds events.
+const MARKS: [&[u8]; 11] = [
+    b"auditID",
+    b"audit.k8s.io",
+    b"verb",
+    b"EventList",
+    b"\"items\"",
+    b"google.cloud.audit.AuditLog",
+    b"protoPayload",
+    b"\"data\"",
+    b"\"data\\",
+    b"awslogs",
+    b"\\u",
+];
+
+static MARKS_SEARCH: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(MARKS).ok());
+
+fn has_no_mark(text: &[u8]) -> bool {
+    MARKS_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(text))
+}
+
+/// A wrapper that keeps events as they are, in a text or as an object.
+fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
+    let mut cursor = Cursor { bytes: text, at: 0 };
+    let mut found = None;
+    let mut looked_at: SmallVec<[Range<usize>; 2]> = SmallVec::new();
+    cursor.object(&mut |cursor, key| {
+        let first = cursor.peek()?;
+        let begin = cursor.at;
+        match (key, first) {
+            (b"log" | b"message", b'"') => {
+                cursor.text()?;
+                let inner = cursor.bytes.get(begin..cursor.at)?;
+                if !inner.get(1..)?.trim_ascii_start().starts_with(b"{") {
+                    return Some(());
+                }
+                if depth == TEXTS_MAX_DEPTH {
+                    return None;
+                }
+                let inner: Cow<'_, str> = serde_json::from_slice(inner).ok()?;
+                let judged = document(inner.as_bytes(), depth + 1, may_match)?;
+                found = Some(found == Some(true) || judged);
+            }
+            (b"kubernetes", b'{') => {
+                return cursor.object(&mut |cursor, key| {
+                    if key != b"audit" || cursor.peek()? != b'{' {
+                        return cursor.skip();
+                    }
+                    let begin = cursor.at;
+                    let event = cursor.event(&mut |_| None)?;
+                    if event.kind != Some(Kind::Event) || !event.is_audit_version {
+                        return None;
+                    }
+                    found = Some(found == Some(true) || may_match(&event));
+                    looked_at.push(begin..cursor.at);
+                    Some(())
+                });
+            }
+            _ => return cursor.skip(),
+        }
+        looked_at.push(begin..cursor.at);
+        Some(())
+    })?;
+    if cursor.at != text.len() {
+        return None;
+    }
+    let mut from = 0;
+    let beside = looked_at.iter().map(|range| range.start).chain([text.len()]);
+    for (to, next) in beside.zip(looked_at.iter().map(|range| range.end).chain([text.len()])) {
+        if !has_no_mark(text.get(from..to)?) {
+            return None;
+        }
+        from = next;
+    }
+    // In what holds no event the reader finds something to say.
+    found
 }
 
 /// An event or a list of events as an API server writes it, or an event as Fluent Bit's parser
@@ -128,11 +232,11 @@ impl<'r> Cursor<'r> {
         let mut seen = 0_u32;
         let mut has_items = false;
         self.object(&mut |cursor, key| {
-            let number = KEYS.iter().position(|known| *known == key)?;
-            if seen & (1 << number) != 0 {
+            let bit = 1 << number_of(key)?;
+            if seen & bit != 0 {
                 return None;
             }
-            seen |= 1 << number;
+            seen |= bit;
             match key {
                 b"kind" => {
                     fields.kind = Some(match cursor.text()?? {
@@ -297,41 +401,55 @@ impl<'r> Cursor<'r> {
     }
 }
 
-/// How far a string goes on without an escape. Most are short, and a search by vectors begins slowly.
+/// How far a string goes on without an escape. Most are short, and a search by vectors begins slowly:
+/// the first bytes are looked at eight at a time.
 fn end_or_escape(rest: &[u8]) -> Option<usize> {
-    const SHORT: usize = 12;
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
-    if let Some(at) = rest.iter().take(SHORT).position(ends) {
-        return Some(at);
+    const SHORT: usize = 32;
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // The lowest bit that is set stands at the first byte that is zero.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
+    let (words, _) = rest.get(..SHORT).unwrap_or_default().as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            zeros(word ^ (EACH * u64::from(b'"'))) | zeros(word ^ (EACH * u64::from(b'\\')));
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
+        }
     }
-    Some(SHORT + memchr::memchr2(b'"', b'\\', rest.get(SHORT..)?)?)
+    let from = 8 * words.len();
+    Some(from + memchr::memchr2(b'"', b'\\', rest.get(from..)?)?)
 }
 
-/// What an event or a list of events may have. Nothing else is known to mean nothing.
-const KEYS: [&[u8]; 22] = [
-    b"kind",
-    b"apiVersion",
-    b"level",
-    b"auditID",
-    b"stage",
-    b"requestURI",
-    b"verb",
-    b"user",
-    b"impersonatedUser",
-    b"sourceIPs",
-    b"userAgent",
-    b"objectRef",
-    b"responseStatus",
-    b"requestObject",
-    b"responseObject",
-    b"requestReceivedTimestamp",
-    b"stageTimestamp",
-    b"timestamp",
-    b"annotations",
-    b"metadata",
-    b"items",
-    b"@timestamp",
-];
+/// A number for each key that an event or a list of events may have. Nothing else is known to mean
+/// nothing.
+fn number_of(key: &[u8]) -> Option<u32> {
+    Some(match key {
+        b"kind" => 0,
+        b"apiVersion" => 1,
+        b"level" => 2,
+        b"auditID" => 3,
+        b"stage" => 4,
+        b"requestURI" => 5,
+        b"verb" => 6,
+        b"user" => 7,
+        b"impersonatedUser" => 8,
+        b"sourceIPs" => 9,
+        b"userAgent" => 10,
+        b"objectRef" => 11,
+        b"responseStatus" => 12,
+        b"requestObject" => 13,
+        b"responseObject" => 14,
+        b"requestReceivedTimestamp" => 15,
+        b"stageTimestamp" => 16,
+        b"timestamp" => 17,
+        b"annotations" => 18,
+        b"metadata" => 19,
+        b"items" => 20,
+        b"@timestamp" => 21,
+        _ => return None,
+    })
+}
 
 #[cfg(test)]
 #[path = "early_tests.rs"]

@@ -108,6 +108,58 @@ fn what_is_written_in_another_way_is_not_judged() {
 }
 
 #[test]
+fn the_events_of_a_wrapper_are_found_where_nothing_else_may_hold_one() {
+    let quoted = |text: &str| Value::from(text).to_string();
+    let line = quoted(&format!("{EVENT}\n"));
+    let expected = known(EVENT);
+    assert!(expected.is_some());
+    let inner = quoted(&format!(r#"{{"log":{line},"stream":"stdout"}}"#));
+    for record in [
+        format!(r#"{{"log":{line}}}"#),
+        format!(r#"{{"@timestamp":1.5,"log":{line}}}"#),
+        format!(r#"{{"file":"/var/log/audit.log","message":{line},"source_type":"file"}}"#),
+        format!(r#"{{"message":{inner}}}"#),
+        format!(r#"{{"log":{{"offset":1}},"message":{line}}}"#),
+        format!(
+            r#"{{"@timestamp":"x","data_stream":{{"type":"logs"}},"user":{{"name":"ann"}},"kubernetes":{{"node":"n","audit":{EVENT}}}}}"#
+        ),
+    ] {
+        assert_eq!(known(&record), expected, "{record}");
+    }
+    let two = format!(r#"{{"log":{line},"message":{line}}}"#);
+    assert_eq!(known(&two).unwrap().len(), 2);
+    let cut = quoted(&EVENT[..EVENT.len() - 1]);
+    let thrice = quoted(&format!(r#"{{"log":{inner}}}"#));
+    let deeper = quoted(&format!(r#"{{"log":{thrice}}}"#));
+    for record in [
+        // Not one whole event, or not alone.
+        format!(r#"{{"log":{cut}}}"#),
+        format!(r#"{{"log":{}}}"#, quoted(&format!("{EVENT}\n{EVENT}"))),
+        format!(r#"{{"log":{}}}"#, quoted(&format!("2026-02-03 stdout F {EVENT}"))),
+        format!(r#"{{"log":{line}}} {{"log":{line}}}"#),
+        format!("{{\"log\":{line}}}\n{{\"log\":{line}}}"),
+        format!(r#"{{"log":{line}"#),
+        format!(r#"[{{"log":{line}}}]"#),
+        format!(r#"{{"message":{deeper}}}"#),
+        // What else may hold one, or be one.
+        format!(r#"{{"log":{line},"event":{EVENT}}}"#),
+        format!(r#"{{"log":{line},"verb":"get","user":{{}}}}"#),
+        format!(r#"{{"log":{line},"ver\u0062":"get","user":{{}}}}"#),
+        format!(r#"{{"log":{line},"auditID":"x"}}"#),
+        format!(r#"{{"log":{line},"records":[{{"properties":{{"log":{line}}}}}]}}"#),
+        format!(r#"{{"log":{line},"message":"text {{\"verb\":\"get\"}}"}}"#),
+        format!(r#"{{"log":{line},"message":{{"data":"e30="}}}}"#),
+        format!(r#"{{"log":{line},"protoPayload":{{}}}}"#),
+        // None at all.
+        r#"{"log":"I0101 text"}"#.to_owned(),
+        r#"{"kubernetes":{"audit":{"kind":"Event"}}}"#.to_owned(),
+        r#"{"kubernetes":{}}"#.to_owned(),
+    ] {
+        assert_eq!(known(&record), None, "{record}");
+    }
+}
+
+#[test]
 fn one_event_that_may_match_is_enough() {
     let item = |verb: &str| EVENT.replace("watch", verb);
     let list = format!(
@@ -145,6 +197,21 @@ fn of_event<'e>(event: &'e Event<'_>, field: EarlyField) -> Option<&'e str> {
 }
 
 proptest! {
+    /// Bytes beside a quote or a backslash in value, and those with their highest bit set, too.
+    #[test]
+    fn a_string_ends_at_its_first_quote_or_backslash(
+        bytes in prop::collection::vec(
+            prop_oneof![20 => prop::num::u8::ANY, 4 => b' '..=b'#', 4 => b'['..=b']', 2 => 0xa1..=0xa3_u8],
+            0..120,
+        ),
+        from in 0..60_usize,
+    ) {
+        let plain = |byte: &u8| if matches!(byte, b'"' | b'\\') { b'x' } else { *byte };
+        let text: Vec<u8> = bytes.iter().take(from).map(plain).chain(bytes.iter().skip(from).copied()).collect();
+        let expected = text.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+        prop_assert_eq!(end_or_escape(&text), expected, "{:?}", text);
+    }
+
     #[test]
     fn what_is_known_is_what_the_event_has(
         events in prop::collection::vec(object_event(), 1..4),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Query;
 use super::ast::{Name, Node, Pattern, Span, Value};
-use super::clauses;
 use super::dispatch::Dispatch;
 use super::early;
 use super::error::QueryError;
@@ -153,12 +152,10 @@ impl<'q> Compiler<'q> {
             reads,
             early: Vec::new(),
             needles: Vec::new(),
-            clauses: Vec::new(),
             warnings: self.problems,
         };
         program.early = early::of(&program);
         program.needles = needles::of(&program);
-        program.clauses = clauses::of(&program);
         Ok(program)
     }
 

@@ -24,7 +24,6 @@
 //! - There is no clock, so no `now`.
 
 mod ast;
-mod clauses;
 mod compile;
 mod dispatch;
 mod early;
@@ -45,7 +44,6 @@ mod reference;
 use std::collections::BTreeSet;
 use std::fmt;
 
-pub use clauses::{Clause, ClauseField};
 pub use dispatch::OfRules;
 pub use early::{EarlyField, Known};
 pub use error::QueryError;

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::clauses::Clause;
 use super::dispatch::{Dispatch, GroupId, Step};
 use super::early::{EarlyField, Known};
 use super::error::QueryError;
@@ -157,7 +156,6 @@ pub struct Program {
     /// For each source the field that may be known early.
     pub(super) early: Vec<Option<EarlyField>>,
     pub(super) needles: Vec<Needles>,
-    pub(super) clauses: Vec<Vec<Clause>>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -203,11 +201,6 @@ impl Program {
     /// What an event's JSON has to hold for a query to match, query by query.
     pub fn needles(&self) -> &[Needles] {
         &self.needles
-    }
-
-    /// What all has to hold of a few fields for a query to match, query by query.
-    pub fn clauses(&self) -> &[Vec<Clause>] {
-        &self.clauses
     }
 
     /// The fields that [`Derived`] may be asked for, for any of the queries.
