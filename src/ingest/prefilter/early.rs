@@ -116,7 +116,10 @@ fn document(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> 
 
 /// An event, or a list of them.
 fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
-    let mut cursor = Cursor { bytes: text, at: 0 };
+    if let Some(told) = beginning(text, may_match) {
+        return Some(told);
+    }
+    let mut cursor = Cursor::new(text);
     let mut found = false;
     let top = cursor.event(&mut |cursor| {
         cursor.list(&mut |cursor| {
@@ -136,6 +139,39 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     }
 }
 
+/// An event by its beginning alone: API servers write what tells most events apart before the bodies
+/// and annotations. What follows is only searched for what could change it.
+fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
+    let mut cursor = Cursor { stops: true, ..Cursor::new(text) };
+    let event = cursor.event(&mut |_| None)?;
+    if !cursor.stopped || event.kind != Some(Kind::Event) || !event.is_audit_version {
+        return None;
+    }
+    let rest = text.get(cursor.at..)?;
+    let changes_nothing = REST_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(rest));
+    let is_whole = text.last() == Some(&b'}') && super::is_balanced(text);
+    (changes_nothing && is_whole).then(|| may_match(&event))
+}
+
+/// Names of fields that would count for the event if they came again, or that make it something
+/// else; what makes an event of a second object behind it; and any escape, which could spell one.
+const REST: [&[u8]; 12] = [
+    b"\"auditID\"",
+    b"\"audit.k8s.io/",
+    b"\"verb\"",
+    b"\"user\"",
+    b"\"userAgent\"",
+    b"\"objectRef\"",
+    b"\"stage\"",
+    b"\"level\"",
+    b"\"items\"",
+    b"\"log_type\"",
+    b"\"k8s_audit_level\"",
+    b"\\u",
+];
+
+static REST_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(&REST));
+
 /// What may make an object outside of what is looked at one that holds events.
 const MARKS: [&[u8]; 11] = [
     b"auditID",
@@ -151,8 +187,12 @@ const MARKS: [&[u8]; 11] = [
     b"\\u",
 ];
 
-static MARKS_SEARCH: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(MARKS).ok());
+static MARKS_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(&MARKS));
+
+/// Leftmost matching lets the search run on packed comparisons.
+fn search(texts: &[&[u8]]) -> Option<AhoCorasick> {
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts).ok()
+}
 
 fn has_no_mark(text: &[u8]) -> bool {
     MARKS_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(text))
@@ -160,7 +200,7 @@ fn has_no_mark(text: &[u8]) -> bool {
 
 /// A wrapper that keeps events as they are, in a text or as an object.
 fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
-    let mut cursor = Cursor { bytes: text, at: 0 };
+    let mut cursor = Cursor::new(text);
     let mut found = None;
     let mut looked_at: SmallVec<[Range<usize>; 2]> = SmallVec::new();
     cursor.object(&mut |cursor, key| {
@@ -223,44 +263,56 @@ const BEGINNINGS: [&[u8]; 2] = [b"{\"kind\":\"Event", b"{\"@timestamp\":"];
 struct Cursor<'r> {
     bytes: &'r [u8],
     at: usize,
+    /// An event is read until all that tells most apart is there.
+    stops: bool,
+    stopped: bool,
 }
 
+/// The keys behind which nothing more is told.
+const TELLING: u32 =
+    Key::Verb.bit() | Key::User.bit() | Key::UserAgent.bit() | Key::ObjectRef.bit();
+
 impl<'r> Cursor<'r> {
+    fn new(bytes: &'r [u8]) -> Cursor<'r> {
+        Cursor { bytes, at: 0, stops: false, stopped: false }
+    }
+
     /// An object with the keys of an event, or of a list of events if `items` reads its value.
     fn event(&mut self, items: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<Fields<'r>> {
         let mut fields = Fields::default();
         let mut seen = 0_u32;
         let mut has_items = false;
         self.object(&mut |cursor, key| {
-            let bit = 1 << number_of(key)?;
-            if seen & bit != 0 {
+            let key = Key::of(key)?;
+            if seen & key.bit() != 0 {
                 return None;
             }
-            seen |= bit;
+            seen |= key.bit();
             match key {
-                b"kind" => {
+                Key::Kind => {
                     fields.kind = Some(match cursor.text()?? {
                         b"Event" => Kind::Event,
                         b"EventList" => Kind::List,
                         _ => Kind::Other,
                     });
                 }
-                b"apiVersion" => {
+                Key::ApiVersion => {
                     fields.is_audit_version = cursor.text()??.starts_with(b"audit.k8s.io/");
                 }
-                b"auditID" => fields.has_id = !cursor.text()??.is_empty(),
-                b"verb" => fields.set(EarlyField::Verb, cursor.text()?),
-                b"stage" => fields.set(EarlyField::Stage, cursor.text()?),
-                b"level" => fields.set(EarlyField::Level, cursor.text()?),
-                b"userAgent" => fields.set(EarlyField::UserAgent, cursor.text()?),
-                b"user" => cursor.user(&mut fields)?,
-                b"objectRef" => cursor.object_ref(&mut fields)?,
-                b"items" => {
+                Key::AuditId => fields.has_id = !cursor.text()??.is_empty(),
+                Key::Verb => fields.set(EarlyField::Verb, cursor.text()?),
+                Key::Stage => fields.set(EarlyField::Stage, cursor.text()?),
+                Key::Level => fields.set(EarlyField::Level, cursor.text()?),
+                Key::UserAgent => fields.set(EarlyField::UserAgent, cursor.text()?),
+                Key::User => cursor.user(&mut fields)?,
+                Key::ObjectRef => cursor.object_ref(&mut fields)?,
+                Key::Items => {
                     has_items = true;
                     items(cursor)?;
                 }
                 _ => cursor.skip()?,
             }
+            cursor.stopped = cursor.stops && seen & TELLING == TELLING;
             Some(())
         })?;
         // A list has items, and nothing else has.
@@ -314,6 +366,9 @@ impl<'r> Cursor<'r> {
             let key = self.text()??;
             self.take(b':')?;
             each(self, key)?;
+            if self.stopped {
+                return Some(());
+            }
             if self.peek()? == b'}' {
                 return self.take(b'}');
             }
@@ -421,34 +476,65 @@ fn end_or_escape(rest: &[u8]) -> Option<usize> {
     Some(from + memchr::memchr2(b'"', b'\\', rest.get(from..)?)?)
 }
 
-/// A number for each key that an event or a list of events may have. Nothing else is known to mean
-/// nothing.
-fn number_of(key: &[u8]) -> Option<u32> {
-    Some(match key {
-        b"kind" => 0,
-        b"apiVersion" => 1,
-        b"level" => 2,
-        b"auditID" => 3,
-        b"stage" => 4,
-        b"requestURI" => 5,
-        b"verb" => 6,
-        b"user" => 7,
-        b"impersonatedUser" => 8,
-        b"sourceIPs" => 9,
-        b"userAgent" => 10,
-        b"objectRef" => 11,
-        b"responseStatus" => 12,
-        b"requestObject" => 13,
-        b"responseObject" => 14,
-        b"requestReceivedTimestamp" => 15,
-        b"stageTimestamp" => 16,
-        b"timestamp" => 17,
-        b"annotations" => 18,
-        b"metadata" => 19,
-        b"items" => 20,
-        b"@timestamp" => 21,
-        _ => return None,
-    })
+/// What an event or a list of events may have. Nothing else is known to mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Kind,
+    ApiVersion,
+    Level,
+    AuditId,
+    Stage,
+    RequestUri,
+    Verb,
+    User,
+    ImpersonatedUser,
+    SourceIps,
+    UserAgent,
+    ObjectRef,
+    ResponseStatus,
+    RequestObject,
+    ResponseObject,
+    RequestReceivedTimestamp,
+    StageTimestamp,
+    Timestamp,
+    Annotations,
+    Metadata,
+    Items,
+    AtTimestamp,
+}
+
+impl Key {
+    fn of(name: &[u8]) -> Option<Key> {
+        Some(match name {
+            b"kind" => Key::Kind,
+            b"apiVersion" => Key::ApiVersion,
+            b"level" => Key::Level,
+            b"auditID" => Key::AuditId,
+            b"stage" => Key::Stage,
+            b"requestURI" => Key::RequestUri,
+            b"verb" => Key::Verb,
+            b"user" => Key::User,
+            b"impersonatedUser" => Key::ImpersonatedUser,
+            b"sourceIPs" => Key::SourceIps,
+            b"userAgent" => Key::UserAgent,
+            b"objectRef" => Key::ObjectRef,
+            b"responseStatus" => Key::ResponseStatus,
+            b"requestObject" => Key::RequestObject,
+            b"responseObject" => Key::ResponseObject,
+            b"requestReceivedTimestamp" => Key::RequestReceivedTimestamp,
+            b"stageTimestamp" => Key::StageTimestamp,
+            b"timestamp" => Key::Timestamp,
+            b"annotations" => Key::Annotations,
+            b"metadata" => Key::Metadata,
+            b"items" => Key::Items,
+            b"@timestamp" => Key::AtTimestamp,
+            _ => return None,
+        })
+    }
+
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 #[cfg(test)]

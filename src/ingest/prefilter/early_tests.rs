@@ -159,6 +159,31 @@ fn the_events_of_a_wrapper_are_found_where_nothing_else_may_hold_one() {
     }
 }
 
+/// All that an event has comes before its bodies, but what follows may still change it.
+#[test]
+fn what_follows_the_beginning_of_an_event_counts() {
+    let (head, _) = EVENT.split_once(r#","responseStatus""#).unwrap();
+    let whole = format!(r#"{head},"responseStatus":{{"code":200}},"annotations":{{"a":"b"}}}}"#);
+    assert_eq!(known(&whole), known(EVENT));
+    let behind =
+        |text: &str| whole.replace(r#","annotations""#, &format!(r#",{text},"annotations""#));
+    assert_eq!(known(&behind(r#""requestObject":{"verb":"get"}"#)), known(EVENT));
+    for record in [
+        behind(r#""verb":"get""#),
+        behind(r#""v\u0065rb":"get""#),
+        behind(r#""items":[]"#),
+        behind(r#""k8s_audit_level":"Request""#),
+        behind(r#""requestObject":{"a":[}"#),
+        whole[..whole.len() - 1].to_owned(),
+        format!("{whole}}}"),
+        format!("{whole}{{\"auditID\":\"x\",\"kind\":\"Event\"}}"),
+        format!("{whole} {{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"}}"),
+        format!("{whole}\n{whole}"),
+    ] {
+        assert_eq!(known(&record), None, "{record}");
+    }
+}
+
 #[test]
 fn one_event_that_may_match_is_enough() {
     let item = |verb: &str| EVENT.replace("watch", verb);

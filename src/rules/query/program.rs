@@ -5,6 +5,7 @@
 //! expression is evaluated at most once an event, and only if an answer depends on it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use thiserror::Error;
 
@@ -163,6 +164,11 @@ const UNKNOWN: u8 = 0;
 const NO: u8 = 1;
 const YES: u8 = 2;
 
+thread_local! {
+    /// Of each expression whether it may be false, and whether it may be true.
+    static MAY_BE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// What asking an event takes, to be used again for the next. It may serve several programs.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -226,46 +232,84 @@ impl Program {
     /// that are left ask of known fields.
     pub fn may_match<'v>(&self, known: impl Fn(EarlyField) -> Known<'v>) -> bool {
         let known = |source: SourceId| self.early[source].map_or(Known::Unknown, &known);
-        let may = |query: &usize| self.may_be(self.roots[*query], true, &known);
-        let opens = |gate: &GroupId| {
+        MAY_BE.with_borrow_mut(|answers| {
+            answers.clear();
+            answers.resize(2 * self.exprs.len(), UNKNOWN);
+            self.any_may_match(&known, answers)
+        })
+    }
+
+    fn any_may_match<'v>(
+        &self,
+        known: &impl Fn(SourceId) -> Known<'v>,
+        answers: &mut [u8],
+    ) -> bool {
+        let mut may = |query: &usize| self.may_be(self.roots[*query], true, known, answers);
+        if self.dispatch.always.iter().any(&mut may) {
+            return true;
+        }
+        let mut opens = |gate: &GroupId| {
             let group = &self.dispatch.groups[*gate];
             match known(group.source) {
-                Known::Unknown => group.queries().any(may),
+                Known::Unknown => group.queries().any(&mut may),
                 Known::Text(value) => value.is_some_and(|value| {
                     let mut any = false;
-                    group.told(value, |told| any = any || told.queries.iter().any(may));
+                    group.told(value, |told| any = any || told.queries.iter().any(&mut may));
                     any
                 }),
             }
         };
-        self.dispatch.always.iter().any(may) || self.dispatch.gates.iter().any(opens)
+        self.dispatch.gates.iter().any(&mut opens)
     }
 
-    /// Whether the expression may have this value. Recurses as deep as the queries nest.
-    fn may_be<'v>(&self, id: ExprId, wanted: bool, known: &dyn Fn(SourceId) -> Known<'v>) -> bool {
-        match &self.exprs[id] {
+    /// Whether the expression may have this value. Recurses as deep as the queries nest, and finds
+    /// each answer once: rules ask much of the same.
+    fn may_be<'v>(
+        &self,
+        id: ExprId,
+        wanted: bool,
+        known: &impl Fn(SourceId) -> Known<'v>,
+        answers: &mut [u8],
+    ) -> bool {
+        let place = 2 * id + usize::from(wanted);
+        if answers[place] != UNKNOWN {
+            return answers[place] == YES;
+        }
+        let mut may = |id: &ExprId, wanted| self.may_be(*id, wanted, known, answers);
+        let answer = match &self.exprs[id] {
             Expr::True => wanted,
             Expr::False => !wanted,
             Expr::Hit(_) => true,
-            Expr::Not(inner) => self.may_be(*inner, !wanted, known),
-            Expr::And(inner) if wanted => inner.iter().all(|id| self.may_be(*id, true, known)),
-            Expr::And(inner) => inner.iter().any(|id| self.may_be(*id, false, known)),
-            Expr::Or(inner) if wanted => inner.iter().any(|id| self.may_be(*id, true, known)),
-            Expr::Or(inner) => inner.iter().all(|id| self.may_be(*id, false, known)),
-            Expr::Test { sources, test } => {
-                let test = &self.tests[*test];
-                let mut holds = false;
-                for source in sources {
-                    let Known::Text(value) = known(*source) else { return true };
-                    let value = value.map(Scalar::Text);
-                    holds |= value.is_some_and(|value| match self.sources[*source] {
-                        Source::Slot { kind, .. } => test.holds(kind, value),
-                        _ => value != Scalar::Text("") && test.holds(Kind::Keyword, value),
-                    });
-                }
-                holds == wanted
-            }
+            Expr::Not(inner) => may(inner, !wanted),
+            Expr::And(inner) if wanted => inner.iter().all(|id| may(id, true)),
+            Expr::And(inner) => inner.iter().any(|id| may(id, false)),
+            Expr::Or(inner) if wanted => inner.iter().any(|id| may(id, true)),
+            Expr::Or(inner) => inner.iter().all(|id| may(id, false)),
+            Expr::Test { sources, test } => self
+                .may_hold(sources, &self.tests[*test], known)
+                .is_none_or(|holds| holds == wanted),
+        };
+        answers[place] = if answer { YES } else { NO };
+        answer
+    }
+
+    /// Whether any of the values is what is asked; `None` if one is not known.
+    fn may_hold<'v>(
+        &self,
+        sources: &[SourceId],
+        test: &Test,
+        known: &impl Fn(SourceId) -> Known<'v>,
+    ) -> Option<bool> {
+        let mut holds = false;
+        for source in sources {
+            let Known::Text(value) = known(*source) else { return None };
+            let value = value.map(Scalar::Text);
+            holds |= value.is_some_and(|value| match self.sources[*source] {
+                Source::Slot { kind, .. } => test.holds(kind, value),
+                _ => value != Scalar::Text("") && test.holds(Kind::Keyword, value),
+            });
         }
+        Some(holds)
     }
 
     /// How many fields the caller reads.
