@@ -139,23 +139,43 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     }
 }
 
-/// An event by its beginning alone: API servers write what tells most events apart before the bodies
-/// and annotations. What follows is only searched for what could change it.
+/// An event by its beginning alone: API servers write what tells most events apart in one order,
+/// and before the bodies and annotations. What follows is only searched for what could change it.
 fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
-    let mut cursor = Cursor { stops: true, ..Cursor::new(text) };
-    let event = cursor.event(&mut |_| None)?;
-    if !cursor.stopped || event.kind != Some(Kind::Event) || !event.is_audit_version {
-        return None;
+    let mut cursor = Cursor::new(text);
+    let mut event = Fields::default();
+    cursor.literal(br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#)?;
+    cursor.string()?;
+    cursor.literal(br#","level":""#)?;
+    event.set(EarlyField::Level, cursor.string()?);
+    cursor.literal(br#","auditID":""#)?;
+    cursor.string()?;
+    cursor.literal(br#","stage":""#)?;
+    event.set(EarlyField::Stage, cursor.string()?);
+    cursor.literal(br#","requestURI":""#)?;
+    cursor.string()?;
+    cursor.literal(br#","verb":""#)?;
+    event.set(EarlyField::Verb, cursor.string()?);
+    cursor.literal(br#","user":"#)?;
+    cursor.user(&mut event)?;
+    cursor.literal(br#","sourceIPs":"#)?;
+    cursor.skip()?;
+    cursor.literal(br#","userAgent":""#)?;
+    event.set(EarlyField::UserAgent, cursor.string()?);
+    // What is about no object has none.
+    if cursor.literal(br#","objectRef":"#).is_some() {
+        cursor.object_ref(&mut event)?;
     }
     let rest = text.get(cursor.at..)?;
-    let changes_nothing = REST_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(rest));
+    let changes_nothing = REST_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(rest))
+        && memchr::memmem::find(rest, b"\\u").is_none();
     let is_whole = text.last() == Some(&b'}') && super::is_balanced(text);
     (changes_nothing && is_whole).then(|| may_match(&event))
 }
 
 /// Names of fields that would count for the event if they came again, or that make it something
-/// else; what makes an event of a second object behind it; and any escape, which could spell one.
-const REST: [&[u8]; 12] = [
+/// else; and what makes an event of a second object behind it. An escape could spell one, too.
+const REST: [&[u8]; 11] = [
     b"\"auditID\"",
     b"\"audit.k8s.io/",
     b"\"verb\"",
@@ -167,7 +187,6 @@ const REST: [&[u8]; 12] = [
     b"\"items\"",
     b"\"log_type\"",
     b"\"k8s_audit_level\"",
-    b"\\u",
 ];
 
 static REST_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(&REST));
@@ -263,18 +282,11 @@ const BEGINNINGS: [&[u8]; 2] = [b"{\"kind\":\"Event", b"{\"@timestamp\":"];
 struct Cursor<'r> {
     bytes: &'r [u8],
     at: usize,
-    /// An event is read until all that tells most apart is there.
-    stops: bool,
-    stopped: bool,
 }
-
-/// The keys behind which nothing more is told.
-const TELLING: u32 =
-    Key::Verb.bit() | Key::User.bit() | Key::UserAgent.bit() | Key::ObjectRef.bit();
 
 impl<'r> Cursor<'r> {
     fn new(bytes: &'r [u8]) -> Cursor<'r> {
-        Cursor { bytes, at: 0, stops: false, stopped: false }
+        Cursor { bytes, at: 0 }
     }
 
     /// An object with the keys of an event, or of a list of events if `items` reads its value.
@@ -312,7 +324,6 @@ impl<'r> Cursor<'r> {
                 }
                 _ => cursor.skip()?,
             }
-            cursor.stopped = cursor.stops && seen & TELLING == TELLING;
             Some(())
         })?;
         // A list has items, and nothing else has.
@@ -366,9 +377,6 @@ impl<'r> Cursor<'r> {
             let key = self.text()??;
             self.take(b':')?;
             each(self, key)?;
-            if self.stopped {
-                return Some(());
-            }
             if self.peek()? == b'}' {
                 return self.take(b'}');
             }
@@ -394,19 +402,39 @@ impl<'r> Cursor<'r> {
     /// A string, as it is written; `Some(None)` if it has an escape.
     fn text(&mut self) -> Option<Option<&'r [u8]>> {
         self.take(b'"')?;
-        let begin = self.at;
-        let mut escaped = false;
+        self.string()
+    }
+
+    /// The same behind its opening quote.
+    #[inline]
+    fn string(&mut self) -> Option<Option<&'r [u8]>> {
+        let rest = self.bytes.get(self.at..)?;
+        let end = end_or_escape(rest)?;
+        if rest.get(end) == Some(&b'"') {
+            self.at += end + 1;
+            return Some(Some(rest.get(..end)?));
+        }
+        self.at += end + 2;
+        self.escaped_string()
+    }
+
+    /// What follows the first escape of a string.
+    fn escaped_string(&mut self) -> Option<Option<&'r [u8]>> {
         loop {
             let rest = self.bytes.get(self.at..)?;
             let end = end_or_escape(rest)?;
             if rest.get(end) == Some(&b'"') {
-                let text = self.bytes.get(begin..self.at + end)?;
                 self.at += end + 1;
-                return Some((!escaped).then_some(text));
+                return Some(None);
             }
-            escaped = true;
             self.at += end + 2;
         }
+    }
+
+    /// These bytes and no others.
+    #[inline]
+    fn literal(&mut self, expected: &[u8]) -> Option<()> {
+        self.bytes.get(self.at..)?.starts_with(expected).then(|| self.at += expected.len())
     }
 
     fn skip(&mut self) -> Option<()> {

@@ -151,10 +151,12 @@ impl<'q> Compiler<'q> {
             roots,
             reads,
             early: Vec::new(),
+            required: Vec::new(),
             needles: Vec::new(),
             warnings: self.problems,
         };
         program.early = early::of(&program);
+        program.required = early::required(&program);
         program.needles = needles::of(&program);
         Ok(program)
     }

@@ -1,7 +1,7 @@
 //! Fields that are known before an event is asked: of its typed form, or of its bytes alone. They
 //! tell most events apart from what any query asks for.
 
-use super::program::{Program, Source};
+use super::program::{Expr, ExprId, Program, Source};
 
 /// A field of an event, or all that is derived from a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,15 @@ impl EarlyField {
     }
 }
 
+/// A set of early fields.
+pub(super) type FieldSet = u16;
+
+impl EarlyField {
+    pub(super) fn bit(self) -> FieldSet {
+        1 << self as u16
+    }
+}
+
 /// What is known of a field before an event is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Known<'v> {
@@ -73,4 +82,28 @@ pub(super) fn of(program: &Program) -> Vec<Option<EarlyField>> {
         _ => None,
     };
     program.sources.iter().map(field).collect()
+}
+
+/// For each query the early fields without any of which it cannot match.
+pub(super) fn required(program: &Program) -> Vec<FieldSet> {
+    let field = |id: &ExprId| match &program.exprs[*id] {
+        Expr::Test { sources, .. } => match **sources {
+            [source] => program.early[source],
+            _ => None,
+        },
+        _ => None,
+    };
+    let bit = |id: &ExprId| match &program.exprs[*id] {
+        Expr::Or(inner) => {
+            let mut fields = inner.iter().map(field);
+            let first = fields.next().flatten()?;
+            fields.all(|field| field == Some(first)).then(|| first.bit())
+        }
+        _ => field(id).map(EarlyField::bit),
+    };
+    let of = |root: &ExprId| match &program.exprs[*root] {
+        Expr::And(inner) => inner.iter().filter_map(bit).fold(0, |all, bit| all | bit),
+        _ => bit(root).unwrap_or(0),
+    };
+    program.roots.iter().map(of).collect()
 }

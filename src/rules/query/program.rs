@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use thiserror::Error;
 
 use super::dispatch::{Dispatch, GroupId, Step};
-use super::early::{EarlyField, Known};
+use super::early::{EarlyField, FieldSet, Known};
 use super::error::QueryError;
 use super::extract::{Plan, Scopes, Slot, Values, extract};
 use super::fields::{DerivedField, Kind};
@@ -156,6 +156,8 @@ pub struct Program {
     pub(super) reads: Vec<SourceId>,
     /// For each source the field that may be known early.
     pub(super) early: Vec<Option<EarlyField>>,
+    /// For each query the fields that an event must have for it to match.
+    pub(super) required: Vec<FieldSet>,
     pub(super) needles: Vec<Needles>,
     pub(super) warnings: Vec<Problem>,
 }
@@ -231,20 +233,27 @@ impl Program {
     /// certain. Costs a look-up for each field by which the queries are told apart, and what those
     /// that are left ask of known fields.
     pub fn may_match<'v>(&self, known: impl Fn(EarlyField) -> Known<'v>) -> bool {
+        let is_absent = |field: &EarlyField| known(*field) == Known::Text(None);
+        let absent = EarlyField::ALL.into_iter().filter(is_absent).map(EarlyField::bit);
+        let absent = absent.fold(0, |all, bit| all | bit);
         let known = |source: SourceId| self.early[source].map_or(Known::Unknown, &known);
         MAY_BE.with_borrow_mut(|answers| {
             answers.clear();
             answers.resize(2 * self.exprs.len(), UNKNOWN);
-            self.any_may_match(&known, answers)
+            self.any_may_match(&known, absent, answers)
         })
     }
 
     fn any_may_match<'v>(
         &self,
         known: &impl Fn(SourceId) -> Known<'v>,
+        absent: FieldSet,
         answers: &mut [u8],
     ) -> bool {
-        let mut may = |query: &usize| self.may_be(self.roots[*query], true, known, answers);
+        let mut may = |query: &usize| {
+            self.required[*query] & absent == 0
+                && self.may_be(self.roots[*query], true, known, answers)
+        };
         if self.dispatch.always.iter().any(&mut may) {
             return true;
         }
@@ -275,16 +284,22 @@ impl Program {
         if answers[place] != UNKNOWN {
             return answers[place] == YES;
         }
-        let mut may = |id: &ExprId, wanted| self.may_be(*id, wanted, known, answers);
         let answer = match &self.exprs[id] {
             Expr::True => wanted,
             Expr::False => !wanted,
             Expr::Hit(_) => true,
-            Expr::Not(inner) => may(inner, !wanted),
-            Expr::And(inner) if wanted => inner.iter().all(|id| may(id, true)),
-            Expr::And(inner) => inner.iter().any(|id| may(id, false)),
-            Expr::Or(inner) if wanted => inner.iter().any(|id| may(id, true)),
-            Expr::Or(inner) => inner.iter().all(|id| may(id, false)),
+            Expr::Not(inner) => self.may_be(*inner, !wanted, known, answers),
+            Expr::And(inner) if wanted => {
+                // Mostly what another query asks as well has said no.
+                let is_no = |id: &ExprId| answers[2 * id + 1] == NO;
+                !inner.iter().any(is_no)
+                    && inner.iter().all(|id| self.may_be(*id, true, known, answers))
+            }
+            Expr::And(inner) => inner.iter().any(|id| self.may_be(*id, false, known, answers)),
+            Expr::Or(inner) if wanted => {
+                inner.iter().any(|id| self.may_be(*id, true, known, answers))
+            }
+            Expr::Or(inner) => inner.iter().all(|id| self.may_be(*id, false, known, answers)),
             Expr::Test { sources, test } => self
                 .may_hold(sources, &self.tests[*test], known)
                 .is_none_or(|holds| holds == wanted),
