@@ -3,6 +3,7 @@
 //! A topic's load is the sum of its partitions': of each, the records of the sample over the time
 //! from the first to the last. A file has no times but those of its events.
 
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::tally::Tally;
@@ -49,6 +50,15 @@ impl Load {
         load.events_a_second =
             load.records_a_second * tally.events as f64 / tally.records.max(1) as f64;
         Some(load)
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let events = match self.events_a_second {
+            ..0.1 => "less than 0.1".to_owned(),
+            events => format!("{events:.1}"),
+        };
+        format!("{events} events and {} a second", HumanBytes(self.bytes_a_second as u64))
     }
 }
 

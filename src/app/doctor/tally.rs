@@ -264,7 +264,7 @@ impl Tally {
         self.exec(event, resource, subresource, &kind);
         self.secret_read(event, verb, resource);
         self.body(event, resource, subresource);
-        self.clocks(event, record_ms, now_ms);
+        self.clocks(item, record_ms, now_ms);
         self.clients.add(event);
         self.compare(item);
     }
@@ -340,8 +340,10 @@ impl Tally {
         }
     }
 
-    fn clocks(&mut self, event: &Event<'_>, record_ms: Option<i64>, now_ms: i64) {
-        let Some(received) = event.time().map(|time| time.as_millisecond()) else {
+    fn clocks(&mut self, item: &Item<'_>, record_ms: Option<i64>, now_ms: i64) {
+        let event = &item.event;
+        let time = event.time().or(item.wrapper_time);
+        let Some(received) = time.map(jiff::Timestamp::as_millisecond) else {
             self.missing.times += 1;
             return;
         };

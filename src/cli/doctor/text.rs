@@ -88,11 +88,7 @@ fn head(source: &SourceView, colours: bool) -> String {
         out.push_str(&format!(" of {first} to {last}"));
     }
     if let Some(load) = &source.load {
-        out.push_str(&format!(
-            "\nabout {:.1} events and {} a second",
-            load.events_a_second,
-            HumanBytes(load.bytes_a_second as u64)
-        ));
+        out.push_str(&format!("\nabout {}", load.text()));
     }
     out.push('\n');
     out

@@ -22,7 +22,7 @@ impl Findings<'_> {
             self.add(Id::NoRecords, Severity::Error, all, "no record was read".to_owned());
             return;
         }
-        if tally.events == 0 {
+        if tally.events == 0 && tally.records > 0 {
             let text = format!("none of {} holds an audit event", count(tally.records, "record"));
             self.add(Id::NoEvents, Severity::Error, all, text);
         }
@@ -134,7 +134,8 @@ impl Findings<'_> {
             self.add(Id::LateExecs, Severity::Note, rules.clone(), text);
         }
         if tally.cut_uris > 0 {
-            let text = of(tally.cut_uris, tally.events, "request URIs look cut off");
+            let text =
+                of(tally.cut_uris, tally.events, "events have a request URI that looks cut off");
             self.add(Id::CutUris, Severity::Warning, self.needs.all(), text);
         }
         if commands > 0 && !self.has(&[Id::ExecsWithoutCommand]) {

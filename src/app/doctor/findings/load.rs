@@ -3,14 +3,13 @@
 use indicatif::HumanBytes;
 
 use super::ids::Id;
-use super::{Findings, Severity, of};
+use super::{Findings, Severity, count, of};
 use crate::app::doctor::load::Load;
 
 /// Brokers take records of up to 1 MiB unless they are told otherwise.
 const LARGE_BYTES: u64 = 768 * 1024;
-/// A partition that carries more than this for long is better divided: with several brokers and
-/// readers there is room to catch up.
-const PARTITION_MAX_BYTES_A_SECOND: f64 = 2.0 * 1024.0 * 1024.0;
+/// A partition that carries more than this for long is better divided. A rule of thumb.
+const PARTITION_MAX_BYTES_A_SECOND: f64 = 10.0 * 1024.0 * 1024.0;
 /// Shares of the load are judged from so many records a second on.
 const UNEVEN_MIN_RECORDS_A_SECOND: f64 = 5.0;
 /// So many times its even share is too much for a partition.
@@ -30,11 +29,7 @@ impl Findings<'_> {
         let load = Load::of(tally);
         if let Some(load) = &load {
             let concerned = of(tally.concerned, tally.records, "records may concern a rule");
-            let text = format!(
-                "{:.1} events a second, {} a second; {concerned}",
-                load.events_a_second,
-                HumanBytes(load.bytes_a_second as u64)
-            );
+            let text = format!("{}; {concerned}", load.text());
             self.add(Id::Load, Severity::Ok, Vec::new(), text);
         }
         let Some(partitions) = self.facts.partitions else { return };
@@ -46,8 +41,9 @@ impl Findings<'_> {
         let wanted = (load.bytes_a_second / PARTITION_MAX_BYTES_A_SECOND).ceil() as usize;
         if wanted > partitions {
             let text = format!(
-                "{} a second on {partitions} partition(s); {wanted} would carry {} each at most",
-                HumanBytes(load.bytes_a_second as u64),
+                "{} on {}; {wanted} would carry {} a second each at most",
+                load.text(),
+                count(partitions as u64, "partition"),
                 HumanBytes(PARTITION_MAX_BYTES_A_SECOND as u64)
             );
             self.add(Id::MorePartitions, Severity::Note, Vec::new(), text);
