@@ -28,7 +28,7 @@ use super::{help, report, rule_files, run as service, stdout};
 const SAMPLE_DEFAULT: u64 = 20_000;
 const SAMPLE_MAX: u64 = 100_000_000;
 
-/// Looks at a sample of the input and says what is there, and what it means for the rules
+/// Says what a sample of the input holds, and what it means for the rules
 ///
 /// Reads the newest records of the source topics of the configuration, or files: which wrappers,
 /// stages and verbs there are, whether execs and reads of Secrets are among them, what is missing,

@@ -146,8 +146,8 @@ mod tests {
 
     #[test]
     fn every_number_lies_in_a_bucket_that_is_an_eighth_wide_at_most() {
-        let numbers =
-            (0..64).flat_map(|power| [1_u64 << power, (1 << power) + 1, (2 << power) - 1]);
+        let numbers = (0..64)
+            .flat_map(|power| [1_u64 << power, (1 << power) + 1, (1 << power) - 1 + (1 << power)]);
         for number in numbers.chain([0, 3, 7, 8, 9, 1_000, u64::MAX]) {
             let highest = highest_of(bucket_of(number));
             assert!(bucket_of(number) < BUCKETS, "{number}");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::counts::Counts;
+use super::counts::{Counts, Spread};
 use super::findings::{self, Facts, Finding, Severity};
 use super::load::Load;
 use super::needs::Needs;
@@ -38,6 +38,8 @@ pub struct SourceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<usize>,
     pub sample: SampleView,
+    pub execs: ExecsView,
+    pub secret_reads: SecretReadsView,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
     /// The gravest first.
@@ -53,6 +55,11 @@ pub struct SampleView {
     pub records: u64,
     /// Of the records' values.
     pub bytes: u64,
+    /// Bytes of a record's value.
+    pub record_bytes: SpreadView,
+    /// From the stage of an event to its record; none for files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<SpreadView>,
     pub events: u64,
     /// Records of which a part could not be read.
     pub unreadable: u64,
@@ -64,6 +71,42 @@ pub struct SampleView {
     pub first_event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_event: Option<String>,
+}
+
+/// How numbers are spread. The percentiles are at most an eighth too high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SpreadView {
+    pub median: u64,
+    pub p95: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+impl SpreadView {
+    fn of(spread: &Spread) -> SpreadView {
+        let [median, p95, p99] = [50, 95, 99].map(|percent| spread.percentile(percent));
+        SpreadView { median, p95, p99, max: spread.max() }
+    }
+}
+
+/// Events of `pods/exec`, and of execs and runs through a node's proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ExecsView {
+    pub events: u64,
+    pub without_request_uri: u64,
+    /// With a request URI that holds none.
+    pub without_command: u64,
+    pub through_nodes: u64,
+}
+
+/// `get` and `list` of `secrets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SecretReadsView {
+    pub events: u64,
+    /// Without a user, a source address or a user agent.
+    pub incomplete: u64,
+    /// Not among the others.
+    pub watches: u64,
 }
 
 /// What the findings come to for a rule.
@@ -119,12 +162,27 @@ pub fn source(name: &str, tally: &Tally, needs: &Needs, facts: Facts) -> SourceV
         sample: SampleView {
             records: tally.records,
             bytes: tally.bytes,
+            record_bytes: SpreadView::of(&tally.sizes),
+            delay_ms: Some(&tally.clocks.delay_ms)
+                .filter(|delay| delay.count() > 0)
+                .map(SpreadView::of),
             events: tally.events,
             unreadable: tally.unreadable_count(),
             lost: tally.lost,
             damaged: tally.damaged,
             first_event,
             last_event,
+        },
+        execs: ExecsView {
+            events: tally.execs.all,
+            without_request_uri: tally.execs.without_uri,
+            without_command: tally.execs.without_command,
+            through_nodes: tally.execs.by_node,
+        },
+        secret_reads: SecretReadsView {
+            events: tally.secrets.all,
+            incomplete: tally.secrets.incomplete,
+            watches: tally.secrets.watches,
         },
         load: Load::of(tally),
         rules: needs.rules.iter().map(|rule| rule_view(&rule.id, &findings)).collect(),

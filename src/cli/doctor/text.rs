@@ -87,6 +87,15 @@ fn head(source: &SourceView, colours: bool) -> String {
     if let (Some(first), Some(last)) = (&sample.first_event, &sample.last_event) {
         out.push_str(&format!(" of {first} to {last}"));
     }
+    let size = &sample.record_bytes;
+    if sample.records > 0 {
+        out.push_str(&format!(
+            "\na record has {} (median), {} (99 in 100), {} (most)",
+            HumanBytes(size.median),
+            HumanBytes(size.p99),
+            HumanBytes(size.max)
+        ));
+    }
     if let Some(load) = &source.load {
         out.push_str(&format!("\nabout {}", load.text()));
     }
@@ -172,7 +181,9 @@ mod tests {
 
     use super::*;
     use crate::app::doctor::findings::ids::Id;
-    use crate::app::doctor::report::{self, RuleView, SampleView, ValueView};
+    use crate::app::doctor::report::{
+        self, ExecsView, RuleView, SampleView, SecretReadsView, SpreadView, ValueView,
+    };
 
     const HOSTILE: &str = "eve\u{1b}[2J\u{202e}\nerror    forged";
 
@@ -204,6 +215,8 @@ mod tests {
                 sample: SampleView {
                     records: 900,
                     bytes: 900 << 10,
+                    record_bytes: SpreadView { median: 1_000, p95: 2_000, p99: 9_000, max: 60_000 },
+                    delay_ms: None,
                     events: 900,
                     unreadable: 1,
                     lost: 0,
@@ -211,6 +224,13 @@ mod tests {
                     first_event: Some("2026-03-01T08:00:00Z".to_owned()),
                     last_event: Some("2026-03-01T08:15:00Z".to_owned()),
                 },
+                execs: ExecsView {
+                    events: 3,
+                    without_request_uri: 2,
+                    without_command: 1,
+                    through_nodes: 0,
+                },
+                secret_reads: SecretReadsView { events: 12, incomplete: 0, watches: 4 },
                 load: None,
                 findings: vec![
                     finding(Id::ExecsWithoutCommand, Severity::Error, "3 of 3 execs", &[exec]),

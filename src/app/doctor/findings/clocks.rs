@@ -21,16 +21,16 @@ impl Findings<'_> {
         if clocks.ahead > 0 {
             let timed = tally.events - tally.missing.times;
             let text = format!(
-                "{} of their record, or of now, by {} at most",
-                of(clocks.ahead, timed, "events are ahead"),
+                "{}, by {} at most",
+                of(clocks.ahead, timed, "events are ahead of their record, or of now"),
                 rounded(clocks.ahead_max_ms)
             );
             self.add(Id::ClockAhead, Severity::Warning, self.needs.all(), text);
         }
         if clocks.records_ahead > 0 {
             let text = format!(
-                "{} of now, by {} at most",
-                of(clocks.records_ahead, tally.records, "records are ahead"),
+                "{}, by {} at most",
+                of(clocks.records_ahead, tally.records, "records are ahead of now"),
                 rounded(clocks.records_ahead_max_ms)
             );
             self.add(Id::RecordsAhead, Severity::Warning, terms.clone(), text);
@@ -93,20 +93,13 @@ impl Findings<'_> {
 /// A duration for people: two units at most, milliseconds only below a minute.
 fn rounded(ms: i64) -> String {
     let ms = ms.max(0);
-    let unit = match ms {
-        ..1_000 => 1,
-        ..60_000 => 100,
-        ..3_600_000 => SECOND_MS,
-        ..86_400_000 => 60 * SECOND_MS,
-        _ => 3_600 * SECOND_MS,
-    };
-    let (seconds, minutes) = (ms as f64 / 1_000.0, ms / 60_000);
-    match unit {
-        1 => format!("{ms} ms"),
-        100 => format!("{seconds:.1} s"),
-        SECOND_MS => format!("{minutes} min {} s", ms / 1_000 % 60),
-        60_000 => format!("{} h {} min", minutes / 60, minutes % 60),
-        _ => format!("{} d {} h", minutes / 1_440, minutes / 60 % 24),
+    let (seconds, minutes, hours) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{:.1} s", ms as f64 / 1_000.0),
+        60_000..3_600_000 => format!("{minutes} min {} s", seconds % 60),
+        3_600_000..86_400_000 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
     }
 }
 
