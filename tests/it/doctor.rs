@@ -438,6 +438,25 @@ fn each_topic_is_judged_by_itself() {
 }
 
 #[test]
+fn a_record_that_does_not_name_its_cluster_is_told() {
+    let mut source = Source::new(broker::shared(), "doctor-cluster", 1);
+    let named = Record::value(now(&exec_event("one"))).header("origin", "prod-eu-1");
+    let field = changed(&now(&exec_event("two")), |event| event["origin"] = "prod-eu-1".into());
+    source.produce(&[named, Record::value(field), Record::value(now(&exec_event("three")))]);
+    let said = |source: &Source<'_>| {
+        let report = source.json(&[], 0);
+        let found = findings(&report["sources"][0]);
+        found.get("unnamed-cluster").map(|it| it["text"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(said(&source), None);
+    for from in ["header:origin", "field:/origin"] {
+        source.extra = vec![format!("source.cluster_from={from}")];
+        let said = said(&source).unwrap_or_default();
+        assert!(said.starts_with("2 of 3 records do not name their cluster"), "{from}: {said}");
+    }
+}
+
+#[test]
 fn no_right_to_a_group_is_needed_and_one_to_the_topic_is() {
     let kafka = Broker::start(Options { security: Security::Acl, ..Options::default() });
     let mut source = Source::new(&kafka, "doctor-rights", 2);

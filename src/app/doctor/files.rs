@@ -83,6 +83,8 @@ fn take(part: &Part, prefilter: &Prefilter, wrapper: Option<Wrapper>, tally: &mu
                 record_ms: None,
                 now_ms: clock::now_ms(),
                 partition: None,
+                // Files have no headers, and are told of one cluster.
+                lacks_cluster: false,
                 concerned: prefilter.verdict(bytes) != Verdict::Drop,
                 place: &place,
             };

@@ -13,8 +13,9 @@ use super::{DoctorError, DoctorOptions, Watcher};
 use crate::app::offsets::{self, Index, Place};
 use crate::app::stretch::{self, Stretch, Take, Taker};
 use crate::clock;
-use crate::config::Config;
-use crate::ingest::envelope::Wrapper;
+use crate::config::{ClusterFrom, Config};
+use crate::ingest::envelope::{self, Wrapper};
+use crate::ingest::headers;
 use crate::ingest::prefilter::{Prefilter, Verdict};
 
 /// What the reader may fetch ahead: it reads one partition after the other.
@@ -124,6 +125,21 @@ struct Taking<'t, 'a> {
     watcher: &'t mut dyn Watcher,
 }
 
+impl Taking<'_, '_> {
+    /// Whether the configuration looks for the cluster's name in the record, in vain.
+    fn lacks_cluster(&self, message: &BorrowedMessage<'_>) -> bool {
+        match &self.reader.config.source.cluster_from {
+            ClusterFrom::Header(name) => {
+                headers::text(&headers::read(message).unwrap_or_default(), name).is_none()
+            }
+            ClusterFrom::Field(pointer) => message
+                .payload()
+                .is_some_and(|payload| envelope::field_at(payload, pointer).is_none()),
+            ClusterFrom::None | ClusterFrom::Topic => false,
+        }
+    }
+}
+
 impl Taker for Taking<'_, '_> {
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Take {
         let payload = message.payload();
@@ -134,6 +150,7 @@ impl Taker for Taking<'_, '_> {
             now_ms: clock::now_ms(),
             partition: usize::try_from(partition).ok(),
             concerned: payload.is_some_and(|it| self.reader.prefilter.verdict(it) != Verdict::Drop),
+            lacks_cluster: self.lacks_cluster(message),
             place: &|| format!("{topic}/{partition}@{offset}"),
         };
         self.tally.record(&record, self.reader.wrapper);

@@ -36,6 +36,8 @@ pub struct Record<'r> {
     pub partition: Option<usize>,
     /// Whether it passes the prefilter of the rules.
     pub concerned: bool,
+    /// It should name its cluster, and does not.
+    pub lacks_cluster: bool,
     /// Where it stands, in words. Asked only when that is told.
     pub place: &'r dyn Fn() -> String,
 }
@@ -147,6 +149,8 @@ pub struct Tally {
     pub sizes: Spread,
     /// Records that the rules cannot pass over by their bytes.
     pub concerned: u64,
+    /// Records that do not name their cluster where they should.
+    pub without_cluster: u64,
     pub parts: Vec<PartTally>,
     pub damaged: u64,
     pub lost: u64,
@@ -207,6 +211,7 @@ impl Tally {
         self.bytes += size;
         self.sizes.add(size);
         self.concerned += u64::from(record.concerned);
+        self.without_cluster += u64::from(record.lacks_cluster);
         let mut failed = None;
         envelope::read_asking(
             payload,

@@ -37,6 +37,7 @@ fn tally(records: &[(&[u8], Option<i64>)]) -> Tally {
             now_ms: T0 + 60_000,
             partition: after_ms.map(|_| 0),
             concerned: true,
+            lacks_cluster: false,
             place: &|| format!("t/0@{number}"),
         };
         tally.record(&record, None);
@@ -242,6 +243,7 @@ fn what_cannot_be_read_is_counted_by_class_with_the_first_place() {
         now_ms: T0,
         partition: None,
         concerned: false,
+        lacks_cluster: false,
         place: &String::new,
     };
     found.record(&tombstone, None);

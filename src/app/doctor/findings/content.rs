@@ -42,6 +42,11 @@ impl Findings<'_> {
             let text = of(tally.tombstones, tally.records, "records have no value");
             self.add(Id::EmptyRecords, Severity::Note, Vec::new(), text);
         }
+        if tally.without_cluster > 0 {
+            let text =
+                of(tally.without_cluster, tally.records, "records do not name their cluster");
+            self.add(Id::UnnamedCluster, Severity::Warning, self.needs.all(), text);
+        }
         if tally.events > 0 && !self.has(&[Id::UnreadableRecords, Id::CutRecords]) {
             let text = format!(
                 "all of {} could be read, {} in them",

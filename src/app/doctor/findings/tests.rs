@@ -28,6 +28,7 @@ struct Sample {
     now_ms: i64,
     more_rules: Vec<(&'static str, String)>,
     lost: u64,
+    lacks_cluster: bool,
 }
 
 fn time(ms: i64) -> Value {
@@ -82,7 +83,14 @@ fn healthy() -> Sample {
             });
         }
     }
-    Sample { records, partitions: Some(4), now_ms: T0 + 90_000, more_rules: Vec::new(), lost: 0 }
+    Sample {
+        records,
+        partitions: Some(4),
+        now_ms: T0 + 90_000,
+        more_rules: Vec::new(),
+        lost: 0,
+        lacks_cluster: false,
+    }
 }
 
 impl Sample {
@@ -108,6 +116,7 @@ impl Sample {
                 now_ms: self.now_ms,
                 partition: Some(made.partition),
                 concerned: true,
+                lacks_cluster: self.lacks_cluster,
                 place: &|| format!("t/{}@{number}", made.partition),
             };
             tally.record(&record, None);
@@ -300,6 +309,9 @@ fn each_finding_is_raised_by_a_sample_that_deserves_it() {
         }),
         (Id::StaleTopic, Warning, both, "the newest record is 2 h 0 min old", |it| {
             it.now_ms = T0 + 59_300 + 7_200_000;
+        }),
+        (Id::UnnamedCluster, Warning, both, "120 of 120 records do not name", |it| {
+            it.lacks_cluster = true;
         }),
         (Id::DuplicateEvents, Note, both, "120 of 240 events are copies", |it| {
             for number in 0..it.records.len() {
