@@ -3,12 +3,15 @@
 pub mod backtest;
 pub mod cases;
 pub mod demo;
+pub mod doctor;
 mod held;
 mod latest;
+mod offsets;
 pub mod reload;
 pub mod rules;
 pub mod run;
 pub mod scan;
 mod stall;
 pub mod state;
+mod stretch;
 pub mod watch;

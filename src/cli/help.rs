@@ -49,6 +49,20 @@ A record belongs to the range by its timestamp in Kafka; hours are those of the 
 Exit codes: 0 done, 2 something could not be read or a signal ended it early, 69 brokers
 unreachable, 78 a topic or a right is missing.";
 
+pub(super) const DOCTOR: &str = "\
+Examples:
+  kubetell doctor --config kubetell.toml
+  kubetell doctor --set kafka.bootstrap_servers=kafka:9092 --last 5m
+  kubetell doctor --config kubetell.toml --sample 200000 --format json > doctor.json
+  kubetell doctor /var/log/kubernetes/audit.log
+  head -1000 audit.log | kubetell doctor -
+
+What each finding means, and what to do about it, stands with it and in docs/doctor.md.
+
+Exit codes: 0 nothing graver than a warning (`--strict`: than a note), 1 something graver, 2 some
+input could not be read or a signal ended it early, 69 brokers unreachable, 78 a topic or a right is
+missing.";
+
 pub(super) const RULES: &str = "\
 Examples:
   kubetell rules list

@@ -10,6 +10,7 @@ mod completions;
 pub mod config;
 mod context;
 pub mod demo;
+pub mod doctor;
 mod exit;
 mod explain;
 mod help;
@@ -20,6 +21,7 @@ pub mod rules;
 pub mod run;
 pub mod scan;
 mod schema;
+mod signals;
 pub mod state;
 pub mod stdout;
 pub mod topics;
@@ -67,6 +69,7 @@ pub enum Command {
     Run(run::RunArgs),
     Scan(scan::ScanArgs),
     Backtest(backtest::BacktestArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Rules(rules::RulesArgs),
     Config(config::ConfigCommandArgs),
@@ -119,6 +122,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Exit {
         Command::Run(args) => run::run(args, context),
         Command::Scan(args) => scan::run(args, context),
         Command::Backtest(args) => backtest::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Rules(args) => rules::run(args, context),
         Command::Config(args) => config::run(args, context),

@@ -45,6 +45,7 @@ fn help_and_version_are_data() {
         &["topics", "create", "--help"],
         &["state", "import", "--help"],
         &["backtest", "--help"],
+        &["doctor", "--help"],
         &["schema", "--help"],
         &["completions", "--help"],
     ] {
@@ -73,6 +74,9 @@ fn wrong_usage_exits_64_and_says_why_on_stderr() {
         (&["backtest", "--last", "1h", "--from", "2h"], "cannot be used with"),
         (&["backtest", "--from", "1h", "--to", "2h"], "`--from` is not before `--to`"),
         (&["backtest", "--last", "1h", "--only", "x"], "there is no rule `x`"),
+        (&["doctor", "--last", "1h", "--from", "2h"], "cannot be used with"),
+        (&["doctor", "--last", "1h", "-"], "cannot be used with"),
+        (&["doctor", "--sample", "0"], "invalid value"),
         (&["demo", "--format", "ocsf"], "`--format ocsf` is not available in this version"),
         (&["schema", "ocsf"], "`schema ocsf` is not available in this version"),
         (&["rules", "test", "--filter", "no such case"], "no case holds the text of `--filter`"),
@@ -105,6 +109,7 @@ fn wrong_configuration_exits_78_with_every_problem_and_its_hint() {
         &["topics", "create"],
         &["state", "rebuild"],
         &["backtest", "--last", "1h"],
+        &["doctor"],
     ] {
         let arguments: Vec<&str> = command
             .iter()

@@ -6,6 +6,7 @@ mod backtest;
 mod cli;
 mod commands;
 mod demo;
+mod doctor;
 mod exceptions;
 mod explain;
 mod full_disk;

@@ -16,6 +16,7 @@ fn help_is_complete() {
     check("help", &["--help"]);
     check("help_run", &["run", "--help"]);
     check("help_scan", &["scan", "--help"]);
+    check("help_doctor", &["doctor", "--help"]);
     check("help_state", &["state", "--help"]);
     check("help_state_show", &["state", "show", "--help"]);
     check("help_state_rebuild", &["state", "rebuild", "--help"]);

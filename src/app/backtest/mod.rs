@@ -31,7 +31,9 @@ use rdkafka::error::KafkaError;
 
 use crate::alert::redact::Redaction;
 use crate::app::latest::{Latest, Sorted};
+use crate::app::offsets::{self, OffsetsError};
 use crate::app::stall::STALL_MAX;
+use crate::app::stretch::StretchError;
 use crate::config::Config;
 use crate::rules::patterns::PatternError;
 use crate::rules::set::RuleSet;
@@ -104,6 +106,26 @@ pub enum BacktestError {
     Encode(#[from] serde_json::Error),
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
+}
+
+impl From<OffsetsError> for BacktestError {
+    fn from(error: OffsetsError) -> BacktestError {
+        match error {
+            OffsetsError::Topics(error) => BacktestError::Topics(error),
+            OffsetsError::Client(error) => BacktestError::Client(error),
+        }
+    }
+}
+
+impl From<StretchError> for BacktestError {
+    fn from(error: StretchError) -> BacktestError {
+        match error {
+            StretchError::NoRight(topic) => BacktestError::Topics(offsets::no_right(&topic)),
+            StretchError::Lost { reason } => BacktestError::Lost { reason },
+            StretchError::Shrunk { topic, partition } => BacktestError::Shrunk { topic, partition },
+            StretchError::Client(error) => BacktestError::Client(error),
+        }
+    }
 }
 
 /// Who watches a backtest at work. Called from one thread.

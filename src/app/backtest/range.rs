@@ -1,28 +1,19 @@
 //! Which offsets of which partitions belong to a range of time.
 //!
-//! Owns the question to the brokers' index of timestamps. A record belongs to the range by its own
-//! timestamp; the offsets only say where such records may stand. The first record at a time or
-//! after it is where the index says, so nothing of the range stands before. Behind the first record
-//! past the end some may stand that were late: they are read for [`LATE_MAX_MS`] more.
+//! A record belongs to the range by its own timestamp; the offsets, from the brokers' index of
+//! timestamps, only say where such records may stand. Nothing of the range stands before its first.
+//! Behind the first record past the end some may stand that were late: they are read for
+//! [`LATE_MAX_MS`] more.
 
-use std::collections::HashMap;
-
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
 
 use super::{BacktestError, BacktestOptions};
-use crate::clock;
+use crate::app::offsets::{self, Index, Offsets};
 use crate::config::Config;
-use crate::failure::{self, Class, Doing};
-use crate::ingest::kafka::{Overheard, reader_config};
 use crate::limits::HOUR_MS;
-use crate::topics::{CONNECT_MAX, Problem, Topics, TopicsError};
 
 /// How long after the end of the range records are looked for that belong into it.
 pub const LATE_MAX_MS: i64 = HOUR_MS;
-const REQUEST_MAX: std::time::Duration = std::time::Duration::from_secs(20);
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// A partition and what of it is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +48,7 @@ pub fn longest_first(parts: &[Part]) -> Vec<&Part> {
 
 /// Every partition of the source topics, in their order. Waits for a broker as `run` does.
 pub fn find(config: &Config, options: &BacktestOptions) -> Result<Vec<Part>, BacktestError> {
-    let mut partitions = Vec::new();
-    for (topic, report) in Topics::new(config)?.survey_sources()?.into_iter().enumerate() {
-        let Some(count) = report.partitions else {
-            return Err(TopicsError::Problems(report.problems).into());
-        };
-        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
-            partitions.push((u16::try_from(topic).unwrap_or(u16::MAX), partition));
-        }
-    }
-    let index = Index::new(config, partitions)?;
+    let index = Index::new(config, offsets::partitions(config)?)?;
     let moment = |ms: i64| Offset::Offset(ms.max(0));
     let lows = index.ask(Offset::Beginning)?;
     let highs = index.ask(Offset::End)?;
@@ -116,75 +98,6 @@ fn part(topic: u16, partition: i32, found: Found) -> Part {
         range_cut: cut(from),
         history_cut: cut(history),
     }
-}
-
-type Offsets = HashMap<(u16, i32), Option<i64>>;
-
-/// Asks the brokers where times stand.
-struct Index<'a> {
-    config: &'a Config,
-    client: BaseConsumer<Overheard>,
-    partitions: Vec<(u16, i32)>,
-}
-
-impl<'a> Index<'a> {
-    fn new(config: &'a Config, partitions: Vec<(u16, i32)>) -> Result<Self, BacktestError> {
-        let client = reader_config(&config.client_config(), "error");
-        let client = client.create_with_context(Overheard::default())?;
-        Ok(Index { config, client, partitions })
-    }
-
-    /// The first offset at a time or after it, of every partition: the time in milliseconds, or
-    /// one of the ends of the log.
-    fn ask(&self, moment: Offset) -> Result<Offsets, BacktestError> {
-        let deadline = clock::monotonic() + CONNECT_MAX;
-        loop {
-            let error = match self.attempt(moment) {
-                Ok(offsets) => return Ok(offsets),
-                Err(error) => error,
-            };
-            let code = error.rdkafka_error_code();
-            if code == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
-                return Err(no_right(&self.config.source.topics.join("`, `")));
-            }
-            let passes = code
-                .is_none_or(|code| failure::class_of(code, Doing::Consuming) == Class::Retriable);
-            if !passes || clock::monotonic() >= deadline {
-                let servers = self.config.kafka.bootstrap_servers.clone();
-                let reason = error.to_string();
-                return Err(TopicsError::Unreachable { servers, reason }.into());
-            }
-            // A partition may be between two leaders.
-            tracing::debug!(%error, "the index of timestamps does not answer yet");
-            let _ = self.client.poll(RETRY_AFTER);
-        }
-    }
-
-    fn attempt(&self, moment: Offset) -> Result<Offsets, KafkaError> {
-        let mut asked = TopicPartitionList::with_capacity(self.partitions.len());
-        let topics = &self.config.source.topics;
-        for &(topic, partition) in &self.partitions {
-            asked.add_partition_offset(&topics[usize::from(topic)], partition, moment)?;
-        }
-        let answered = self.client.offsets_for_times(asked, REQUEST_MAX)?;
-        let mut offsets = Offsets::new();
-        for element in answered.elements() {
-            element.error()?;
-            let topic = topics.iter().position(|topic| topic == element.topic()).unwrap_or(0);
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            offsets.insert((u16::try_from(topic).unwrap_or(0), element.partition()), offset);
-        }
-        Ok(offsets)
-    }
-}
-
-pub fn no_right(topic: &str) -> BacktestError {
-    let message = format!("no right to read the source topic `{topic}`");
-    let hint = "grant the principal of `kafka.properties` the operation `Read` on it".to_owned();
-    TopicsError::Problems(vec![Problem { message, hint }]).into()
 }
 
 #[cfg(test)]

@@ -1,45 +1,27 @@
 //! A reader: takes one partition after the other, reads what is wanted of it and hands on what may
 //! concern a rule.
 //!
-//! Owns the reading consumer, which assigns itself explicit offsets under a group's name that is
-//! never joined, and when a partition is done: transaction marks and compaction leave gaps, so the
-//! client's word for an end of the log counts too ([`crate::terms::ends`]). Nobody waits for a
-//! record that will not come, nor longer than [`STALL_MAX`] for a broker.
+//! Owns what of a partition is wanted. How it is read, and when it is done, is [`stretch`]'s affair.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::examine::Examiner;
 use super::hits::Place;
 use super::range::{self, Part};
 use super::{BacktestError, BacktestOptions, Progress, Told};
-use crate::app::stall::{STALL_MAX, Stall};
-use crate::clock;
+use crate::app::stretch::{self, Stretch, Take, Taker};
 use crate::config::{ClusterFrom, Config};
-use crate::failure::{self, Class, Doing};
 use crate::ingest::headers;
-use crate::ingest::kafka::{ConnectionLog, group_config};
-use crate::terms::ends::{End, Ends};
 
-const REQUEST_MAX: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(100);
-/// A batch goes to the workers when it holds this much.
 /// So many records on end that are too late say that the range is read.
 const LATE_RECORDS: usize = 1_000;
+/// A batch goes to the workers when it holds this much.
 const BATCH_MAX_BYTES: usize = 512 * 1024;
 const BATCH_MAX_RECORDS: usize = 1_024;
-/// Bounds of what one reader may fetch ahead.
-const READ_AHEAD_MIN_BYTES: usize = 1024 * 1024;
-const READ_AHEAD_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// A record that may concern a rule.
 #[derive(Debug)]
@@ -106,14 +88,19 @@ impl Reader<'_> {
         parts: &Receiver<&Part>,
         told: &Sender<Told>,
     ) -> Result<(), BacktestError> {
-        let consumer: BaseConsumer<Quiet> =
-            self.client_config().create_with_context(Quiet::new())?;
+        let consumer = stretch::consumer(self.config, "backtest", self.read_ahead_bytes)?;
         for part in parts {
             if self.is_stopped() {
                 return Ok(());
             }
-            let mut reading = Reading::begin(self, &consumer, part);
-            let result = reading.read();
+            let mut reading = Reading::begin(self, part);
+            let wanted = Stretch {
+                topic: reading.topic,
+                partition: part.partition,
+                from: part.start,
+                until: part.until,
+            };
+            let result = stretch::read(&consumer, wanted, &mut reading);
             let stopped = reading.flush().is_err();
             let read = reading.read;
             // What was read of it counts, also when the rest can't be.
@@ -121,7 +108,6 @@ impl Reader<'_> {
                 return Ok(());
             }
             result?;
-            consumer.unassign()?;
         }
         Ok(())
     }
@@ -129,128 +115,56 @@ impl Reader<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.iter().any(|stop| stop.load(Ordering::Relaxed))
     }
-
-    fn client_config(&self) -> ClientConfig {
-        let properties = self.config.client_config();
-        // Assigning needs a group's name; without a subscription it is not joined. It is one that
-        // nobody else uses, so that whatever goes wrong here can't touch the service's offsets.
-        let group = format!("{}-backtest", self.config.kafka.group_id);
-        let mut config = group_config(&properties, &group, "error");
-        config.set("enable.partition.eof", "true");
-        let bytes = self.read_ahead_bytes.clamp(READ_AHEAD_MIN_BYTES, READ_AHEAD_MAX_BYTES);
-        for (key, value) in [
-            ("queued.max.messages.kbytes", bytes / 1024),
-            ("fetch.message.max.bytes", (bytes / 2).min(4 * 1024 * 1024)),
-            // An empty answer says that a log has ended: the sooner the better.
-            ("fetch.wait.max.ms", 10),
-        ] {
-            if properties.get(key).is_none() {
-                config.set(key, value.to_string());
-            }
-        }
-        config
-    }
 }
 
 /// One partition while it is read.
 struct Reading<'a> {
     reader: &'a Reader<'a>,
-    consumer: &'a BaseConsumer<Quiet>,
     part: &'a Part,
     topic: &'a str,
-    next: i64,
     /// Records on end that are too late.
     late: usize,
     batch: Batch,
     read: PartRead,
 }
 
+impl Taker for Reading<'_> {
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Take {
+        if self.record(message).is_err() {
+            return Take::Stop;
+        }
+        if self.is_past_the_range(message) { Take::Enough } else { Take::On }
+    }
+
+    fn reached(&mut self, next: i64, offsets: u64) {
+        self.reader.progress.done.fetch_add(offsets, Ordering::Relaxed);
+        self.read.reached = next;
+    }
+
+    fn damaged(&mut self) {
+        self.read.damaged += 1;
+    }
+
+    fn lost(&mut self, offsets: u64) {
+        self.read.lost += offsets;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.reader.is_stopped()
+    }
+}
+
 impl<'a> Reading<'a> {
-    fn begin(reader: &'a Reader<'a>, consumer: &'a BaseConsumer<Quiet>, part: &'a Part) -> Self {
+    fn begin(reader: &'a Reader<'a>, part: &'a Part) -> Self {
         let topics = &reader.config.source.topics;
         let (topic, partition) = (part.topic, part.partition);
         Reading {
             reader,
-            consumer,
             part,
             topic: topics.get(usize::from(topic)).map_or("", String::as_str),
-            next: part.start,
             late: 0,
             batch: Batch::default(),
             read: PartRead { topic, partition, reached: part.start, ..PartRead::default() },
-        }
-    }
-
-    fn read(&mut self) -> Result<(), BacktestError> {
-        let (partition, from, until) = (self.part.partition, self.next, self.part.until);
-        tracing::debug!(topic = self.topic, partition, from, until, "reading a partition");
-        self.assign()?;
-        let mut stall = Stall::begin();
-        let mut ends = Ends::default();
-        while self.next < self.part.until && !self.reader.is_stopped() {
-            match self.consumer.poll(POLL) {
-                Some(Ok(message)) => {
-                    stall = Stall::begin();
-                    ends = Ends::default();
-                    self.consumer.context().0.reached();
-                    let offset = message.offset();
-                    let is_here =
-                        message.topic() == self.topic && message.partition() == self.part.partition;
-                    if !is_here || offset < self.next {
-                        continue;
-                    }
-                    if offset >= self.part.until {
-                        self.reach(self.part.until);
-                        break;
-                    }
-                    if self.take(&message).is_err() {
-                        return Ok(());
-                    }
-                    if self.is_past_the_range(&message) {
-                        self.reach(self.part.until);
-                        break;
-                    }
-                    self.reach(offset + 1);
-                }
-                Some(Err(KafkaError::PartitionEOF(ended))) if ended == self.part.partition => {
-                    let bounds = self.bounds()?;
-                    match ends.said(bounds, self.part.until, clock::monotonic()) {
-                        End::Read => self.reach(self.part.until),
-                        End::Shrunk => return Err(self.shrunk()),
-                        End::NotYet => self.again(bounds.0)?,
-                    }
-                }
-                None | Some(Err(KafkaError::PartitionEOF(_))) => stall.check(None).map_err(lost)?,
-                Some(Err(error)) => self.failed(error, &mut stall, &mut ends)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn failed(
-        &mut self,
-        error: KafkaError,
-        stall: &mut Stall,
-        ends: &mut Ends,
-    ) -> Result<(), BacktestError> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                // Retention has moved the start of the log past the reader, or the log is another one.
-                let (bounds, until) = (self.bounds()?, self.part.until);
-                if ends.refused(bounds, self.next, until, clock::monotonic()) == End::Shrunk {
-                    return Err(self.shrunk());
-                }
-                if bounds.0 <= self.next {
-                    stall.check_again(error).map_err(lost)?;
-                }
-                self.again(bounds.0)
-            }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err(range::no_right(self.topic)),
-            Some(code) if failure::class_of(code, Doing::Consuming) == Class::Poison => {
-                self.read.damaged += 1;
-                Ok(())
-            }
-            _ => stall.check(Some(error)).map_err(lost),
         }
     }
 
@@ -266,58 +180,8 @@ impl<'a> Reading<'a> {
         self.late >= LATE_RECORDS
     }
 
-    /// Up to here everything is done with.
-    fn reach(&mut self, next: i64) {
-        let done = u64::try_from(next - self.next).unwrap_or(0);
-        self.reader.progress.done.fetch_add(done, Ordering::Relaxed);
-        self.next = next;
-        self.read.reached = next;
-    }
-
-    /// Reads on from where it stopped, or from the log's start if that is later.
-    fn again(&mut self, low: i64) -> Result<(), BacktestError> {
-        let low = low.min(self.part.until);
-        if low > self.next {
-            self.read.lost += u64::try_from(low - self.next).unwrap_or(0);
-            self.reach(low);
-        }
-        // An assignment that is taken back at once trips an assertion of librdkafka.
-        if self.next >= self.part.until {
-            return Ok(());
-        }
-        self.assign()
-    }
-
-    fn assign(&self) -> Result<(), BacktestError> {
-        let mut assignment = TopicPartitionList::new();
-        let next = Offset::Offset(self.next);
-        assignment.add_partition_offset(self.topic, self.part.partition, next)?;
-        Ok(self.consumer.assign(&assignment)?)
-    }
-
-    /// First offset and end of the log as of now.
-    fn bounds(&self) -> Result<(i64, i64), BacktestError> {
-        let deadline = clock::monotonic() + STALL_MAX;
-        loop {
-            let asked =
-                self.consumer.fetch_watermarks(self.topic, self.part.partition, REQUEST_MAX);
-            match asked {
-                Ok(bounds) => return Ok(bounds),
-                Err(error) if clock::monotonic() < deadline && !self.reader.is_stopped() => {
-                    tracing::debug!(%error, "the log's bounds are not known yet");
-                    let _ = self.consumer.poll(POLL);
-                }
-                Err(error) => return Err(BacktestError::Lost { reason: error.to_string() }),
-            }
-        }
-    }
-
-    fn shrunk(&self) -> BacktestError {
-        BacktestError::Shrunk { topic: self.topic.to_owned(), partition: self.part.partition }
-    }
-
     /// Looks at a record where the client holds it; copies it only when it may concern a rule.
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stopped> {
+    fn record(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Stopped> {
         let options = self.reader.options;
         let record_ms = message.timestamp().to_millis().filter(|time| *time >= 0);
         self.reader.progress.records.fetch_add(1, Ordering::Relaxed);
@@ -383,31 +247,3 @@ impl<'a> Reading<'a> {
         self.reader.batches.send(std::mem::take(&mut self.batch)).map_err(|_| Stopped)
     }
 }
-
-fn lost(error: KafkaError) -> BacktestError {
-    BacktestError::Lost { reason: error.to_string() }
-}
-
-/// What the client says about its connections, but for the group's name: nothing is done with it,
-/// so no right to it is needed.
-struct Quiet(ConnectionLog);
-
-impl Quiet {
-    fn new() -> Quiet {
-        Quiet(ConnectionLog::new("backtest reader"))
-    }
-}
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
-            self.0.error(error, reason);
-        }
-    }
-}
-
-impl ConsumerContext for Quiet {}

@@ -1,0 +1,67 @@
+//! The load of the input, from the times of a sample. Pure.
+//!
+//! A topic's load is the sum of its partitions': of each, the records of the sample over the time
+//! from the first to the last. A file has no times but those of its events.
+
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::tally::Tally;
+
+/// What comes in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Load {
+    pub records_a_second: f64,
+    pub events_a_second: f64,
+    pub bytes_a_second: f64,
+    /// The partition with most, and its records a second.
+    #[serde(skip)]
+    pub busiest: Option<(usize, f64)>,
+}
+
+impl Load {
+    /// None where the sample's times don't tell: fewer than two moments.
+    pub fn of(tally: &Tally) -> Option<Load> {
+        let mut load = Load {
+            records_a_second: 0.0,
+            events_a_second: 0.0,
+            bytes_a_second: 0.0,
+            busiest: None,
+        };
+        if tally.parts.is_empty() {
+            let seconds = seconds(tally.times.length_ms())?;
+            load.records_a_second = tally.records as f64 / seconds;
+            load.bytes_a_second = tally.bytes as f64 / seconds;
+        }
+        for (number, part) in tally.parts.iter().enumerate() {
+            let Some(seconds) = seconds(part.times.length_ms()) else { continue };
+            // Between so many records there is one interval less.
+            let intervals = part.records.saturating_sub(1) as f64;
+            let rate = intervals / seconds;
+            load.records_a_second += rate;
+            load.bytes_a_second += rate * part.bytes as f64 / part.records.max(1) as f64;
+            if load.busiest.is_none_or(|(_, most)| rate > most) {
+                load.busiest = Some((number, rate));
+            }
+        }
+        if load.records_a_second <= 0.0 {
+            return None;
+        }
+        load.events_a_second =
+            load.records_a_second * tally.events as f64 / tally.records.max(1) as f64;
+        Some(load)
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let events = match self.events_a_second {
+            ..0.1 => "less than 0.1".to_owned(),
+            events => format!("{events:.1}"),
+        };
+        format!("{events} events and {} a second", HumanBytes(self.bytes_a_second as u64))
+    }
+}
+
+fn seconds(ms: i64) -> Option<f64> {
+    (ms > 0).then(|| ms as f64 / 1_000.0)
+}
