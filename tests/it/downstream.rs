@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::index_template::fields_of;
 use crate::kafka::DEADLINE;
 use crate::kafka::broker::{self, Broker};
 use crate::kafka::client::Record;
@@ -174,15 +175,20 @@ fn fields_have_their_types_and_no_event_makes_the_mapping_grow() {
     let mapping = search.request("GET", &format!("/{INDEX}/_mapping"), None).body;
     let template: Value =
         serde_json::from_str(include_str!("../../schemas/index-template.json")).unwrap();
-    assert_eq!(
-        mapping[INDEX]["mappings"]["properties"],
-        template["template"]["mappings"]["properties"]
-    );
+    let mut fields = fields_of(&mapping[INDEX]["mappings"]);
+    for (path, field) in fields_of(&template["template"]["mappings"]) {
+        let there = fields.remove(&path).unwrap_or_else(|| panic!("{path} is not there"));
+        for (key, value) in field.as_object().unwrap() {
+            assert_eq!(&there[key], value, "{path}: {key}");
+        }
+    }
+    assert!(fields.is_empty(), "the mapping has grown by {:?}", fields.keys());
 
     // Each question can be answered by the right type alone.
     let questions: Vec<Question> = vec![
         (json!({ "term": { "source.ip": "203.0.113.0/24" } }), |alert| {
-            alert["source"]["ip"][0].as_str().is_some_and(|ip| ip.starts_with("203.0.113."))
+            let mut addresses = alert["source"]["ip"].as_array().into_iter().flatten();
+            addresses.any(|ip| ip.as_str().unwrap().starts_with("203.0.113."))
         }),
         (
             json!({ "range": { "@timestamp": { "gte": "2026-03-01T08:00:00Z||/d", "lt": "2026-03-02" } } }),
@@ -191,7 +197,8 @@ fn fields_have_their_types_and_no_event_makes_the_mapping_grow() {
         (json!({ "range": { "event.severity": { "gt": 9, "lt": 100 } } }), |_| true),
         (
             json!({ "range": { "kubernetes.audit.responseStatus.code": { "gte": 100, "lt": 300 } } }),
-            |alert| alert["kubernetes"]["audit"]["responseStatus"]["code"].as_u64().is_some(),
+            |alert| let code = alert["kubernetes"]["audit"]["responseStatus"]["code"].as_u64();
+                code.is_some_and(|code| (100..300).contains(&code)),
         ),
         (json!({ "wildcard": { "process.command_line": "*/etc/shadow*" } }), |alert| {
             alert["process"]["command_line"].as_str().is_some_and(|it| it.contains("/etc/shadow"))
@@ -215,7 +222,8 @@ fn fields_have_their_types_and_no_event_makes_the_mapping_grow() {
         let wanted: BTreeSet<String> = (alerts.iter().filter(|alert| expected(alert)))
             .map(|alert| alert["event"]["id"].as_str().unwrap().to_owned())
             .collect();
-        assert_eq!(found, wanted, "{query}");
+        let different: Vec<&String> = found.symmetric_difference(&wanted).collect();
+        assert!(different.is_empty(), "{query} finds too much or too little: {different:?}");
     }
 }
 

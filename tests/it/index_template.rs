@@ -79,8 +79,13 @@ fn shapes_of(root: &Value, schema: &Value, path: &str, out: &mut BTreeMap<String
 
 /// Every mapped field, and every object that says something of itself.
 fn mapped() -> BTreeMap<String, Value> {
+    fields_of(&mappings())
+}
+
+/// As [`mapped`], of another mapping.
+pub fn fields_of(mapping: &Value) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
-    mapped_in(&mappings(), "", &mut out);
+    mapped_in(mapping, "", &mut out);
     out
 }
 

@@ -7,16 +7,18 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use rdkafka::Message;
+use kubetell::clock;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::kafka::DEADLINE;
 use crate::kafka::broker::{self, Broker};
 use crate::kafka::process::{Process, Signal};
 use crate::markdown::{Page, placed};
-use crate::pipeline::{Stream, single_acts};
+use crate::pipeline::{PARTITIONS, Stream, single_acts};
 use crate::rsyslog;
-use crate::support::{self, eventually, json_lines, program};
+use crate::support::{self, json_lines, program};
 
 const PAGE: &str = "docs/upstream/api-server-log.md";
 
@@ -51,14 +53,41 @@ fn long_exec(audit_id: &str, bytes: usize) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-/// How many records a topic holds, and the different ones among them.
-fn arrived(kafka: &Broker, topic: &str) -> (usize, BTreeSet<Vec<u8>>) {
-    let (mut count, mut values) = (0, BTreeSet::new());
-    kafka.read_all(topic, |record| {
-        count += 1;
-        values.insert(record.payload().unwrap().to_vec());
-    });
-    (count, values)
+/// Reads a topic from its start while others write to it.
+struct Reader {
+    consumer: BaseConsumer,
+    count: usize,
+    /// The different records so far.
+    values: BTreeSet<Vec<u8>>,
+}
+
+impl Reader {
+    fn new(kafka: &Broker, topic: &str) -> Self {
+        let mut config = kafka.client_config();
+        // Nobody joins or commits under this name.
+        config.set("group.id", "reads-on").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        Reader { consumer, count: 0, values: BTreeSet::new() }
+    }
+
+    /// Reads on until all of these lines have come.
+    fn wait_for(&mut self, lines: &[Vec<u8>]) {
+        let until = clock::monotonic() + DEADLINE;
+        while !lines.iter().all(|line| self.values.contains(line)) {
+            let left = until.saturating_duration_since(clock::monotonic());
+            let missing = || lines.iter().filter(|line| !self.values.contains(*line)).count();
+            assert!(!left.is_zero(), "{} of {} lines have not come", missing(), lines.len());
+            if let Some(message) = self.consumer.poll(left) {
+                self.values.insert(message.unwrap().payload().unwrap().to_vec());
+                self.count += 1;
+            }
+        }
+    }
 }
 
 #[test]
@@ -67,7 +96,7 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     let stream = Stream::new(kafka, "upstream");
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.log");
-    let wanted = |lines: &[Vec<u8>]| lines.iter().cloned().collect::<BTreeSet<_>>();
+    let mut reader = Reader::new(kafka, &stream.source());
 
     let mut lines = single_acts(0, 100);
     // Go writes `&` so.
@@ -78,9 +107,7 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     append(&log, &lines);
     let ships = shipper(kafka, &stream.source(), folder.path());
     let run = stream.run("one", &[]);
-    eventually(DEADLINE, "what the file held arrives", || {
-        arrived(kafka, &stream.source()) == (lines.len(), wanted(&lines))
-    });
+    reader.wait_for(&lines);
 
     // The API server renames its file and begins another one.
     let more = single_acts(1, 100);
@@ -89,11 +116,8 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     let after = single_acts(2, 100);
     append(&log, &after);
     lines.extend(more.into_iter().chain(after));
-    eventually(DEADLINE, "both files arrive", || {
-        arrived(kafka, &stream.source()).1 == wanted(&lines)
-    });
-    let (before, _) = arrived(kafka, &stream.source());
-    assert_eq!(before, lines.len(), "nothing comes twice while nothing is killed");
+    reader.wait_for(&lines);
+    assert_eq!(reader.count, lines.len(), "nothing comes twice while nothing is killed");
 
     ships.signal(Signal::KILL);
     ships.wait(DEADLINE);
@@ -103,9 +127,8 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     lines.push(long_exec("long-after", 66_000));
     append(&log, &lines[lines.len() - 1..]);
     let ships = shipper(kafka, &stream.source(), folder.path());
-    eventually(DEADLINE, "what was written meanwhile arrives", || {
-        arrived(kafka, &stream.source()).1 == wanted(&lines)
-    });
+    reader.wait_for(&lines);
+    assert_eq!(reader.values, lines.iter().cloned().collect(), "byte for byte, and no other");
     assert_eq!(ships.terminate(DEADLINE).code(), Some(0));
 
     stream.wait_until_read(kafka);
