@@ -197,8 +197,10 @@ fn fields_have_their_types_and_no_event_makes_the_mapping_grow() {
         (json!({ "range": { "event.severity": { "gt": 9, "lt": 100 } } }), |_| true),
         (
             json!({ "range": { "kubernetes.audit.responseStatus.code": { "gte": 100, "lt": 300 } } }),
-            |alert| let code = alert["kubernetes"]["audit"]["responseStatus"]["code"].as_u64();
-                code.is_some_and(|code| (100..300).contains(&code)),
+            |alert| {
+                let code = alert["kubernetes"]["audit"]["responseStatus"]["code"].as_u64();
+                code.is_some_and(|code| (100..300).contains(&code))
+            },
         ),
         (json!({ "wildcard": { "process.command_line": "*/etc/shadow*" } }), |alert| {
             alert["process"]["command_line"].as_str().is_some_and(|it| it.contains("/etc/shadow"))
