@@ -448,9 +448,10 @@ impl Drop for Running {
 }
 
 /// Starts a shell that waits for its standard input to end, which it does when this process is
-/// gone in whatever way, and then kills the broker and removes its folder.
-fn watch(pid: u32, folder: &Path) -> Child {
-    // The folder in the command line tells the broker from a stranger that got its number.
+/// gone in whatever way, and then kills the child that has its folder in its arguments, and
+/// removes the folder.
+pub(crate) fn watch(pid: u32, folder: &Path) -> Child {
+    // The folder in the command line tells the child from a stranger that got its number.
     const SCRIPT: &str = r#"
         trap '' INT TERM HUP
         cat >/dev/null

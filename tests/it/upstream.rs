@@ -1,0 +1,156 @@
+//! From an API server's log file to an alert, through a real rsyslog and a real Kafka, with the
+//! configurations that the page on it prints.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use kubetell::clock;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::kafka::DEADLINE;
+use crate::kafka::broker::{self, Broker};
+use crate::kafka::process::{Process, Signal};
+use crate::markdown::{Page, placed};
+use crate::pipeline::{PARTITIONS, Stream, single_acts};
+use crate::rsyslog;
+use crate::support::{self, json_lines, program};
+
+const PAGE: &str = "docs/upstream/api-server-log.md";
+
+/// The shipper of the page, from the file `audit.log` of a folder to a topic.
+fn shipper(kafka: &Broker, topic: &str, folder: &Path) -> Process {
+    let page = Page::read(PAGE);
+    let configuration = placed(
+        page.block("conf", "imfile"),
+        &[
+            ("/var/spool/rsyslog-audit", folder.to_str().unwrap()),
+            ("/var/log/kubernetes/audit/audit.log", folder.join("audit.log").to_str().unwrap()),
+            ("kafka:9092", &kafka.bootstrap()),
+            ("topic=\"kubernetes-audit\"", &format!("topic=\"{topic}\"")),
+        ],
+    );
+    rsyslog::start(folder, &configuration)
+}
+
+fn append(log: &Path, lines: &[Vec<u8>]) {
+    let mut file = File::options().create(true).append(true).open(log).unwrap();
+    for line in lines {
+        file.write_all(&[line.as_slice(), b"\n"].concat()).unwrap();
+    }
+}
+
+/// An exec of a sensitive file whose command line has about so many bytes.
+fn long_exec(audit_id: &str, bytes: usize) -> Vec<u8> {
+    let mut event: Value = serde_json::from_slice(&support::exec_event(audit_id)).unwrap();
+    let uri = event["requestURI"].as_str().unwrap();
+    let uri = uri.replace("&container", &format!("&command={}&container", "x".repeat(bytes)));
+    event["requestURI"] = uri.into();
+    event.to_string().into_bytes()
+}
+
+/// Reads a topic from its start while others write to it.
+struct Reader {
+    consumer: BaseConsumer,
+    count: usize,
+    /// The different records so far.
+    values: BTreeSet<Vec<u8>>,
+}
+
+impl Reader {
+    fn new(kafka: &Broker, topic: &str) -> Self {
+        let mut config = kafka.client_config();
+        // Nobody joins or commits under this name.
+        config.set("group.id", "reads-on").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        Reader { consumer, count: 0, values: BTreeSet::new() }
+    }
+
+    /// Reads on until all of these lines have come.
+    fn wait_for(&mut self, lines: &[Vec<u8>]) {
+        let until = clock::monotonic() + DEADLINE;
+        while !lines.iter().all(|line| self.values.contains(line)) {
+            let left = until.saturating_duration_since(clock::monotonic());
+            let missing = || lines.iter().filter(|line| !self.values.contains(*line)).count();
+            assert!(!left.is_zero(), "{} of {} lines have not come", missing(), lines.len());
+            if let Some(message) = self.consumer.poll(left) {
+                self.values.insert(message.unwrap().payload().unwrap().to_vec());
+                self.count += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
+    let kafka = broker::shared();
+    let stream = Stream::new(kafka, "upstream");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let mut reader = Reader::new(kafka, &stream.source());
+
+    let mut lines = single_acts(0, 100);
+    // Go writes `&` so.
+    lines.push(
+        String::from_utf8(support::exec_event("escaped")).unwrap().replace('&', "\\u0026").into(),
+    );
+    lines.extend([66_000, 300_000].map(|bytes| long_exec(&format!("long-{bytes}"), bytes)));
+    append(&log, &lines);
+    let ships = shipper(kafka, &stream.source(), folder.path());
+    let run = stream.run("one", &[]);
+    reader.wait_for(&lines);
+
+    // The API server renames its file and begins another one.
+    let more = single_acts(1, 100);
+    append(&log, &more);
+    fs::rename(&log, folder.path().join("audit-2026-03-01T08-00-00.000.log")).unwrap();
+    let after = single_acts(2, 100);
+    append(&log, &after);
+    lines.extend(more.into_iter().chain(after));
+    reader.wait_for(&lines);
+    assert_eq!(reader.count, lines.len(), "nothing comes twice while nothing is killed");
+
+    ships.signal(Signal::KILL);
+    ships.wait(DEADLINE);
+    let away = single_acts(3, 100);
+    append(&log, &away);
+    lines.extend(away);
+    lines.push(long_exec("long-after", 66_000));
+    append(&log, &lines[lines.len() - 1..]);
+    let ships = shipper(kafka, &stream.source(), folder.path());
+    reader.wait_for(&lines);
+    assert_eq!(reader.values, lines.iter().cloned().collect(), "byte for byte, and no other");
+    assert_eq!(ships.terminate(DEADLINE).code(), Some(0));
+
+    stream.wait_until_read(kafka);
+    let finished = run.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+
+    // What was raised is what the lines hold, long ones whole.
+    let all = folder.path().join("all.log");
+    append(&all, &lines);
+    let arguments = ["scan", "--format", "ecs", "--cluster", "test", all.to_str().unwrap()];
+    let scanned = json_lines(&program(&arguments).output().unwrap().stdout);
+    let ids = |alerts: &[Value]| -> BTreeSet<String> {
+        alerts.iter().map(|alert| alert["event"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let raised = stream.raised(kafka);
+    assert_eq!(ids(&scanned).len(), lines.len(), "an alert a line");
+    assert_eq!(ids(&raised), ids(&scanned));
+    let longest = |alert: &Value| alert["process"]["command_line"].as_str().map_or(0, str::len);
+    for bytes in [66_000, 300_000] {
+        let whole = format!("cat /etc/shadow {}", "x".repeat(bytes));
+        let has = raised.iter().any(|alert| alert["process"]["command_line"] == whole.as_str());
+        assert!(has, "{bytes}: the longest is {:?}", raised.iter().map(longest).max());
+    }
+    assert_eq!(kafka.consume_all(&stream.dead_letters()).len(), 0);
+}
