@@ -4,7 +4,6 @@ mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, value_parser};
@@ -25,6 +24,7 @@ use crate::rules::set::RuleSet;
 use super::args::{self, ConfigArgs, Moment, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
+use super::signals::{self, Signals};
 use super::{help, report, rule_files, run as service, scan, stdout};
 
 /// Counts what the rules would have raised over a range of the source topics
@@ -203,7 +203,7 @@ fn only(set: RuleSet, ids: &[String]) -> Result<RuleSet, Exit> {
 
 fn read(args: &BacktestArgs, prepared: &Prepared, context: &Context) -> Exit {
     let Prepared { config, sides, options } = prepared;
-    let (signals, _runtime) = match hear_signals() {
+    let (signals, _runtime) = match signals::hear() {
         Ok(heard) => heard,
         Err(error) => {
             report::error(format_args!("the signal handler could not be set: {error}"), None);
@@ -337,40 +337,6 @@ fn failed(error: &BacktestError) -> Exit {
     }
 }
 
-/// What a signal means.
-#[derive(Default)]
-struct Signals {
-    /// The first one, once something is being read: the reading ends.
-    stop: AtomicBool,
-    /// Before there is something to tell, and a second time: the process ends.
-    reading: AtomicBool,
-}
-
-/// SIGTERM and SIGINT. The runtime has to be kept for as long as they are to be heard.
-fn hear_signals() -> std::io::Result<(Arc<Signals>, tokio::runtime::Runtime)> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(1).enable_all().build()?;
-    let (mut terminate, mut interrupt) = {
-        let _entered = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-    };
-    let signals = Arc::new(Signals::default());
-    let heard = Arc::clone(&signals);
-    runtime.spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if !heard.reading.load(Ordering::Relaxed) || heard.stop.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(Exit::Partial.code()));
-            }
-        }
-    });
-    Ok((signals, runtime))
-}
-
 /// How many unreadable records are named one by one.
 const UNREADABLE_SAID_MAX: u64 = 10;
 
@@ -402,7 +368,7 @@ impl Progress {
 
 impl Watcher for Progress {
     fn at(&mut self, done: u64, total: u64, records: u64) {
-        self.signals.reading.store(true, Ordering::Relaxed);
+        self.signals.begin();
         let Some(bar) = &self.bar else { return };
         if bar.length() != Some(total) {
             bar.set_length(total);

@@ -20,6 +20,7 @@ pub mod rules;
 pub mod run;
 pub mod scan;
 mod schema;
+mod signals;
 pub mod state;
 pub mod stdout;
 pub mod topics;
