@@ -85,6 +85,20 @@ async function use(page) {
   return { before, after };
 }
 
+/** What it says while nobody answers, and once somebody does again. */
+async function outage(page) {
+  const said = (words) => page.waitForFunction(
+    (words) => document.getElementById("verdict").textContent.startsWith(words), { timeout: ANSWER_MAX_MS }, words);
+  const verdict = () => page.$eval("#verdict", (spot) => spot.textContent);
+  if (await page.$eval("#pause", (pause) => pause.getAttribute("aria-pressed") === "true")) await page.click("#pause");
+  await page.setOfflineMode(true);
+  await said("No answer");
+  const during = await verdict();
+  await page.setOfflineMode(false);
+  await said("Ready");
+  return { during, after: await verdict() };
+}
+
 /** What stands on the page, as whoever reads it has it. */
 const read = (page) => page.evaluate(() => {
   const figures = {};
@@ -161,13 +175,15 @@ async function look(browser, view) {
   }
   const reach = await keyboard(page);
   const uses = await use(page);
+  const all = await page.$eval("#alerts", (alerts) => alerts.textContent);
   const broken = await page.evaluate(() => window.broken);
   const told = [...said];
   // Last, since its own script is put into the page. Opened details are looked at as well.
   const access = await faults(page);
+  const outages = await outage(page);
   const ran = await page.evaluate(() => window.ran ?? null);
   await page.close();
-  return { name: view.name, said: told, broken, asked: [...asked], before, seen, after, keyboard: reach, uses, axe: access, ran };
+  return { name: view.name, said: told, broken, asked: [...asked], before, seen, after, keyboard: reach, uses, all, axe: access, outage: outages, ran };
 }
 
 (async () => {

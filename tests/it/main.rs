@@ -3,6 +3,7 @@
 mod admin;
 mod audit_log;
 mod backtest;
+mod browser;
 mod cli;
 mod commands;
 mod demo;

@@ -9,7 +9,8 @@ const place = (id) => document.getElementById(id);
 
 // What cannot be seen, or turns the reading direction, is shown by its number.
 const UNSEEN = /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff0-\ufffb]/gu;
-const visible = (text) => String(text).replace(UNSEEN, (one) => "\\u{" + one.codePointAt(0).toString(16) + "}");
+const SHORT = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]]);
+const visible = (text) => String(text).replace(UNSEEN, (one) => SHORT.get(one) || "\\u{" + one.codePointAt(0).toString(16) + "}");
 
 /** A new element with a text in it. */
 function made(name, text, kind) {
@@ -238,14 +239,16 @@ function table(id, heads, rows) {
 /** A number, and behind it a bar as long as its share of the largest. */
 function weighed(name, value, most) {
   if (value === null) return made("span", "–");
+  if (value === 0) return figure(name, value);
   const bar = made("span", null, "bar");
-  bar.style.width = (most > 0 ? 100 * value / most : 0) + "%";
+  bar.style.width = 100 * value / most + "%";
   return around("span", "weighed", [figure(name, value), bar]);
 }
 
 function partitions(status) {
   const left = status.partitions_left_out;
-  let note = left > 0 ? number(left) + " more are not listed." : "";
+  let note = "Lag is what is not done yet; age is how long ago the oldest of it, or a record just before it, was appended.";
+  if (left > 0) note += " " + number(left) + " more partitions are not listed.";
   if (status.partitions.length === 0) note = "None is assigned.";
   place("partitions-note").textContent = note;
   const most = Math.max(0, ...status.partitions.map((one) => one.lag || 0));
