@@ -44,12 +44,25 @@ pub struct DemoArgs {
 
     /// Serves the status page, /metrics and /status there until it is stopped [default address:
     /// 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = SERVED_AT)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        num_args = 0..=1,
+        default_missing_value = SERVED_AT,
+        value_parser = served_at
+    )]
     pub serve: Option<String>,
 }
 
 /// Where `run` serves too, by default.
 const SERVED_AT: &str = "127.0.0.1:9464";
+
+fn served_at(text: &str) -> Result<String, String> {
+    if config::names_a_listener(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("no host:port; write e.g. `{SERVED_AT}`"))
+}
 
 const EVENTS_MAX: u64 = 1_000_000_000;
 

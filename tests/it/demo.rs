@@ -145,9 +145,10 @@ fn a_signal_ends_a_demo_that_is_not_served_early_and_says_so() {
 fn an_address_that_cannot_be_had_is_said_before_anything_is_played() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    for (address, message) in
-        [(taken.as_str(), "nothing can listen on `127.0.0.1:"), ("nowhere", "`nowhere`")]
-    {
+    for (address, message) in [
+        (taken.as_str(), "nothing can listen on `127.0.0.1:"),
+        ("nowhere.invalid:1", "`nowhere.invalid:1` names no address"),
+    ] {
         let output = program(&["demo", "--serve", address, "--format", "ecs"]).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(78), "{stderr}");
