@@ -142,8 +142,16 @@ const read = (page) => page.evaluate(() => {
 });
 
 async function look(browser, view) {
-  const page = await browser.newPage();
   const said = [];
+  try {
+    return await looked(await browser.newPage(), view, said);
+  } catch (error) {
+    error.message += "\nthe browser said: " + (said.join("\n") || "nothing");
+    throw error;
+  }
+}
+
+async function looked(page, view, said) {
   page.on("console", (message) => said.push(message.type() + ": " + message.text()));
   page.on("pageerror", (error) => said.push("error: " + error.message));
   page.on("dialog", (dialog) => { said.push("dialog: " + dialog.message()); dialog.dismiss(); });
@@ -199,6 +207,6 @@ async function look(browser, view) {
     await browser.close();
   }
 })().catch((error) => {
-  process.stderr.write((error.stack || String(error)) + "\n");
+  process.stderr.write(error.message + "\n" + error.stack + "\n");
   process.exitCode = 1;
 });

@@ -26,5 +26,6 @@ mod state;
 mod storm;
 mod support;
 mod texts;
+mod troubleshooting;
 mod wire;
 mod xml;
