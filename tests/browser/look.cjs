@@ -90,7 +90,10 @@ async function outage(page) {
   const said = (words) => page.waitForFunction(
     (words) => document.getElementById("verdict").textContent.startsWith(words), { timeout: ANSWER_MAX_MS }, words);
   const verdict = () => page.$eval("#verdict", (spot) => spot.textContent);
-  if (await page.$eval("#pause", (pause) => pause.getAttribute("aria-pressed") === "true")) await page.click("#pause");
+  if (await page.$eval("#pause", (pause) => pause.getAttribute("aria-pressed") === "true")) {
+    await page.focus("#pause");
+    await page.keyboard.press("Space");
+  }
   await page.setOfflineMode(true);
   await said("No answer");
   const during = await verdict();
