@@ -32,6 +32,7 @@ pub struct Facts {
     pub source_topics: Vec<String>,
     pub alerts_topic: String,
     pub observations_topic: String,
+    pub dead_letters_topic: String,
     /// Whether the newest alerts are shown.
     pub shows_alerts: bool,
     /// How long a new-terms rule learns, milliseconds.

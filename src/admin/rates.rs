@@ -1,11 +1,13 @@
 //! How much flows now: totals of the last seconds, and what they grow by.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::output::producer::OutputKind;
 use crate::stats::Stats;
+use crate::stats::half::HalfStats;
 
 /// Samples that are kept, one a second: what "now" means.
 const SAMPLES_MAX: usize = 16;
@@ -20,6 +22,9 @@ pub struct Flow {
     pub observations: f64,
     pub folded: f64,
     pub alerts: f64,
+    /// Of them, those of the rules that look at one event, and those of new terms.
+    pub alerts_of_detect: f64,
+    pub alerts_of_first_seen: f64,
     pub dead_letters: f64,
 }
 
@@ -34,6 +39,8 @@ impl Flow {
             observations: stats.observations.get() as f64,
             folded: stats.terms_folded.get() as f64,
             alerts: stats.alerts.snapshot().values().sum::<u64>() as f64,
+            alerts_of_detect: alerts_of(&stats.detect),
+            alerts_of_first_seen: alerts_of(&stats.first_seen),
             dead_letters: stats.dead_letters.get() as f64,
         }
     }
@@ -48,33 +55,66 @@ impl Flow {
             observations: rate(self.observations, before.observations),
             folded: rate(self.folded, before.folded),
             alerts: rate(self.alerts, before.alerts),
+            alerts_of_detect: rate(self.alerts_of_detect, before.alerts_of_detect),
+            alerts_of_first_seen: rate(self.alerts_of_first_seen, before.alerts_of_first_seen),
             dead_letters: rate(self.dead_letters, before.dead_letters),
         }
     }
 }
 
-/// The latest totals, each with its time in milliseconds by the monotonic clock.
+/// Alerts of a half that were acknowledged.
+fn alerts_of(half: &HalfStats) -> f64 {
+    half.outputs[OutputKind::Alert as usize].acknowledged.snapshot().count() as f64
+}
+
+/// Totals at one moment.
+#[derive(Debug)]
+struct Sample {
+    /// Milliseconds by the monotonic clock.
+    at_ms: u64,
+    flow: Flow,
+    /// Records by source topic; there are as many as the configuration names.
+    records: BTreeMap<Arc<str>, u64>,
+}
+
+/// The latest totals.
 #[derive(Debug, Default)]
-pub struct Rates(Mutex<VecDeque<(u64, Flow)>>);
+pub struct Rates(Mutex<VecDeque<Sample>>);
 
 impl Rates {
-    pub fn sample(&self, monotonic_ms: u64, totals: Flow) {
+    pub fn sample(&self, monotonic_ms: u64, stats: &Stats) {
+        let sources = stats.sources.snapshot().into_iter();
+        self.add(Sample {
+            at_ms: monotonic_ms,
+            flow: Flow::totals(stats),
+            records: sources.map(|(topic, flow)| (topic, flow.records.get())).collect(),
+        });
+    }
+
+    fn add(&self, sample: Sample) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= SAMPLES_MAX {
             samples.pop_front();
         }
-        samples.push_back((monotonic_ms, totals));
+        samples.push_back(sample);
     }
 
     /// What flows in a second; nothing before there are two samples.
     pub fn per_second(&self) -> Flow {
+        self.over(|before, now, seconds| now.flow.grown(before.flow, seconds)).unwrap_or_default()
+    }
+
+    /// Records that are read of a source topic in a second.
+    pub fn records_per_second(&self, topic: &str) -> f64 {
+        let of = |sample: &Sample| sample.records.get(topic).copied().unwrap_or(0) as f64;
+        self.over(|before, now, seconds| (of(now) - of(before)) / seconds).unwrap_or_default()
+    }
+
+    fn over<T>(&self, grown: impl Fn(&Sample, &Sample, f64) -> T) -> Option<T> {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (samples.front(), samples.back()) {
-            (Some((begun, before)), Some((ended, now))) if ended > begun => {
-                now.grown(*before, (ended - begun) as f64 / 1e3)
-            }
-            _ => Flow::default(),
-        }
+        let (before, now) = (samples.front()?, samples.back()?);
+        let seconds = now.at_ms.saturating_sub(before.at_ms) as f64 / 1e3;
+        (seconds > 0.0).then(|| grown(before, now, seconds))
     }
 }
 
@@ -88,9 +128,15 @@ mod tests {
         assert_eq!(rates.per_second(), Flow::default());
         for second in 0..100_u64 {
             let records = if second < 50 { 0.0 } else { (second - 50) as f64 * 20.0 };
-            rates.sample(second * 1_000, Flow { records, alerts: 3.0, ..Flow::default() });
+            rates.add(Sample {
+                at_ms: second * 1_000,
+                flow: Flow { records, alerts: 3.0, ..Flow::default() },
+                records: [("audit".into(), records as u64)].into(),
+            });
         }
         let now = rates.per_second();
         assert_eq!((now.records, now.alerts), (20.0, 0.0));
+        assert_eq!(rates.records_per_second("audit"), 20.0);
+        assert_eq!(rates.records_per_second("another"), 0.0);
     }
 }

@@ -16,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Watched;
 use super::answer::{Answer, Question, answer};
-use super::rates::Flow;
 use crate::clock;
 
 /// Connections at a time; others wait to be accepted.
@@ -106,7 +105,7 @@ async fn sample(watched: Arc<Watched>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        watched.rates.sample(clock::monotonic_ms(), Flow::totals(&watched.stats));
+        watched.rates.sample(clock::monotonic_ms(), &watched.stats);
     }
 }
 

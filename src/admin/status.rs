@@ -3,6 +3,7 @@
 //! Everything is bounded: partitions, rules, minutes, alerts and the length of their texts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::rates::Flow;
 use super::snapshot::{HalfSnapshot, Snapshot};
 use super::{Watched, warnings};
 use crate::stats::alerts::{MINUTES_KEPT, Sent};
+use crate::stats::flow::SourceFlow;
 
 /// Longest text of an alert that is repeated here.
 const TEXT_MAX_CHARS: usize = 600;
@@ -44,8 +46,11 @@ pub struct Status {
 #[derive(Debug, Serialize)]
 struct Topology {
     sources: Vec<Source>,
+    /// The halves that this process runs.
+    halves: Vec<&'static str>,
     alerts_topic: String,
     observations_topic: String,
+    dead_letters_topic: String,
     totals: Flow,
     per_second: Flow,
 }
@@ -54,6 +59,7 @@ struct Topology {
 struct Source {
     topic: String,
     records: u64,
+    records_per_second: f64,
     bytes: u64,
     prefiltered: u64,
 }
@@ -189,16 +195,24 @@ fn time(ms: i64) -> String {
 }
 
 fn topology(watched: &Watched, snapshot: &Snapshot<'_>) -> Topology {
-    let sources = snapshot.stats.sources.snapshot().into_iter().map(|(topic, flow)| Source {
-        topic: topic.to_string(),
+    // Of those of the configuration nothing may have been read yet.
+    let configured = &snapshot.facts.source_topics;
+    let mut flows: BTreeMap<Arc<str>, Arc<SourceFlow>> =
+        configured.iter().map(|topic| (topic.as_str().into(), Arc::default())).collect();
+    flows.extend(snapshot.stats.sources.snapshot());
+    let sources = flows.into_iter().map(|(topic, flow)| Source {
         records: flow.records.get(),
+        records_per_second: watched.rates.records_per_second(&topic),
         bytes: flow.bytes.get(),
         prefiltered: flow.prefiltered.get(),
+        topic: topic.to_string(),
     });
     Topology {
         sources: sources.collect(),
+        halves: snapshot.halves.iter().map(|half| half.half.as_str()).collect(),
         alerts_topic: snapshot.facts.alerts_topic.clone(),
         observations_topic: snapshot.facts.observations_topic.clone(),
+        dead_letters_topic: snapshot.facts.dead_letters_topic.clone(),
         totals: Flow::totals(snapshot.stats),
         per_second: watched.rates.per_second(),
     }

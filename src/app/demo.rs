@@ -1,33 +1,37 @@
 //! The composition of `demo`: the service as `run` starts it, a player that writes a bundled log
 //! to the source topic, and a reader that shows each alert as it leaves the alerts topic.
 //!
+//! Asked to serve, it goes on with the story at the story's own pace until it is stopped, and the
+//! admin server shows it as it shows a service.
+//!
 //! Without `--bootstrap` the brokers are librdkafka's in-process mock cluster. Everything else is
 //! the real thing: the same consumer groups, topics, state and code as in production.
 
+mod clients;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::producer::DefaultProducerContext;
 
+use self::clients::{AlertReader, Player};
 use crate::app::rules as rule_files;
 use crate::app::run::{self, Role, RunError, Service};
+use crate::app::watch;
 use crate::clock;
 use crate::config::Config;
-use crate::demo::scenario;
-use crate::ingest::kafka::reader_config;
+use crate::demo::scenario::{self, ScenarioRecord};
 use crate::rules::set::RuleSet;
 use crate::stats::Stats;
 
 const SOURCE_PARTITIONS: usize = 6;
-/// The whole demo ends within this, whatever happens.
+/// What is played ends within this beyond its own length, whatever happens.
 const END_WITHIN: Duration = Duration::from_secs(28);
 /// A generated log may take longer, by its size.
 const EVENTS_A_SECOND_AT_LEAST: u64 = 2_000;
@@ -49,6 +53,19 @@ pub struct Summary {
     pub revisions: u64,
     pub seconds: f64,
     pub stats: Arc<Stats>,
+    /// It was ended before all of it was played.
+    pub stopped: bool,
+}
+
+/// Who watches the demo.
+pub trait Audience {
+    /// The metrics and the page are served there.
+    fn served(&mut self, address: SocketAddr);
+    /// What was to be played has been; the story goes on from here until it is stopped.
+    fn goes_on(&mut self);
+    /// An alert as it left; `again` where one with its id was there before.
+    fn alert(&mut self, alert: &serde_json::Value, again: bool) -> std::io::Result<()>;
+    fn progress(&mut self, done: u64, total: u64);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +78,18 @@ pub enum DemoError {
     Late(String),
     #[error("the output could not be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+/// Why a part of the demo is over before its end.
+enum Cut {
+    Stopped,
+    Failed(DemoError),
+}
+
+impl From<DemoError> for Cut {
+    fn from(error: DemoError) -> Cut {
+        Cut::Failed(error)
+    }
 }
 
 /// Where the demo runs.
@@ -104,8 +133,8 @@ impl Stage {
         ]
     }
 
-    /// The configuration under which the service runs.
-    pub fn settings(&self, state: &Path, learning: &str) -> Vec<String> {
+    /// The configuration under which the service runs, with the address of its admin server.
+    pub fn settings(&self, state: &Path, learning: &str, serve: Option<&str>) -> Vec<String> {
         let [source, alerts, observations, dead_letters] = self.topics();
         vec![
             format!("kafka.bootstrap_servers={:?}", self.bootstrap),
@@ -119,6 +148,7 @@ impl Stage {
             format!("state.directory={:?}", state.to_string_lossy()),
             format!("new_terms.learning={learning:?}"),
             "cluster=\"demo\"".to_owned(),
+            format!("admin.listen={:?}", serve.unwrap_or_default()),
         ]
     }
 }
@@ -131,16 +161,22 @@ pub enum Play {
     Generated(u64),
 }
 
-/// Plays, prints each alert through `show`, and ends when everything played has been processed.
+/// Plays, shows the `audience` each alert, and ends when everything played has been processed; a
+/// demo that is served goes on until `stop` is set.
 pub fn play(
     stage: &Stage,
     config: &Config,
     rules: Arc<RuleSet>,
     what: &Play,
-    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    progress: &mut dyn FnMut(u64, u64),
+    audience: &mut dyn Audience,
+    stop: &AtomicBool,
 ) -> Result<Summary, DemoError> {
     let begun = clock::monotonic();
+    let stats = Arc::default();
+    let served = watch::start(config, true, Role::All, &stats)?;
+    if let Some(address) = served {
+        audience.served(address);
+    }
     let (sources, observations_partitions) = if stage.is_mock() {
         let [source, _, observations, _] = stage.topics();
         (vec![source], u32::try_from(observations.1).unwrap_or(1))
@@ -158,25 +194,39 @@ pub fn play(
     };
     let fingerprint = rule_files::fingerprint(&config.rules, &config.exceptions);
     let rules = run::Loaded { set: rules, fingerprint };
-    let service =
-        run::start(config, rules, Role::All, &sources, observations_partitions, Arc::default())?;
+    let service = run::start(config, rules, Role::All, &sources, observations_partitions, stats)?;
     let stats = Arc::clone(&service.stats);
-    let mut player = Player::new(config, stage)?;
-    let mut reader = AlertReader::new(config, &stage.topics()[1].0)?;
-    let result = match what {
-        Play::Story => tell_story(&mut player, &mut reader, &stats, show, progress),
-        Play::Generated(events) => pour(&mut player, &mut reader, &stats, *events, show, progress),
+    let mut performance = Performance {
+        player: Player::new(config, stage)?,
+        reader: AlertReader::new(config, &stage.topics()[1].0)?,
+        stats: &stats,
+        audience,
+        stop,
     };
+    let mut result = match what {
+        Play::Story => performance.tell_story(),
+        Play::Generated(events) => performance.pour(*events),
+    };
+    if result.is_ok() && served.is_some() {
+        performance.audience.goes_on();
+        result = performance.go_on();
+    }
     end(service)?;
-    result?;
+    let stopped = match result {
+        Ok(()) => false,
+        Err(Cut::Stopped) => true,
+        Err(Cut::Failed(error)) => return Err(error),
+    };
+    let Performance { player, mut reader, audience, .. } = performance;
     // What was acknowledged while the service ended.
-    reader.drain(show)?;
+    reader.drain(audience)?;
     Ok(Summary {
         events_played: player.events,
-        alerts: reader.first_by_rule.clone(),
+        alerts: reader.first_by_rule,
         revisions: reader.repeats,
         seconds: begun.elapsed().as_secs_f64(),
         stats,
+        stopped,
     })
 }
 
@@ -217,230 +267,143 @@ fn start_of_story() -> jiff::Timestamp {
     clock::now().checked_sub(length).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
-/// Routine first, which waits for the groups to be joined; then the rest at [`SPEED`].
-fn tell_story(
-    player: &mut Player,
-    reader: &mut AlertReader,
-    stats: &Stats,
-    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), DemoError> {
-    let story = scenario::scenario(start_of_story());
-    let total = story.len() as u64;
-    let deadline = clock::monotonic() + END_WITHIN;
-    let mut records = story.into_iter().peekable();
-    while let Some(record) = records.next_if(|record| record.at_ms < scenario::LEARNING_UNTIL_MS) {
-        player.send(&record.bytes, record.partition_hint, u64::from(record.events))?;
-    }
-    player.flush()?;
-    wait(reader, show, deadline, "the groups to be joined", || {
-        stats.sources.totals().records >= player.records
-    })?;
-    let mut begun = clock::monotonic();
-    let mut learned = false;
-    for record in records {
-        if !learned && record.at_ms >= READS_FROM_MS {
-            // The intruder's reads are next. The routine's readers are known when every
-            // observation of them is folded and learning is over.
-            let paused = clock::monotonic();
-            learn(player, reader, stats, show, deadline)?;
-            begun += clock::monotonic() - paused;
-            learned = true;
-        }
-        let after = record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED;
-        let due = begun + Duration::from_millis(after);
-        while clock::monotonic() < due {
-            reader.poll(POLL.min(due.saturating_duration_since(clock::monotonic())), show)?;
-        }
-        player.send(&record.bytes, record.partition_hint, u64::from(record.events))?;
-        progress(player.records, total);
-    }
-    player.flush()?;
-    wait(reader, show, deadline, "the last alerts", || settled(stats, player.records))
+/// What is played to whom.
+struct Performance<'p> {
+    player: Player,
+    reader: AlertReader,
+    stats: &'p Stats,
+    audience: &'p mut dyn Audience,
+    stop: &'p AtomicBool,
 }
 
-fn learn(
-    player: &mut Player,
-    reader: &mut AlertReader,
-    stats: &Stats,
-    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    deadline: std::time::Instant,
-) -> Result<(), DemoError> {
-    player.flush()?;
-    wait(reader, show, deadline, "the routine's first reads", || settled(stats, player.records))?;
-    let learned = clock::monotonic() + Duration::from_millis(LEARNING_MS.unsigned_abs() + 100);
-    wait(reader, show, deadline, "the end of learning", || clock::monotonic() >= learned)
-}
+impl Performance<'_> {
+    /// Routine first, which waits for the groups to be joined; then the rest at [`SPEED`].
+    fn tell_story(&mut self) -> Result<(), Cut> {
+        let story = scenario::scenario(start_of_story());
+        let total = story.len() as u64;
+        let deadline = clock::monotonic() + END_WITHIN;
+        let mut records = story.into_iter().peekable();
+        while let Some(record) =
+            records.next_if(|record| record.at_ms < scenario::LEARNING_UNTIL_MS)
+        {
+            self.send(&record)?;
+        }
+        self.player.flush()?;
+        let (stats, played) = (self.stats, self.player.records);
+        let joined = || stats.sources.totals().records >= played;
+        self.wait(deadline, "the groups to be joined", joined)?;
+        let mut begun = clock::monotonic();
+        let mut learned = false;
+        for record in records {
+            if !learned && record.at_ms >= READS_FROM_MS {
+                // The intruder's reads are next. The routine's readers are known when every
+                // observation of them is folded and learning is over.
+                let paused = clock::monotonic();
+                self.learn(deadline)?;
+                begun += clock::monotonic() - paused;
+                learned = true;
+            }
+            let after = record.at_ms.saturating_sub(scenario::LEARNING_UNTIL_MS) / SPEED;
+            self.watch_until(begun + Duration::from_millis(after))?;
+            self.send(&record)?;
+            self.audience.progress(self.player.records, total);
+        }
+        self.settle(deadline, "the last alerts")
+    }
 
-fn pour(
-    player: &mut Player,
-    reader: &mut AlertReader,
-    stats: &Stats,
-    events: u64,
-    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), DemoError> {
-    let deadline =
-        clock::monotonic() + END_WITHIN + Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
-    let mut hint = 0;
-    let mut log = scenario::generated(events, SEED, start_of_story());
-    while let Some(record) = log.next() {
-        hint += 1;
-        player.send(&record, hint, 0)?;
-        player.events = log.counts().events;
-        // The mock keeps 5 MiB a partition; the player stays a little ahead of the service only.
-        while player.records > stats.sources.totals().records + 2_000 {
-            player.poll();
-            reader.poll(Duration::from_millis(2), show)?;
-            if clock::monotonic() >= deadline {
-                return Err(DemoError::Late("the service did not keep up".to_owned()));
+    fn learn(&mut self, deadline: Instant) -> Result<(), Cut> {
+        self.settle(deadline, "the routine's first reads")?;
+        let learned = clock::monotonic() + Duration::from_millis(LEARNING_MS.unsigned_abs() + 100);
+        self.wait(deadline, "the end of learning", || clock::monotonic() >= learned)
+    }
+
+    fn pour(&mut self, events: u64) -> Result<(), Cut> {
+        let length = Duration::from_secs(events / EVENTS_A_SECOND_AT_LEAST);
+        let deadline = clock::monotonic() + END_WITHIN + length;
+        let mut hint = 0;
+        let mut log = scenario::generated(events, SEED, start_of_story());
+        while let Some(record) = log.next() {
+            hint += 1;
+            self.player.send(&record, hint, 0)?;
+            self.player.events = log.counts().events;
+            // The mock keeps 5 MiB a partition; the player stays a little ahead of the service
+            // only.
+            while self.player.records > self.stats.sources.totals().records + 2_000 {
+                self.player.poll();
+                self.watch(Duration::from_millis(2))?;
+                if clock::monotonic() >= deadline {
+                    return Err(DemoError::Late("the service did not keep up".to_owned()).into());
+                }
+            }
+            if hint % 256 == 0 {
+                self.audience.progress(self.player.events, events);
+                self.watch(Duration::ZERO)?;
             }
         }
-        if hint % 256 == 0 {
-            progress(player.events, events);
-            reader.poll(Duration::ZERO, show)?;
+        self.settle(deadline, "the last alerts")
+    }
+
+    /// The story again and again, as slowly as it happens, until somebody stops it.
+    fn go_on(&mut self) -> Result<(), Cut> {
+        loop {
+            let begun = clock::monotonic();
+            for record in scenario::scenario(clock::now()) {
+                self.watch_until(begun + Duration::from_millis(record.at_ms))?;
+                self.send(&record)?;
+            }
+            self.settle(clock::monotonic() + END_WITHIN, "the last alerts")?;
+            self.reader.drain(self.audience)?;
+            self.reader.forget();
         }
     }
-    player.flush()?;
-    wait(reader, show, deadline, "the last alerts", || settled(stats, player.records))
-}
 
-/// Everything played was read, everything observed was folded.
-fn settled(stats: &Stats, played: u64) -> bool {
-    stats.sources.totals().records >= played
-        && stats.under_way.get() == 0
-        && stats.terms_folded.get() >= stats.observations.get()
-}
-
-fn wait(
-    reader: &mut AlertReader,
-    show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    deadline: std::time::Instant,
-    what: &str,
-    mut done: impl FnMut() -> bool,
-) -> Result<(), DemoError> {
-    while !done() {
-        if clock::monotonic() >= deadline {
-            return Err(DemoError::Late(format!("waiting for {what}")));
-        }
-        reader.poll(POLL, show)?;
+    fn send(&mut self, record: &ScenarioRecord) -> Result<(), DemoError> {
+        self.player.send(&record.bytes, record.partition_hint, u64::from(record.events))
     }
-    Ok(())
-}
 
-struct Player {
-    producer: BaseProducer<DefaultProducerContext>,
-    topic: String,
-    records: u64,
-    events: u64,
-}
-
-impl Player {
-    fn new(config: &Config, stage: &Stage) -> Result<Self, DemoError> {
-        let mut client: ClientConfig = config.client_config();
-        client.set("linger.ms", "2");
-        Ok(Player {
-            producer: client.create()?,
-            topic: stage.topics()[0].0.clone(),
-            records: 0,
-            events: 0,
+    /// Everything played was read, everything observed was folded.
+    fn settle(&mut self, deadline: Instant, what: &str) -> Result<(), Cut> {
+        self.player.flush()?;
+        let (stats, played) = (self.stats, self.player.records);
+        self.wait(deadline, what, || {
+            stats.sources.totals().records >= played
+                && stats.under_way.get() == 0
+                && stats.terms_folded.get() >= stats.observations.get()
         })
     }
 
-    fn send(&mut self, bytes: &[u8], hint: u32, events: u64) -> Result<(), DemoError> {
-        let partition = i32::try_from(hint as usize % SOURCE_PARTITIONS).unwrap_or(0);
-        let mut record =
-            BaseRecord::<(), [u8]>::to(&self.topic).payload(bytes).partition(partition);
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => break,
-                Err((error, back))
-                    if error.rdkafka_error_code()
-                        == Some(rdkafka::error::RDKafkaErrorCode::QueueFull) =>
-                {
-                    record = back;
-                    self.producer.poll(Duration::from_millis(10));
-                }
-                Err((error, _)) => return Err(error.into()),
+    fn wait(
+        &mut self,
+        deadline: Instant,
+        what: &str,
+        mut done: impl FnMut() -> bool,
+    ) -> Result<(), Cut> {
+        while !done() {
+            if clock::monotonic() >= deadline {
+                return Err(DemoError::Late(format!("waiting for {what}")).into());
             }
+            self.watch(POLL)?;
         }
-        self.records += 1;
-        self.events += events;
-        self.producer.poll(Duration::ZERO);
         Ok(())
     }
 
-    fn poll(&self) {
-        self.producer.poll(Duration::ZERO);
-    }
-
-    fn flush(&self) -> Result<(), DemoError> {
-        Ok(self.producer.flush(Duration::from_secs(10))?)
-    }
-}
-
-/// Reads the alerts topic as a SIEM's connector would.
-struct AlertReader {
-    consumer: BaseConsumer<DefaultConsumerContext>,
-    seen: std::collections::HashSet<String>,
-    first_by_rule: BTreeMap<String, u64>,
-    repeats: u64,
-}
-
-impl AlertReader {
-    fn new(config: &Config, topic: &str) -> Result<Self, DemoError> {
-        let mut client = reader_config(&config.client_config(), "earliest");
-        client.set("fetch.wait.max.ms", "20").set("group.id", "kubetell-demo-reader");
-        let consumer: BaseConsumer<DefaultConsumerContext> = client.create()?;
-        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
-        let partitions =
-            metadata.topics().first().map_or(1, |topic| topic.partitions().len().max(1));
-        let mut assignment = TopicPartitionList::new();
-        for partition in 0..partitions {
-            assignment.add_partition_offset(
-                topic,
-                i32::try_from(partition).unwrap_or(0),
-                Offset::Beginning,
-            )?;
+    /// Shows what comes until then.
+    fn watch_until(&mut self, due: Instant) -> Result<(), Cut> {
+        loop {
+            let left = due.saturating_duration_since(clock::monotonic());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.watch(POLL.min(left))?;
         }
-        consumer.assign(&assignment)?;
-        Ok(AlertReader {
-            consumer,
-            seen: std::collections::HashSet::new(),
-            first_by_rule: BTreeMap::new(),
-            repeats: 0,
-        })
     }
 
-    /// Shows at most one alert; whether there was a record.
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    ) -> Result<bool, DemoError> {
-        let Some(message) = self.consumer.poll(timeout) else { return Ok(false) };
-        let message = message?;
-        let payload = message.payload().unwrap_or_default();
-        let alert: serde_json::Value =
-            serde_json::from_slice(payload).map_err(std::io::Error::other)?;
-        let id = alert.pointer("/event/id").and_then(|id| id.as_str()).unwrap_or_default();
-        if self.seen.insert(id.to_owned()) {
-            let rule = alert.pointer("/rule/id").and_then(|id| id.as_str()).unwrap_or_default();
-            *self.first_by_rule.entry(rule.to_owned()).or_default() += 1;
-            show(&alert)?;
-        } else {
-            // The same alert with its outcome: a SIEM that upserts replaces the first by it.
-            self.repeats += 1;
-            show(&alert)?;
+    /// Shows an alert, if one comes in time.
+    fn watch(&mut self, timeout: Duration) -> Result<(), Cut> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Cut::Stopped);
         }
-        Ok(true)
-    }
-
-    fn drain(
-        &mut self,
-        show: &mut dyn FnMut(&serde_json::Value) -> std::io::Result<()>,
-    ) -> Result<(), DemoError> {
-        while self.poll(Duration::from_millis(150), show)? {}
+        self.reader.poll(timeout, self.audience)?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The admin server of the service: what of the configuration it is made of, and its start.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::admin::{Facts, Watched, server};
@@ -10,13 +10,18 @@ use crate::config::Config;
 use crate::stats::Stats;
 
 /// Serves metrics and health of `stats`, where the configuration wants it: before anything else
-/// begins, so that a start that waits can be looked at.
+/// begins, so that a start that waits can be looked at. The address that it listens on.
 ///
 /// # Errors
 /// The address can't be had. One that the operator has not `asked` for is done without, and that is
 /// said.
-pub fn start(config: &Config, asked: bool, role: Role, stats: &Arc<Stats>) -> Result<(), RunError> {
-    let Some(listener) = listener(config, asked)? else { return Ok(()) };
+pub fn start(
+    config: &Config,
+    asked: bool,
+    role: Role,
+    stats: &Arc<Stats>,
+) -> Result<Option<SocketAddr>, RunError> {
+    let Some(listener) = listener(config, asked)? else { return Ok(None) };
     let failed = |error| RunError::Start { what: "the admin server", error };
     let address = listener.local_addr().map_err(failed)?;
     let facts = facts(config, role);
@@ -28,7 +33,7 @@ pub fn start(config: &Config, asked: bool, role: Role, stats: &Arc<Stats>) -> Re
     };
     run::spawn("admin", 0, move || server::run(listener, watched))?;
     tracing::info!(%address, "metrics and health are served");
-    Ok(())
+    Ok(Some(address))
 }
 
 fn listener(config: &Config, asked: bool) -> Result<Option<TcpListener>, RunError> {
@@ -53,6 +58,7 @@ fn facts(config: &Config, role: Role) -> Facts {
         source_topics: config.source.topics.clone(),
         alerts_topic: config.alerts.topic.clone(),
         observations_topic: config.observations.topic.clone(),
+        dead_letters_topic: config.dead_letters.topic.clone(),
         shows_alerts: config.admin.alerts,
         learning_ms: config.new_terms.learning_ms,
         started_ms: clock::now_ms(),

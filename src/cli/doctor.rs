@@ -4,7 +4,6 @@ mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
@@ -200,7 +199,7 @@ impl Progress {
 
 impl Watcher for Progress {
     fn at(&mut self, done: u64, total: Option<u64>, records: u64) {
-        self.signals.reading.store(true, Ordering::Relaxed);
+        self.signals.begin();
         let Some(bar) = &self.bar else { return };
         if let Some(total) = total
             && bar.length() != Some(total)

@@ -15,7 +15,10 @@ Examples:
   kubetell demo
   kubetell demo --format ecs
   kubetell demo --events 1000000
-  kubetell demo --bootstrap localhost:9092";
+  kubetell demo --serve
+  kubetell demo --bootstrap localhost:9092
+
+With --serve it goes on until SIGINT (Ctrl-C) or SIGTERM.";
 
 pub(super) const RUN: &str = "\
 Examples:

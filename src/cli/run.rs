@@ -81,7 +81,7 @@ fn serve(loaded: &Loaded, role: Role, _context: &Context) -> Exit {
     let rules = service::Loaded { set: rules, fingerprint };
     let stats = Arc::default();
     let served = watch::start(config, listen_is_asked, role, &stats)
-        .and_then(|()| start_and_serve(config, &rules, role, stats, &runtime));
+        .and_then(|_| start_and_serve(config, &rules, role, stats, &runtime));
     match served {
         Ok(()) => {
             tracing::info!("stopped: what was read is drained");

@@ -14,8 +14,14 @@ use super::report;
 pub(super) struct Signals {
     /// The first one, once something is being read: the reading ends.
     pub stop: AtomicBool,
-    /// There is something to tell.
-    pub reading: AtomicBool,
+    reading: AtomicBool,
+}
+
+impl Signals {
+    /// From now on there is something to tell.
+    pub fn begin(&self) {
+        self.reading.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The runtime has to be kept for as long as signals are to be heard.

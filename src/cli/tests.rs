@@ -92,6 +92,10 @@ fn arguments_are_checked_by_the_parser() {
     check("kubetell scan --threads 1024 -q --stats -", None);
     check("kubetell scan --rules a --rules b x", None);
     check("kubetell demo --events 0", invalid);
+    check("kubetell demo --serve", None);
+    check("kubetell demo --serve 127.0.0.1:0 --events 9", None);
+    check("kubetell demo --serve nowhere", invalid);
+    check("kubetell demo --serve=", invalid);
     check("kubetell run --role both", Some(ErrorKind::InvalidValue));
     check("kubetell run --role first-seen --log-format json", None);
     check("kubetell --log-format text topics check --set cluster=a", None);

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use error::{ConfigErrors, Problem, ProblemKind, Source};
 pub use properties::{HIDDEN, Properties, is_secret};
-pub use resolve::Provenance;
+pub use resolve::{Provenance, names_a_listener};
 pub use schema::schema;
 pub use show::{show_json, show_toml};
 pub use sources::{Setting, SettingError};

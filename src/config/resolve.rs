@@ -331,13 +331,18 @@ fn wrapper(text: &str) -> Result<Option<String>, Invalid> {
     }
 }
 
+/// Whether a text is `host:port`, to listen on.
+pub fn names_a_listener(text: &str) -> bool {
+    // Port 0 asks the system for one that is free, which is of use here alone.
+    let host_of_any_port = text.strip_suffix(":0").map(|host| format!("{host}:1"));
+    is_address(host_of_any_port.as_deref().unwrap_or(text), true)
+}
+
 fn listen(text: &str) -> Result<Option<String>, Invalid> {
     if text.is_empty() {
         return Ok(None);
     }
-    // Port 0 asks the system for one that is free, which is of use here alone.
-    let host_of_any_port = text.strip_suffix(":0").map(|host| format!("{host}:1"));
-    if !is_address(host_of_any_port.as_deref().unwrap_or(text), true) {
+    if !names_a_listener(text) {
         return Err(Invalid::new(format!("`{}` is no host:port", visible(text)))
             .hint("write e.g. `127.0.0.1:9464`, or \"\" to turn it off"));
     }

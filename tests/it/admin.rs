@@ -14,22 +14,22 @@ use crate::kafka::{DEADLINE, unique};
 use crate::pipeline::Stream;
 use crate::support::{self, eventually};
 
-const ANY_PORT: [&str; 2] = ["--set", "admin.listen=127.0.0.1:0"];
+pub(crate) const ANY_PORT: [&str; 2] = ["--set", "admin.listen=127.0.0.1:0"];
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// Where a process serves, as its log says.
-fn address(process: &Process) -> String {
+pub(crate) fn address(process: &Process) -> String {
     let line =
         process.wait_for_stderr(DEADLINE, |line| line.contains("metrics and health are served"));
     let line: Value = serde_json::from_str(&line).unwrap();
@@ -57,7 +57,7 @@ fn is_cut_off(address: &str, request: &str) -> bool {
     read.is_err() || answer.starts_with("HTTP/1.1 431 ")
 }
 
-fn get(address: &str, path: &str) -> Answer {
+pub(crate) fn get(address: &str, path: &str) -> Answer {
     get_accepting(address, path, "*/*")
 }
 
@@ -70,11 +70,16 @@ fn get_accepting(address: &str, path: &str, accept: &str) -> Answer {
     )
 }
 
-/// The samples of `/metrics`, by name and labels.
-fn scrape(address: &str) -> BTreeMap<String, f64> {
+/// The samples of `/metrics`.
+pub(crate) fn scrape(address: &str) -> BTreeMap<String, f64> {
     let answer = get(address, "/metrics");
     assert_eq!(answer.status, 200);
-    let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
+    samples(&answer.body)
+}
+
+/// Those of a text, by name and labels.
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();
@@ -83,7 +88,7 @@ fn scrape(address: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn sum(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
+pub(crate) fn sum(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
     let of_name = |key: &str| key == name || key.starts_with(&format!("{name}{{"));
     samples.iter().filter(|(key, _)| of_name(key)).map(|(_, value)| value).sum()
 }

@@ -1,9 +1,13 @@
 //! `kubetell demo` as a newcomer sees it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 
-use crate::support::{Found, json_lines, masked, program};
+use crate::admin::{get, scrape, sum};
+use crate::kafka::DEADLINE;
+use crate::kafka::process::{Process, Signal};
+use crate::support::{Found, eventually, json_lines, masked, program};
 
 fn demo(arguments: &[&str]) -> (Output, String) {
     let output = program(&[&["demo"], arguments].concat()).output().unwrap();
@@ -66,4 +70,90 @@ fn text_reads_well() {
         .collect();
     insta::assert_snapshot!("demo_text", format!("{intro}\n\n{}", masked(&first)));
     assert!(text.contains("summary") && text.contains("seconds in all"), "{text}");
+}
+
+/// Where the demo says that its page is.
+fn served(process: &Process) -> String {
+    let line = process.wait_for_stderr(DEADLINE, |line| line.contains("the status page is at"));
+    let (_, url) = line.trim_end().split_once("http://").unwrap();
+    url.trim_end_matches('/').to_owned()
+}
+
+fn serve(arguments: &[&str]) -> Process {
+    Process::spawn(program(&[&["demo", "--serve", "127.0.0.1:0"], arguments].concat()))
+}
+
+#[test]
+fn what_is_served_is_the_service_and_goes_on_until_it_is_stopped() {
+    let process = serve(&["--format", "ecs"]);
+    let address = served(&process);
+    assert_eq!(get(&address, "/livez").status, 200);
+    let page = get(&address, "/");
+    assert!(page.body.contains("<title>kubetell</title>"), "{}", page.body);
+    process.wait_for_stderr(DEADLINE, |line| line.contains("the same minute is played again"));
+    let story = Found::in_story_after_learning();
+    let played = scrape(&address);
+    let count = |rule: &str| sum(&played, &format!("kubetell_alerts_total{{rule=\"{rule}\"}}"));
+    // At least: revisions count as well.
+    assert!(count("pod-exec-sensitive-path") >= story.exec.len() as f64, "{played:#?}");
+    assert!(count("secret-access-unusual-client") >= story.terms.len() as f64, "{played:#?}");
+    let records = sum(&played, "kubetell_source_records_total");
+    eventually(DEADLINE, "the story is played again", || {
+        sum(&scrape(&address), "kubetell_source_records_total") > records
+    });
+    let status = get(&address, "/status").json();
+    assert_eq!(status["cluster"], "demo");
+    assert_eq!(status["topology"]["halves"], serde_json::json!(["detect", "first-seen"]));
+    assert_eq!(status["topology"]["sources"][0]["topic"], "demo.audit");
+    assert_eq!(get(&address, "/readyz").status, 200, "{status:#}");
+
+    let finished = process.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let alerts = json_lines(&finished.stdout);
+    let found = Found::of(&alerts);
+    assert_eq!((&found.exec, &found.terms), (&story.exec, &story.terms));
+    assert!(
+        finished.stderr.contains(" revisions\n"),
+        "it tells what there was: {}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_generated_log_is_served_as_well_and_ends_at_once_when_it_is_stopped() {
+    let process = serve(&["--events", "20000", "--format", "ecs"]);
+    let address = served(&process);
+    eventually(DEADLINE, "something is read", || {
+        sum(&scrape(&address), "kubetell_source_records_total") > 0.0
+    });
+    let finished = process.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert!(TcpStream::connect(&address).is_err(), "nothing is served any more");
+}
+
+#[test]
+fn a_signal_ends_a_demo_that_is_not_served_early_and_says_so() {
+    let process = Process::spawn(program(&["demo", "--format", "ecs"]));
+    process.wait_for_stdout(DEADLINE, |line| line.contains("@timestamp"));
+    process.signal(Signal::INT);
+    let finished = process.wait(DEADLINE);
+    assert_eq!(finished.code(), Some(2), "{}", finished.stderr);
+    assert!(finished.stderr.contains("warning: stopped by a signal"), "{}", finished.stderr);
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_said_before_anything_is_played() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (address, message) in [
+        (taken.as_str(), "nothing can listen on `127.0.0.1:"),
+        ("nowhere.invalid:1", "`nowhere.invalid:1` names no address"),
+    ] {
+        let output = program(&["demo", "--serve", address, "--format", "ecs"]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{stderr}");
+        assert!(stderr.contains("error: `--serve`: ") && stderr.contains(message), "{stderr}");
+        assert!(stderr.contains("hint: `--serve 127.0.0.1:0` takes any port"), "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod audit_log;
 mod backtest;
+mod browser;
 mod cli;
 mod commands;
 mod demo;
@@ -33,5 +34,6 @@ mod storm;
 mod support;
 mod texts;
 mod upstream;
+mod troubleshooting;
 mod wire;
 mod xml;
