@@ -1,9 +1,10 @@
 //! Configuration: a TOML file, overridden by `KUBETELL_…` variables, overridden by `--set`.
 //!
 //! Owns every key with its default (`keys`), where values come from (`sources`), what they mean
-//! (`resolve`), which properties of librdkafka may be set (`properties`), and the forms in which
-//! the whole is shown (`show`, `template`, `schema`). All that is wrong is reported at once, each
-//! problem with its place. It asks no broker and touches no state: it only reads one file.
+//! (`resolve`), which properties of librdkafka may be set (`properties`), which of them stand in
+//! files or variables of their own (`secrets`), and the forms in which the whole is shown (`show`,
+//! `template`, `schema`). All that is wrong is reported at once, each problem with its place. It
+//! asks no broker and touches no state: it only reads its file and those that properties name.
 
 mod error;
 mod keys;
@@ -11,6 +12,7 @@ mod properties;
 mod raw;
 mod resolve;
 mod schema;
+mod secrets;
 mod show;
 mod sources;
 mod template;

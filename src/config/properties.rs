@@ -12,23 +12,40 @@ use rdkafka::types::RDKafkaConfRes;
 
 use super::error::{ProblemKind, visible};
 use super::keys;
+use super::secrets::Place;
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
 
+/// The value of one property.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Property {
+    /// In clear.
+    pub value: String,
+    /// Where it was looked up, in part or in full; empty where it is what was written.
+    pub places: Vec<Place>,
+}
+
+impl Property {
+    /// The value fit to be shown.
+    pub fn shown(&self, name: &str) -> &str {
+        if is_secret(name) || !self.places.is_empty() { HIDDEN } else { &self.value }
+    }
+}
+
 /// The properties in force. Neither `Debug` nor any message shows a secret one's value.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Properties(BTreeMap<String, String>);
+pub struct Properties(BTreeMap<String, Property>);
 
 impl Properties {
     /// Names and values, secret ones included, for the client library alone.
     pub fn expose(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, property)| (name.as_str(), property.value.as_str()))
     }
 
     /// Names and values fit to be shown.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.expose().map(|(name, value)| (name, if is_secret(name) { HIDDEN } else { value }))
+        self.0.iter().map(|(name, property)| (name.as_str(), property.shown(name)))
     }
 
     pub fn len(&self) -> usize {
@@ -40,8 +57,8 @@ impl Properties {
     }
 }
 
-impl FromIterator<(String, String)> for Properties {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(items: I) -> Properties {
+impl FromIterator<(String, Property)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (String, Property)>>(items: I) -> Properties {
         Properties(items.into_iter().collect())
     }
 }
@@ -183,20 +200,37 @@ const COMMON: &[&str] = &[
     "statistics.interval.ms",
 ];
 
-/// Whether the property may be set and librdkafka knows it and takes the value.
-pub(crate) fn check(name: &str, value: &str) -> Result<(), ProblemKind> {
+fn invalid(name: &str, message: &str, nearest: Option<&str>) -> Result<(), ProblemKind> {
+    let (message, nearest) = (message.to_owned(), nearest.map(str::to_owned));
+    Err(ProblemKind::PropertyInvalid { name: visible(name), message, nearest })
+}
+
+/// Whether the property may be set and librdkafka knows it, whatever its value.
+pub(crate) fn check_name(name: &str) -> Result<(), ProblemKind> {
+    match check(name, "", true) {
+        Err(ProblemKind::PropertyInvalid { message, .. })
+            if message != UNKNOWN && message != UNNAMED =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+const UNKNOWN: &str = "librdkafka knows no such property";
+const UNNAMED: &str = "no property has such a name";
+
+/// Whether the property may be set and librdkafka knows it and takes the value. The value of a
+/// secret one is not repeated, nor that of any where `hidden` is set.
+pub(crate) fn check(name: &str, value: &str, hidden: bool) -> Result<(), ProblemKind> {
     if let Some(reason) = refusal(name) {
         return Err(ProblemKind::PropertyRefused { name: visible(name), reason });
     }
-    let invalid = |message: String, nearest: Option<&str>| {
-        let nearest = nearest.map(str::to_owned);
-        Err(ProblemKind::PropertyInvalid { name: visible(name), message, nearest })
-    };
     if name.is_empty() || name.contains('\0') {
-        return invalid("no property has such a name".to_owned(), None);
+        return invalid(name, UNNAMED, None);
     }
     if value.contains('\0') {
-        return invalid("the value holds a NUL character".to_owned(), None);
+        return invalid(name, "the value holds a NUL character", None);
     }
     // Setting this one loads the libraries it names: not in a mere check.
     if name == "plugin.library.paths" {
@@ -206,20 +240,19 @@ pub(crate) fn check(name: &str, value: &str) -> Result<(), ProblemKind> {
     config.set(name, value);
     match config.create_native_config() {
         Ok(_) => Ok(()),
-        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => invalid(
-            "librdkafka knows no such property".to_owned(),
-            keys::best_match(name, COMMON.iter().copied(), |_| false),
-        ),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            invalid(name, UNKNOWN, keys::best_match(name, COMMON.iter().copied(), |_| false))
+        }
         // The library's text repeats the value.
-        Err(KafkaError::ClientConfig(_, description, ..)) if !is_secret(name) => {
-            invalid(visible(description.trim()), None)
+        Err(KafkaError::ClientConfig(_, description, ..)) if !hidden && !is_secret(name) => {
+            invalid(name, &visible(description.trim()), None)
         }
         Err(KafkaError::ClientConfig(_, description, ..))
             if description.contains("not supported in this build") =>
         {
-            invalid("this build of librdkafka does not support it".to_owned(), None)
+            invalid(name, "this build of librdkafka does not support it", None)
         }
-        Err(_) => invalid("librdkafka does not take the value".to_owned(), None),
+        Err(_) => invalid(name, "librdkafka does not take the value", None),
     }
 }
 
@@ -265,7 +298,7 @@ mod tests {
             "ssl_engine_callback_data",
             "transactional.id",
         ] {
-            let result = check(name, "1");
+            let result = check(name, "1", false);
             assert!(
                 matches!(result, Err(ProblemKind::PropertyRefused { .. })),
                 "{name}: {result:?}"
@@ -277,7 +310,7 @@ mod tests {
     #[test]
     fn suggested_properties_are_known_and_allowed() {
         for name in COMMON {
-            let known = !matches!(check(name, "1"), Err(ProblemKind::PropertyRefused { .. })) && {
+            let known = !matches!(check_name(name), Err(ProblemKind::PropertyRefused { .. })) && {
                 let mut config = ClientConfig::new();
                 config.set(*name, "");
                 !matches!(
@@ -292,7 +325,7 @@ mod tests {
     #[test]
     fn other_properties_pass_with_values_that_librdkafka_takes() {
         let check = |name: &str, value: &str, expected: Option<&str>| {
-            let message = check(name, value).err().map(|problem| {
+            let message = check(name, value, false).err().map(|problem| {
                 let hint = problem.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 format!("{problem}{hint}")
             });
@@ -351,11 +384,20 @@ mod tests {
 
     #[test]
     fn debug_hides_secrets_and_shows_the_rest() {
-        let properties: Properties = [("sasl.password", "hunter2"), ("client.id", "a")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let written = |value: &str| Property { value: value.to_owned(), places: Vec::new() };
+        let found =
+            Property { value: "hunter3".to_owned(), places: vec![Place::Variable("A".to_owned())] };
+        let properties: Properties = [
+            ("sasl.password".to_owned(), written("hunter2")),
+            ("client.id".to_owned(), written("a")),
+            ("sasl.username".to_owned(), found),
+        ]
+        .into_iter()
+        .collect();
         let debug = format!("{properties:?}");
-        assert_eq!(debug, r#"{"client.id": "a", "sasl.password": "********"}"#);
+        assert_eq!(
+            debug,
+            r#"{"client.id": "a", "sasl.password": "********", "sasl.username": "********"}"#
+        );
     }
 }
