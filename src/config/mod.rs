@@ -104,6 +104,10 @@ impl Config {
         let mut client = rdkafka::ClientConfig::new();
         client.set("bootstrap.servers", &self.kafka.bootstrap_servers);
         client.set("client.id", "kubetell");
+        // The library's own choice asks a log that nobody has set up.
+        if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
+            client.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
+        }
         for (name, value) in self.kafka.properties.expose() {
             client.set(name, value);
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
@@ -141,12 +141,37 @@ pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
 const OVERHEARD_MAX: usize = 32;
 
 impl Overheard {
+    /// Has a client tell its connections' ends too: they are no errors to the library, though they
+    /// may be all that is heard of a listener of another kind.
+    pub fn listens(client: &mut ClientConfig) {
+        if (client.log_level as i32) < RDKafkaLogLevel::Info as i32 {
+            client.set_log_level(RDKafkaLogLevel::Info);
+        }
+    }
+
     pub fn note(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if errors.len() < OVERHEARD_MAX {
             errors.push((code, reason.to_owned()));
         }
+    }
+
+    /// Why a connection is refused, by the brokers or by this client itself, where that is certain and
+    /// will not pass by itself.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().find_map(|(code, reason)| refusal_of(*code, reason))
+    }
+
+    /// What looks like TLS on one side alone. Brokers that go away look the same for a moment.
+    pub fn mismatch(&self) -> Option<String> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors
+            .iter()
+            .map(|(_, reason)| reason)
+            .find(|reason| mismatch_hint(reason).is_some())
+            .cloned()
     }
 
     /// The text of the first error with one of these codes.
@@ -157,8 +182,14 @@ impl Overheard {
 }
 
 impl ClientContext for Overheard {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, "{message}");
+        if facility == "FAIL" && level as i32 == RDKafkaLogLevel::Info as i32 {
+            // Without the name of the thread that says it.
+            let message = message.split_once("]: ").map_or(message, |(_, message)| message);
+            let ended = KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
+            self.note(&ended, message);
+        }
     }
     fn error(&self, error: KafkaError, reason: &str) {
         self.note(&error, reason);
@@ -166,3 +197,85 @@ impl ClientContext for Overheard {
 }
 
 impl ConsumerContext for Overheard {}
+
+/// A connection that one side refuses: what is said and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub message: String,
+    pub hint: &'static str,
+}
+
+/// librdkafka has one code for everything that goes wrong with TLS, and that of a lost connection for
+/// what the broker says of a certificate afterwards: the texts, its own and OpenSSL's, tell them apart.
+fn refusal_of(code: RDKafkaErrorCode, reason: &str) -> Option<Refusal> {
+    use RDKafkaErrorCode as Code;
+    let refused =
+        |what: &str, hint| Some(Refusal { message: format!("{what}: {}", short(reason)), hint });
+    if matches!(code, Code::Authentication | Code::SaslAuthenticationFailed) {
+        return refused(
+            "the brokers refuse the credentials",
+            "see `security.protocol`, `sasl.mechanism`, `sasl.username` and `sasl.password` in \
+             `kafka.properties`",
+        );
+    }
+    if !matches!(code, Code::SSL | Code::BrokerTransportFailure) {
+        return None;
+    }
+    // An internal error (80) of a broker may pass; what it says of a certificate does not.
+    if reason.contains("SSL alert number") && !reason.contains("alert number 80") {
+        return refused(
+            "the brokers refuse this client's certificate or its way of TLS",
+            "the listener may ask for a client's certificate: see `ssl.certificate.location` and \
+             `ssl.key.location` in `kafka.properties`, and whether the brokers trust its CA",
+        );
+    }
+    if ["certificate verify failed", "verify broker certificate"]
+        .iter()
+        .any(|text| reason.contains(text))
+    {
+        return refused(
+            "the brokers' certificate is not one that this client trusts",
+            "`ssl.ca.location` in `kafka.properties` has to name the CA that signed it, and the host \
+             names in `kafka.bootstrap_servers` and in the brokers' `advertised.listeners` have to \
+             stand in the certificate",
+        );
+    }
+    if code == Code::SSL {
+        return refused(
+            "TLS with the brokers fails",
+            "see `security.protocol` and `ssl.…` in `kafka.properties`; is this a listener with TLS?",
+        );
+    }
+    None
+}
+
+fn mismatch_hint(reason: &str) -> Option<&'static str> {
+    if reason.contains("connecting to a PLAINTEXT broker listener?") {
+        return Some(
+            "this listener seems to be one without TLS: see `security.protocol` in \
+             `kafka.properties` and the port in `kafka.bootstrap_servers`",
+        );
+    }
+    if reason.contains("connecting to a SSL listener?") {
+        return Some(
+            "this listener seems to be one with TLS: set `security.protocol` in `kafka.properties` to \
+             `SSL` or `SASL_SSL`, or use the port of another listener",
+        );
+    }
+    reason.contains("broker might require SASL authentication").then_some(
+        "this listener seems to ask for SASL: set `security.protocol` in `kafka.properties` to \
+         `SASL_SSL`, and `sasl.mechanism`",
+    )
+}
+
+/// What to do where no broker answered, for that reason.
+pub fn unreachable_hint(reason: &str) -> &'static str {
+    mismatch_hint(reason).unwrap_or(
+        "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
+    )
+}
+
+/// Without the remark about how long the client was in which state.
+fn short(reason: &str) -> &str {
+    reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason)
+}

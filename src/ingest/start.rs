@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::clock;
 use crate::config::{Config, Start};
 use crate::ingest::kafka::{Overheard, group_config};
-use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_credentials};
+use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_connection};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -81,7 +81,7 @@ fn committed(
             || overheard.find(&[RDKafkaErrorCode::GroupAuthorizationFailed]).is_some()
         {
             no_group_right(group)
-        } else if let Some(problem) = refused_credentials(&overheard) {
+        } else if let Some(problem) = refused_connection(&overheard) {
             TopicsError::Problems(vec![problem])
         } else {
             unreachable(config, &error)

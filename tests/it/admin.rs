@@ -16,10 +16,10 @@ use crate::support::{self, eventually};
 
 const ANY_PORT: [&str; 2] = ["--set", "admin.listen=127.0.0.1:0"];
 
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -29,7 +29,7 @@ impl Answer {
 }
 
 /// Where a process serves, as its log says.
-fn address(process: &Process) -> String {
+pub(crate) fn address(process: &Process) -> String {
     let line =
         process.wait_for_stderr(DEADLINE, |line| line.contains("metrics and health are served"));
     let line: Value = serde_json::from_str(&line).unwrap();
@@ -57,7 +57,7 @@ fn is_cut_off(address: &str, request: &str) -> bool {
     read.is_err() || answer.starts_with("HTTP/1.1 431 ")
 }
 
-fn get(address: &str, path: &str) -> Answer {
+pub(crate) fn get(address: &str, path: &str) -> Answer {
     get_accepting(address, path, "*/*")
 }
 

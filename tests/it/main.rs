@@ -19,6 +19,7 @@ mod reload;
 mod rules;
 mod rules_cases;
 mod scan;
+mod security;
 mod shells;
 mod source;
 mod state;
