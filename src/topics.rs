@@ -406,6 +406,11 @@ impl<'a> Topics<'a> {
             results.into_iter().next().transpose().map_err(KafkaError::AdminOp)
         });
         let resource = match described {
+            // What is refused comes back as a topic without settings. Every topic has some.
+            Ok(Some(resource)) if resource.entries.is_empty() => {
+                report.problems.push(undescribed(name, "the brokers tell none of them"));
+                return Ok(());
+            }
             Ok(Some(resource)) => resource,
             Ok(None) => return Ok(()),
             Err(error) if passes(&error) => return Err(self.unreachable(&error)),

@@ -177,10 +177,6 @@ const COMMON: &[&str] = &[
     "request.timeout.ms",
     "sasl.mechanism",
     "sasl.mechanisms",
-    "sasl.oauthbearer.client.id",
-    "sasl.oauthbearer.client.secret",
-    "sasl.oauthbearer.method",
-    "sasl.oauthbearer.token.endpoint.url",
     "sasl.password",
     "sasl.username",
     "security.protocol",
@@ -231,6 +227,14 @@ pub(crate) fn check(name: &str, value: &str, hidden: bool) -> Result<(), Problem
     }
     if value.contains('\0') {
         return invalid(name, "the value holds a NUL character", None);
+    }
+    if matches!(name, "sasl.mechanism" | "sasl.mechanisms")
+        && value.trim().eq_ignore_ascii_case("OAUTHBEARER")
+    {
+        // The library takes it and then waits for a token that nobody fetches.
+        let message = "OAUTHBEARER is not supported: use SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or a \
+                       client's certificate";
+        return invalid(name, message, None);
     }
     // Setting this one loads the libraries it names: not in a mere check.
     if name == "plugin.library.paths" {
@@ -359,6 +363,21 @@ mod tests {
             Some("property `ssl.key.password`: the value holds a NUL character"),
         );
         check("", "x", Some("property ``: no property has such a name"));
+        for name in ["sasl.mechanism", "sasl.mechanisms"] {
+            let expected = format!(
+                "property `{name}`: OAUTHBEARER is not supported: use SCRAM-SHA-512, SCRAM-SHA-256, \
+                 PLAIN or a client's certificate"
+            );
+            check(name, "oauthbearer", Some(&expected));
+            check(name, "SCRAM-SHA-512", None);
+        }
+        check(
+            "sasl.oauthbearer.method",
+            "oidc",
+            Some(
+                "property `sasl.oauthbearer.method`: this build of librdkafka does not support it",
+            ),
+        );
     }
 
     #[test]

@@ -249,6 +249,8 @@ fn refusal_of(code: RDKafkaErrorCode, reason: &str) -> Option<Refusal> {
     None
 }
 
+/// What a lost connection looks like where one side has TLS, or SASL, and the other has not. `reason` is
+/// `NAME: TEXT (after … in state STATE)`, the name with its protocol in front, unless that is plain.
 fn mismatch_hint(reason: &str) -> Option<&'static str> {
     if reason.contains("connecting to a PLAINTEXT broker listener?") {
         return Some(
@@ -256,13 +258,19 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
              `kafka.properties` and the port in `kafka.bootstrap_servers`",
         );
     }
-    if reason.contains("connecting to a SSL listener?") {
+    let has = |protocol: &str| reason.starts_with(protocol);
+    let is_lost = [": Disconnected", ": Send failed", ": Receive failed"];
+    if !is_lost.iter().any(|text| reason.contains(text)) || has("sasl_") {
+        return None;
+    }
+    // The first request is answered even to those who still have to say who they are.
+    if reason.contains("in state APIVERSION_QUERY") && !has("ssl://") {
         return Some(
             "this listener seems to be one with TLS: set `security.protocol` in `kafka.properties` to \
              `SSL` or `SASL_SSL`, or use the port of another listener",
         );
     }
-    reason.contains("broker might require SASL authentication").then_some(
+    reason.contains("in state UP").then_some(
         "this listener seems to ask for SASL: set `security.protocol` in `kafka.properties` to \
          `SASL_SSL`, and `sasl.mechanism`",
     )
@@ -278,4 +286,99 @@ pub fn unreachable_hint(reason: &str) -> &'static str {
 /// Without the remark about how long the client was in which state.
 fn short(reason: &str) -> &str {
     reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts of librdkafka 2.12 with OpenSSL 3.6 and Apache Kafka 4.3.
+    #[test]
+    fn what_will_not_pass_is_told_from_what_may() {
+        use RDKafkaErrorCode as Code;
+        let check = |code: Code, reason: &str, refusal: Option<&str>, hint: &str| {
+            let overheard = Overheard::default();
+            overheard.note(&KafkaError::Global(code), reason);
+            let found = overheard.refusal();
+            match (&found, refusal) {
+                (Some(found), Some(start)) => {
+                    assert!(found.message.starts_with(start), "{}", found.message);
+                    assert!(!found.message.contains("(after"), "{}", found.message);
+                    assert!(found.hint.contains(hint), "{}", found.hint);
+                }
+                (None, None) => assert!(unreachable_hint(reason).contains(hint), "{reason}"),
+                _ => panic!("{reason}: {found:?}"),
+            }
+            let told = refusal.is_none() && hint != "bootstrap_servers";
+            assert_eq!(overheard.mismatch().is_some(), told, "{reason}");
+        };
+        check(
+            Code::Authentication,
+            "sasl_ssl://a:1/bootstrap: SASL authentication error: Authentication failed: Invalid \
+             username or password (after 5ms in state AUTH_REQ)",
+            Some("the brokers refuse the credentials: sasl_ssl://a:1/bootstrap: SASL"),
+            "sasl.password",
+        );
+        check(
+            Code::SSL,
+            "ssl://a:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate \
+             verify failed: broker certificate could not be verified (after 5ms in state SSL_HANDSHAKE)",
+            Some("the brokers' certificate is not one"),
+            "ssl.ca.location",
+        );
+        check(
+            Code::SSL,
+            "ssl://a:1/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version \
+             number (after 5ms in state SSL_HANDSHAKE)",
+            Some("TLS with the brokers fails"),
+            "security.protocol",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "ssl://a:1/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad \
+             certificate: SSL alert number 42 (after 1ms in state UP)",
+            Some("the brokers refuse this client's certificate"),
+            "ssl.certificate.location",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "sasl_ssl://a:1/bootstrap: Receive failed: error:0A000438:SSL routines::tlsv1 alert \
+             internal error: SSL alert number 80 (after 1ms in state AUTH_REQ)",
+            None,
+            "bootstrap_servers",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "ssl://a:1/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: \
+             connecting to a PLAINTEXT broker listener? (after 4ms in state SSL_HANDSHAKE)",
+            None,
+            "without TLS",
+        );
+        let lost = |name: &str, state: &str| {
+            format!("{name}: Disconnected: connection closed by peer (after 5ms in state {state})")
+        };
+        for (name, state, hint) in [
+            ("a:1/bootstrap", "APIVERSION_QUERY", "one with TLS"),
+            ("ssl://a:1/bootstrap", "APIVERSION_QUERY", "bootstrap_servers"),
+            ("a:1/bootstrap", "UP", "ask for SASL"),
+            ("ssl://a:1/bootstrap", "UP", "ask for SASL"),
+            ("ssl://a:1/bootstrap: Send failed: error", "UP", "ask for SASL"),
+            ("sasl_ssl://a:1/bootstrap", "UP", "bootstrap_servers"),
+            ("a:1/bootstrap", "CONNECT", "bootstrap_servers"),
+        ] {
+            check(Code::BrokerTransportFailure, &lost(name, state), None, hint);
+        }
+    }
+
+    #[test]
+    fn lost_connections_are_heard_of_in_the_log() {
+        let overheard = Overheard::default();
+        let line = "[thrd:a:1/bootstrap]: a:1/bootstrap: Disconnected (after 5ms in state UP)";
+        overheard.log(RDKafkaLogLevel::Debug, "FAIL", line);
+        overheard.log(RDKafkaLogLevel::Info, "STATE", line);
+        assert_eq!(overheard.mismatch(), None);
+        overheard.log(RDKafkaLogLevel::Info, "FAIL", line);
+        let heard = "a:1/bootstrap: Disconnected (after 5ms in state UP)";
+        assert_eq!(overheard.mismatch().as_deref(), Some(heard));
+    }
 }

@@ -445,6 +445,17 @@ fn poll_many<H: GroupHandler>(consumer: &GroupConsumer<H>, busy: bool) -> Result
     Ok(())
 }
 
+/// What a member may have been refused to read: the client does not say of which topic an error is.
+fn subscribed(consumer: &BaseConsumer<impl ConsumerContext>, code: RDKafkaErrorCode) -> String {
+    if code == RDKafkaErrorCode::GroupAuthorizationFailed {
+        return "as a member of the group".to_owned();
+    }
+    let topics = consumer.subscription().map(|list| list.to_topic_map()).unwrap_or_default();
+    let mut names: Vec<String> = topics.keys().map(|(topic, _)| format!("`{topic}`")).collect();
+    names.sort_unstable();
+    if names.is_empty() { "a topic or the group".to_owned() } else { names.join(" or ") }
+}
+
 /// Errors that `poll` returns: most pass by themselves and are only said.
 fn poll_failed<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
@@ -460,7 +471,7 @@ fn poll_failed<H: GroupHandler>(
     consumer.context().handler().stats().errors.add(Doing::Consuming, class);
     match class {
         Class::Fatal => {
-            let what = "a topic or the group".to_owned();
+            let what = subscribed(consumer, code);
             return Err(HalfError::Refused { doing: Doing::Consuming, what, code });
         }
         Class::Poison => {

@@ -77,13 +77,14 @@ impl RestoreError {
     }
 }
 
-impl From<RestoreError> for HalfError {
-    fn from(error: RestoreError) -> Self {
-        match error {
+impl RestoreError {
+    /// What ends the half, of this observations topic.
+    fn ends(self, topic: &str) -> HalfError {
+        match self {
             RestoreError::Kafka(error) => match error.rdkafka_error_code() {
                 Some(code) => HalfError::Refused {
                     doing: Doing::Consuming,
-                    what: "the observations topic".to_owned(),
+                    what: format!("the observations topic `{topic}`"),
                     code,
                 },
                 None => HalfError::Consumer(error),
@@ -178,7 +179,7 @@ impl Restorer {
                 }
                 Err(RestoreError::Cancelled | RestoreError::Store(StoreError::PastEpoch)) => {}
                 Err(error) if error.class() == Class::Fatal => {
-                    let _ = restored.send(Err(error.into()));
+                    let _ = restored.send(Err(error.ends(&self.topic)));
                     return;
                 }
                 Err(error) => {

@@ -18,6 +18,7 @@ mod refusals;
 mod reload;
 mod rules;
 mod rules_cases;
+mod sbom;
 mod scan;
 mod security;
 mod shells;
