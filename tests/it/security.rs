@@ -190,7 +190,7 @@ impl Setup {
 
     fn run(&self) -> Process {
         let mut command = self.command(&["run"]);
-        command.env("KUBETELL_LOG", "info,librdkafka=debug");
+        command.env("KUBETELL_LOG", "trace");
         Process::spawn(command)
     }
 }
