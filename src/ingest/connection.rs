@@ -260,7 +260,8 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
     }
     let has = |protocol: &str| reason.starts_with(protocol);
     let is_lost = [": Disconnected", ": Send failed", ": Receive failed"];
-    if !is_lost.iter().any(|text| reason.contains(text)) || has("sasl_") {
+    let is_lost = is_lost.iter().any(|text| reason.contains(text));
+    if !is_lost || has("sasl_") || reason.contains("SSL alert") {
         return None;
     }
     // The first request is answered even to those who still have to say who they are.
