@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
 use crate::ingest::connection::{Overheard, unreachable_hint};
+use crate::ingest::oauth;
 use crate::limits;
 
 /// How long the start waits for brokers before it gives up.
@@ -156,7 +157,12 @@ impl<'a> Topics<'a> {
             let left = deadline.saturating_duration_since(clock::monotonic());
             let attempt = left.min(attempt_max).max(Duration::from_millis(100));
             match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
-                Ok(metadata) => return Ok(metadata.brokers().len()),
+                Ok(metadata) => {
+                    // Nobody polls the other client.
+                    oauth::sign_in(self.admin.inner(), &self.client_config)
+                        .map_err(|error| self.unreachable(&error))?;
+                    return Ok(metadata.brokers().len());
+                }
                 Err(error) => {
                     // A refused connection comes back at once, and a request that waits for one
                     // does not hear what the client's threads ran into: so little by little.
@@ -165,7 +171,7 @@ impl<'a> Topics<'a> {
                     if let Some(problem) = refused_connection(&self.overheard) {
                         return Err(TopicsError::Problems(vec![problem]));
                     }
-                    let reason = self.overheard.mismatch().unwrap_or_else(|| error.to_string());
+                    let reason = self.overheard.cause().unwrap_or_else(|| error.to_string());
                     if clock::monotonic() >= deadline {
                         let servers = self.config.kafka.bootstrap_servers.clone();
                         return Err(TopicsError::Unreachable { servers, reason });
@@ -185,9 +191,8 @@ impl<'a> Topics<'a> {
         let until = clock::monotonic() + time;
         loop {
             let left = until.saturating_duration_since(clock::monotonic());
-            if let Some(Err(error)) = self.reader.poll(left) {
-                self.overheard.note(&error, &error.to_string());
-            }
+            // What it brings went to the client's context, with the reason.
+            let _ = self.reader.poll(left);
             if left.is_zero() {
                 return;
             }

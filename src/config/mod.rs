@@ -32,6 +32,7 @@ pub use sources::{Setting, SettingError};
 pub use template::template;
 
 use crate::faults;
+use crate::ingest::oauth;
 
 /// What the name of every variable begins with that sets a key.
 pub const ENVIRONMENT_PREFIX: &str = "KUBETELL_";
@@ -108,8 +109,12 @@ impl Config {
         if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
             client.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
         }
-        for (name, value) in self.kafka.properties.expose() {
+        let properties = self.kafka.properties.expose();
+        for (name, value) in properties.filter(|(name, _)| !properties::is_of_tokens(name)) {
             client.set(name, value);
+        }
+        if let Ok(Some(settings)) = self.kafka.properties.tokens() {
+            client.set(oauth::CARRIER, settings.to_text());
         }
         client
     }

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaConfRes;
 use super::error::{ProblemKind, visible};
 use super::keys;
 use super::secrets::Place;
+use crate::ingest::oauth;
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
@@ -48,6 +49,28 @@ impl Properties {
         self.0.iter().map(|(name, property)| (name.as_str(), property.shown(name)))
     }
 
+    /// How tokens are fetched, where brokers are asked by OAUTHBEARER.
+    ///
+    /// # Errors
+    /// The name of a property that is missing for it.
+    pub fn tokens(&self) -> Result<Option<oauth::Settings>, &'static str> {
+        let value = |name: &str| self.0.get(name).map(|property| property.value.clone());
+        let mechanism = value("sasl.mechanism").or_else(|| value("sasl.mechanisms"));
+        if mechanism.as_deref() != Some("OAUTHBEARER") {
+            return Ok(None);
+        }
+        if value(TOKEN_METHOD).as_deref() != Some("oidc") {
+            return Err(TOKEN_METHOD);
+        }
+        Ok(Some(oauth::Settings {
+            client_id: value(TOKEN_CLIENT).ok_or(TOKEN_CLIENT)?,
+            client_secret: value(TOKEN_SECRET).ok_or(TOKEN_SECRET)?,
+            endpoint: value(TOKEN_ENDPOINT).ok_or(TOKEN_ENDPOINT)?,
+            scope: value(TOKEN_SCOPE),
+            authorities: value(TOKEN_AUTHORITIES),
+        }))
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -79,6 +102,20 @@ pub fn is_secret(name: &str) -> bool {
         || ["sasl.oauthbearer.", "ssl.key", "https.proxy", "ssl_engine"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
+}
+
+const TOKEN_METHOD: &str = "sasl.oauthbearer.method";
+const TOKEN_CLIENT: &str = "sasl.oauthbearer.client.id";
+const TOKEN_SECRET: &str = "sasl.oauthbearer.client.secret";
+const TOKEN_ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
+const TOKEN_SCOPE: &str = "sasl.oauthbearer.scope";
+const TOKEN_AUTHORITIES: &str = "https.ca.location";
+
+/// Whether kubetell itself does what the property is for: librdkafka knows it, but is built without
+/// an HTTP client and takes no value.
+pub(crate) fn is_of_tokens(name: &str) -> bool {
+    [TOKEN_METHOD, TOKEN_CLIENT, TOKEN_SECRET, TOKEN_ENDPOINT, TOKEN_SCOPE, TOKEN_AUTHORITIES]
+        .contains(&name)
 }
 
 const POSITION: &str = "kubetell commits a position itself, once everything before it is delivered";
@@ -127,6 +164,7 @@ const REFUSED: &[(&str, &str)] = &[
         "a topic made by the broker lacks the settings that correctness needs; \
          use `topics.create` or `kubetell topics create`",
     ),
+    (oauth::CARRIER, "use `sasl.oauthbearer.method = \"oidc\"` and what belongs to it"),
     ("enabled_events", "the client library sets it"),
     ("*_cb", CALLBACK),
     ("opaque", CALLBACK),
@@ -177,6 +215,11 @@ const COMMON: &[&str] = &[
     "request.timeout.ms",
     "sasl.mechanism",
     "sasl.mechanisms",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.method",
+    "sasl.oauthbearer.scope",
+    "sasl.oauthbearer.token.endpoint.url",
     "sasl.password",
     "sasl.username",
     "security.protocol",
@@ -228,13 +271,15 @@ pub(crate) fn check(name: &str, value: &str, hidden: bool) -> Result<(), Problem
     if value.contains('\0') {
         return invalid(name, "the value holds a NUL character", None);
     }
-    if matches!(name, "sasl.mechanism" | "sasl.mechanisms")
-        && value.trim().eq_ignore_ascii_case("OAUTHBEARER")
-    {
-        // The library takes it and then waits for a token that nobody fetches.
-        let message = "OAUTHBEARER is not supported: use SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or a \
-                       client's certificate";
-        return invalid(name, message, None);
+    if is_of_tokens(name) && (name, value) != (TOKEN_METHOD, "default") {
+        let problem = match name {
+            TOKEN_METHOD if value == "oidc" => None,
+            TOKEN_METHOD => Some("must be `oidc`: a token is fetched by client credentials"),
+            TOKEN_ENDPOINT => oauth::endpoint_problem(value),
+            _ if value.is_empty() => Some("must not be empty"),
+            _ => None,
+        };
+        return problem.map_or(Ok(()), |problem| invalid(name, problem, None));
     }
     // Setting this one loads the libraries it names: not in a mere check.
     if name == "plugin.library.paths" {
@@ -363,20 +408,21 @@ mod tests {
             Some("property `ssl.key.password`: the value holds a NUL character"),
         );
         check("", "x", Some("property ``: no property has such a name"));
-        for name in ["sasl.mechanism", "sasl.mechanisms"] {
-            let expected = format!(
-                "property `{name}`: OAUTHBEARER is not supported: use SCRAM-SHA-512, SCRAM-SHA-256, \
-                 PLAIN or a client's certificate"
-            );
-            check(name, "oauthbearer", Some(&expected));
-            check(name, "SCRAM-SHA-512", None);
-        }
+        check("sasl.oauthbearer.method", "oidc", None);
+        check("sasl.oauthbearer.method", "default", None);
         check(
             "sasl.oauthbearer.method",
-            "oidc",
+            "hunter2",
             Some(
-                "property `sasl.oauthbearer.method`: this build of librdkafka does not support it",
+                "property `sasl.oauthbearer.method`: must be `oidc`: a token is fetched by client \
+                 credentials",
             ),
+        );
+        check("sasl.oauthbearer.token.endpoint.url", "https://login.example/token", None);
+        check(
+            "sasl.oauthbearer.token.endpoint.url",
+            "http://login.example/token",
+            Some("property `sasl.oauthbearer.token.endpoint.url`: has to begin with `https://`"),
         );
     }
 

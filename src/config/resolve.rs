@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::error::{Problem, ProblemKind, Source, visible};
 use super::keys::{self, KEYS};
-use super::properties::{self, Property};
+use super::properties::{self, Properties, Property};
 use super::raw::{self, Value};
 use super::secrets::Given;
 use super::sources::Layer;
@@ -201,8 +201,18 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
     let directory = state_directory(reader, environment);
 
     let [alerts_topic, observations_topic, dead_letters_topic] = outputs;
-    let properties = (reader.provenance.properties.iter())
-        .map(|(name, (property, _))| (name.clone(), property.clone()));
+    let properties: Properties = (reader.provenance.properties.iter())
+        .map(|(name, (property, _))| (name.clone(), property.clone()))
+        .collect();
+    if let Err(missing) = properties.tokens() {
+        let path = ["sasl.mechanism", "sasl.mechanisms"]
+            .map(|name| format!("{}.{name}", keys::PROPERTIES))
+            .into_iter()
+            .find(|path| reader.provenance.source(path).is_some());
+        let invalid = Invalid::new(format!("OAUTHBEARER needs `{missing}` as well"))
+            .hint("docs/security.md has a whole configuration");
+        reader.problem(&path.unwrap_or_default(), invalid);
+    }
     Some(Config {
         cluster: cluster?,
         rules: reader.list("rules").into_iter().map(PathBuf::from).collect(),
@@ -213,7 +223,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
         kafka: KafkaConfig {
             bootstrap_servers: bootstrap_servers?,
             group_id: group_id?,
-            properties: properties.collect(),
+            properties,
         },
         source: SourceConfig {
             topics: source_topics,

@@ -3,16 +3,18 @@
 //! Owns what of it is logged and how often, and what is kept of it for whoever asks why a request
 //! failed.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
 use crate::clock;
+use crate::ingest::oauth;
 use crate::stats::client::ClientFigures;
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
@@ -81,6 +83,11 @@ impl ConnectionLog {
 }
 
 impl ClientContext for ConnectionLog {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.name;
         match level {
@@ -121,7 +128,12 @@ impl ClientContext for ConnectionLog {
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
                 if self.due() {
-                    tracing::error!(client, "the brokers refuse the credentials: {reason}");
+                    let what = if is_of_token(reason) {
+                        "there is no token for the brokers"
+                    } else {
+                        "the brokers refuse the credentials"
+                    };
+                    tracing::error!(client, "{what}: {reason}");
                 }
             }
             _ if self.due() => tracing::warn!(client, %error, "{reason}"),
@@ -164,14 +176,11 @@ impl Overheard {
         errors.iter().find_map(|(code, reason)| refusal_of(*code, reason))
     }
 
-    /// What looks like TLS on one side alone. Brokers that go away look the same for a moment.
-    pub fn mismatch(&self) -> Option<String> {
+    /// What tells why no broker answers and may pass: a token that can't be fetched, or what looks
+    /// like TLS on one side alone, as brokers that go away do for a moment.
+    pub fn cause(&self) -> Option<String> {
         let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors
-            .iter()
-            .map(|(_, reason)| reason)
-            .find(|reason| mismatch_hint(reason).is_some())
-            .cloned()
+        errors.iter().map(|(_, reason)| reason).find(|reason| cause_hint(reason).is_some()).cloned()
     }
 
     /// The text of the first error with one of these codes.
@@ -182,6 +191,11 @@ impl Overheard {
 }
 
 impl ClientContext for Overheard {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, "{message}");
         if facility == "FAIL" && level as i32 == RDKafkaLogLevel::Info as i32 {
@@ -211,6 +225,11 @@ fn refusal_of(code: RDKafkaErrorCode, reason: &str) -> Option<Refusal> {
     use RDKafkaErrorCode as Code;
     let refused =
         |what: &str, hint| Some(Refusal { message: format!("{what}: {}", short(reason)), hint });
+    if is_of_token(reason) {
+        return reason
+            .contains(oauth::REFUSED)
+            .then(|| Refusal { message: short(reason).to_owned(), hint: TOKEN_HINT });
+    }
     if matches!(code, Code::Authentication | Code::SaslAuthenticationFailed) {
         return refused(
             "the brokers refuse the credentials",
@@ -277,9 +296,21 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
     )
 }
 
+/// What librdkafka says before the words of whoever was to fetch a token.
+fn is_of_token(reason: &str) -> bool {
+    reason.contains("Failed to acquire SASL OAUTHBEARER token")
+}
+
+const TOKEN_HINT: &str = "see `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.id`, \
+                          `sasl.oauthbearer.client.secret` and `https.ca.location` in `kafka.properties`";
+
+fn cause_hint(reason: &str) -> Option<&'static str> {
+    if is_of_token(reason) { Some(TOKEN_HINT) } else { mismatch_hint(reason) }
+}
+
 /// What to do where no broker answered, for that reason.
 pub fn unreachable_hint(reason: &str) -> &'static str {
-    mismatch_hint(reason).unwrap_or(
+    cause_hint(reason).unwrap_or(
         "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
     )
 }
@@ -311,7 +342,7 @@ mod tests {
                 _ => panic!("{reason}: {found:?}"),
             }
             let told = refusal.is_none() && hint != "bootstrap_servers";
-            assert_eq!(overheard.mismatch().is_some(), told, "{reason}");
+            assert_eq!(overheard.cause().is_some(), told, "{reason}");
         };
         check(
             Code::Authentication,
@@ -377,9 +408,9 @@ mod tests {
         let line = "[thrd:a:1/bootstrap]: a:1/bootstrap: Disconnected (after 5ms in state UP)";
         overheard.log(RDKafkaLogLevel::Debug, "FAIL", line);
         overheard.log(RDKafkaLogLevel::Info, "STATE", line);
-        assert_eq!(overheard.mismatch(), None);
+        assert_eq!(overheard.cause(), None);
         overheard.log(RDKafkaLogLevel::Info, "FAIL", line);
         let heard = "a:1/bootstrap: Disconnected (after 5ms in state UP)";
-        assert_eq!(overheard.mismatch().as_deref(), Some(heard));
+        assert_eq!(overheard.cause().as_deref(), Some(heard));
     }
 }

@@ -4,6 +4,7 @@
 //! handler; what it does with its partitions is its own affair. Assignment is cooperative
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,6 +24,7 @@ use crate::clock;
 use crate::failure::{self, Class, Doing, Remedy};
 use crate::ingest::commit::{Commit, CommitClock, Committable, all_confirmed, commit};
 pub use crate::ingest::connection::{ConnectionLog, Overheard};
+use crate::ingest::oauth;
 use crate::stats::Stats;
 use crate::stats::half::{CommitFigures, HalfStats};
 
@@ -244,6 +246,11 @@ fn commit_patiently<H: GroupHandler>(
 }
 
 impl<H: GroupHandler> ClientContext for GroupContext<H> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.connection.log(level, facility, message);
     }

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
 use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
+use crate::ingest::oauth;
 use crate::stats::Stats;
 use crate::stats::flow::Restore;
 use crate::terms::ends::{End, Ends};
@@ -225,8 +226,12 @@ impl Restorer {
     ) -> Result<Restored, RestoreError> {
         let reader = match reader {
             Some(reader) => reader,
-            None => reader
-                .insert(self.client.create_with_context(ConnectionLog::new("takeover reader"))?),
+            None => {
+                let made: Reader =
+                    self.client.create_with_context(ConnectionLog::new("takeover reader"))?;
+                oauth::sign_in(made.client(), &self.client)?;
+                reader.insert(made)
+            }
         };
         let result = self.take_over(request, reader);
         self.stats.restores.ended(request.partition);

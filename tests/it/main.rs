@@ -27,5 +27,6 @@ mod state;
 mod storm;
 mod support;
 mod texts;
+mod tokens;
 mod wire;
 mod xml;

@@ -55,7 +55,7 @@ fn recipes() -> Vec<(String, String)> {
     recipes
 }
 
-fn recipe(heading: &str) -> String {
+pub(crate) fn recipe(heading: &str) -> String {
     let found = recipes().into_iter().find(|(title, _)| title == heading);
     found.unwrap_or_else(|| panic!("docs/security.md has no configuration under `{heading}`")).1
 }
@@ -95,13 +95,13 @@ fn user_without(right: usize) -> String {
 const SETTLED: &str = "settled";
 
 /// The broker of these tests, with the rights of the page given.
-struct Guarded {
-    secured: Secured,
+pub(crate) struct Guarded {
+    pub(crate) secured: Secured,
     /// Who runs as a member of the groups: one at a time.
-    members: Mutex<()>,
+    pub(crate) members: Mutex<()>,
 }
 
-fn guarded() -> &'static Guarded {
+pub(crate) fn guarded() -> &'static Guarded {
     static GUARDED: OnceLock<Guarded> = OnceLock::new();
     GUARDED.get_or_init(|| {
         let rights = rights();
@@ -125,7 +125,7 @@ fn guarded() -> &'static Guarded {
 }
 
 /// A configuration file in a folder of its own, with the files that it names.
-struct Setup {
+pub(crate) struct Setup {
     folder: tempfile::TempDir,
     settings: Vec<String>,
 }
@@ -152,7 +152,7 @@ impl Setup {
     }
 
     /// Against the broker of these tests, with all files as they should be.
-    fn at(configuration: &str, door: Door) -> Setup {
+    pub(crate) fn at(configuration: &str, door: Door) -> Setup {
         let secured = &guarded().secured;
         let setup = Setup::new(configuration, &secured.bootstrap(door));
         for name in ["ca.pem", "client.pem", "client.key"] {
@@ -162,7 +162,7 @@ impl Setup {
         setup
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
@@ -173,8 +173,26 @@ impl Setup {
         self
     }
 
-    fn set(mut self, setting: &str) -> Setup {
+    pub(crate) fn set(mut self, setting: &str) -> Setup {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Without the lines that begin like this.
+    pub(crate) fn without(self, start: &str) -> Setup {
+        let path = self.folder.path().join("kubetell.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let kept: String = text
+            .lines()
+            .filter(|line| !line.starts_with(start))
+            .map(|line| line.to_owned() + "\n")
+            .collect();
+        assert_ne!(kept, text);
+        std::fs::write(path, kept).unwrap();
         self
     }
 
@@ -188,7 +206,7 @@ impl Setup {
         kubetell(&arguments)
     }
 
-    fn run(&self) -> Process {
+    pub(crate) fn run(&self) -> Process {
         let mut command = self.command(&["run"]);
         command.env("KUBETELL_LOG", "trace");
         Process::spawn(command)
@@ -214,7 +232,7 @@ fn errors(finished: &Finished) -> Vec<&str> {
 }
 
 /// Ends with one error that holds these texts, and a hint.
-fn check_refused(name: &str, process: Process, code: i32, says: &[&str]) {
+pub(crate) fn check_refused(name: &str, process: Process, code: i32, says: &[&str]) {
     let finished = finished(process);
     assert_eq!(finished.code(), Some(code), "{name}: {}", finished.stderr);
     let told = errors(&finished);
@@ -257,7 +275,7 @@ fn raised_ids(secured: &Secured) -> BTreeSet<String> {
 
 /// The whole pipeline, from events to the alerts of both kinds, and a clean end; no secret in
 /// anything that it says or serves.
-fn check_runs(name: &str, setup: &Setup) {
+pub(crate) fn check_runs(name: &str, setup: &Setup) {
     let secured = &guarded().secured;
     let acts = acts(secured);
     let run = setup.run();
@@ -287,8 +305,15 @@ fn check_runs(name: &str, setup: &Setup) {
 fn every_recipe_is_a_valid_configuration() {
     let recipes = recipes();
     let titles: Vec<&str> = recipes.iter().map(|(title, _)| title.as_str()).collect();
-    for title in ["TLS", "Mutual TLS", "SASL PLAIN", "SASL SCRAM", "Azure Event Hubs", "Amazon MSK"]
-    {
+    for title in [
+        "TLS",
+        "Mutual TLS",
+        "SASL PLAIN",
+        "SASL SCRAM",
+        "SASL OAUTHBEARER",
+        "Azure Event Hubs",
+        "Amazon MSK",
+    ] {
         assert!(titles.contains(&title), "{titles:?}");
     }
     for (title, text) in recipes {
@@ -301,10 +326,11 @@ fn every_recipe_is_a_valid_configuration() {
             stderr
         };
         // What is not there is missed, so that this can fail.
-        let named: Vec<&str> = ["key-password", "event-hubs-connection-string", "msk-password"]
-            .into_iter()
-            .filter(|name| text.contains(&format!("/etc/kubetell/{name}")))
-            .collect();
+        let named: Vec<&str> =
+            ["key-password", "client-secret", "event-hubs-connection-string", "msk-password"]
+                .into_iter()
+                .filter(|name| text.contains(&format!("/etc/kubetell/{name}")))
+                .collect();
         for name in named {
             assert!(check(78).contains(name), "{title}");
             setup.file(name, PLAIN_PASSWORD);

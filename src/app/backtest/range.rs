@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::failure::{self, Class, Doing};
 use crate::ingest::kafka::{Overheard, reader_config};
+use crate::ingest::oauth;
 use crate::limits::HOUR_MS;
 use crate::topics::{CONNECT_MAX, Problem, Topics, TopicsError};
 
@@ -130,7 +131,10 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn new(config: &'a Config, partitions: Vec<(u16, i32)>) -> Result<Self, BacktestError> {
         let client = reader_config(&config.client_config(), "error");
-        let client = client.create_with_context(Overheard::default())?;
+        let properties = client;
+        let client: BaseConsumer<Overheard> =
+            properties.create_with_context(Overheard::default())?;
+        oauth::sign_in(client.client(), &properties)?;
         Ok(Index { config, client, partitions })
     }
 

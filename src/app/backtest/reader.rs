@@ -6,12 +6,13 @@
 //! client's word for an end of the log counts too ([`crate::terms::ends`]). Nobody waits for a
 //! record that will not come, nor longer than [`STALL_MAX`] for a broker.
 
+use std::error::Error;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -28,6 +29,7 @@ use crate::config::{ClusterFrom, Config};
 use crate::failure::{self, Class, Doing};
 use crate::ingest::headers;
 use crate::ingest::kafka::{ConnectionLog, group_config};
+use crate::ingest::oauth;
 use crate::terms::ends::{End, Ends};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -106,8 +108,9 @@ impl Reader<'_> {
         parts: &Receiver<&Part>,
         told: &Sender<Told>,
     ) -> Result<(), BacktestError> {
-        let consumer: BaseConsumer<Quiet> =
-            self.client_config().create_with_context(Quiet::new())?;
+        let client = self.client_config();
+        let consumer: BaseConsumer<Quiet> = client.create_with_context(Quiet::new())?;
+        oauth::sign_in(consumer.client(), &client)?;
         for part in parts {
             if self.is_stopped() {
                 return Ok(());
@@ -399,6 +402,11 @@ impl Quiet {
 }
 
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.0.log(level, facility, message);
     }

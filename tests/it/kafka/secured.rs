@@ -18,12 +18,20 @@ pub const SCRAM_256_PASSWORD: &str = "scram-256-ooX3iequ";
 pub const SCRAM_512_PASSWORD: &str = "scram-512-Aa7eiKoh";
 /// What the client's key is encrypted with.
 pub const KEY_PASSWORD: &str = "key-uCh4ohti";
+/// What the user's client is known by where tokens are given.
+pub const CLIENT_SECRET: &str = "client-aeV6iezi";
 /// What no broker knows.
 pub const WRONG_PASSWORD: &str = "wrong-Eith6eeD";
 
 /// Nothing of this may stand in any output.
-pub const SECRETS: [&str; 5] =
-    [PLAIN_PASSWORD, SCRAM_256_PASSWORD, SCRAM_512_PASSWORD, KEY_PASSWORD, WRONG_PASSWORD];
+pub const SECRETS: [&str; 6] = [
+    PLAIN_PASSWORD,
+    SCRAM_256_PASSWORD,
+    SCRAM_512_PASSWORD,
+    KEY_PASSWORD,
+    CLIENT_SECRET,
+    WRONG_PASSWORD,
+];
 
 /// Where a client comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +93,8 @@ impl Secured {
         format!("127.0.0.1:{}", self.ports[at])
     }
 
-    /// A file of the certificates': `ca.pem`, `client.pem`, `client.key`, and `other-ca.pem`, which
-    /// has signed nothing here.
+    /// A file of the certificates': `ca.pem`; `client` and `server`, `.pem` and `.key`; and
+    /// `other-ca.pem`, which has signed nothing here.
     pub fn file(&self, name: &str) -> PathBuf {
         self.certificates.path(name)
     }
@@ -110,11 +118,17 @@ fn properties(certificates: &Certificates, more_users: &[String]) -> Vec<(String
         ("listener.name.mutual.ssl.client.auth", "required".to_owned()),
         (
             "listener.name.sasl.sasl.enabled.mechanisms",
-            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512".to_owned(),
+            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".to_owned(),
         ),
         ("listener.name.sasl.plain.sasl.jaas.config", format!("{plain};")),
         ("listener.name.sasl.scram-sha-256.sasl.jaas.config", scram.to_owned()),
         ("listener.name.sasl.scram-sha-512.sasl.jaas.config", scram.to_owned()),
+        (
+            "listener.name.sasl.oauthbearer.sasl.jaas.config",
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredLoginStringClaim_sub=\"broker\";"
+                .to_owned(),
+        ),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
