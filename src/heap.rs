@@ -1,4 +1,4 @@
-//! How the C library's heap is used. The only module with unsafe code.
+//! How the C library's heap is used. One of the two modules with unsafe code, beside `ingest::oauth`.
 //!
 //! glibc gives each thread an arena, up to eight for each core, and what a thread freed stays in
 //! its arena. Takeovers allocate on threads of their own and the terms are then used by others, so

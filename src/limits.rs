@@ -136,6 +136,10 @@ pub const OBSERVATION_SEGMENT_MS: i64 = 4 * HOUR_MS;
 
 /// Largest configuration file that is read.
 pub const CONFIG_FILE_MAX_BYTES: u64 = 1024 * 1024;
+/// Largest file that holds a value of one property: certificates with their chain have room.
+pub const SECRET_FILE_MAX_BYTES: u64 = 64 * 1024;
+/// Largest answer of a token endpoint.
+pub const TOKEN_ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// Most problems of one configuration that are listed; the others are counted.
 pub const CONFIG_PROBLEMS_MAX: usize = 50;
 /// Longest text of one problem that is repeated to the user (a key, a value).

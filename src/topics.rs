@@ -15,13 +15,18 @@ use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
-use crate::ingest::kafka::Overheard;
+use crate::ingest::connection::{Overheard, unreachable_hint};
+use crate::ingest::oauth;
 use crate::limits;
 
 /// How long the start waits for brokers before it gives up.
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// How long one attempt of a request may take; another one finds another broker.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
+/// How long the very first may.
+const FIRST_REQUEST_MAX: Duration = Duration::from_millis(500);
+/// How long is listened after a request that failed; also what paces the attempts.
+const LISTEN: Duration = Duration::from_millis(250);
 /// How long a topic may take from its creation to its first leader.
 const CREATED_MAX: Duration = Duration::from_secs(30);
 
@@ -64,14 +69,13 @@ impl TopicsError {
     /// What to do about it, a line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            TopicsError::Unreachable { .. } => vec![
-                "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?"
-                    .to_owned(),
-            ],
+            TopicsError::Unreachable { reason, .. } => vec![unreachable_hint(reason).to_owned()],
             TopicsError::Problems(problems) => {
                 problems.iter().map(|problem| problem.hint.clone()).collect()
             }
-            TopicsError::Client(_) => vec!["see `kafka.properties` in the configuration".to_owned()],
+            TopicsError::Client(_) => {
+                vec!["see `kafka.properties` in the configuration".to_owned()]
+            }
         }
     }
 }
@@ -131,6 +135,7 @@ impl<'a> Topics<'a> {
         // A metadata request of a consumer does not make the topic it asks for.
         reader_config.set("allow.auto.create.topics", "false");
         let overheard = Overheard::default();
+        Overheard::listens(&mut reader_config);
         let reader =
             reader_config.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
         let mut admin_config = client_config.clone();
@@ -143,36 +148,53 @@ impl<'a> Topics<'a> {
         Ok(Topics { config, client_config, reader, overheard, admin, runtime })
     }
 
-    /// Waits until a broker answers; the number of brokers.
+    /// Waits until a broker answers; the number of brokers. What brokers refuse is not waited for.
     pub fn connect(&self, wait: Duration) -> Result<usize, TopicsError> {
         let deadline = clock::monotonic() + wait;
+        let mut attempt_max = FIRST_REQUEST_MAX;
         let mut said = false;
         loop {
             let left = deadline.saturating_duration_since(clock::monotonic());
-            let attempt = left.min(Duration::from_secs(5)).max(Duration::from_millis(100));
+            let attempt = left.min(attempt_max).max(Duration::from_millis(100));
             match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
-                Ok(metadata) => return Ok(metadata.brokers().len()),
+                Ok(metadata) => {
+                    // Nobody polls the other client.
+                    oauth::sign_in(self.admin.inner(), &self.client_config)
+                        .map_err(|error| self.unreachable(&error))?;
+                    return Ok(metadata.brokers().len());
+                }
                 Err(error) => {
-                    // A refused connection comes back at once; waiting on the client's own queue
-                    // paces the attempts and brings what its threads ran into.
-                    if let Some(Err(error)) = self.reader.poll(Duration::from_millis(250)) {
-                        self.overheard.note(&error, &error.to_string());
-                    }
-                    if let Some(problem) = refused_credentials(&self.overheard) {
+                    // A refused connection comes back at once, and a request that waits for one
+                    // does not hear what the client's threads ran into: so little by little.
+                    attempt_max = (attempt_max * 2).min(REQUEST_MAX);
+                    self.listen(LISTEN);
+                    if let Some(problem) = refused_connection(&self.overheard) {
                         return Err(TopicsError::Problems(vec![problem]));
                     }
+                    let reason = self.overheard.cause().unwrap_or_else(|| error.to_string());
                     if clock::monotonic() >= deadline {
-                        return Err(TopicsError::Unreachable {
-                            servers: self.config.kafka.bootstrap_servers.clone(),
-                            reason: error.to_string(),
-                        });
+                        let servers = self.config.kafka.bootstrap_servers.clone();
+                        return Err(TopicsError::Unreachable { servers, reason });
                     }
                     if !said {
                         said = true;
-                        tracing::warn!(%error, servers = %self.config.kafka.bootstrap_servers,
+                        tracing::warn!(reason, servers = %self.config.kafka.bootstrap_servers,
                             "no broker answers yet; trying for {} s", wait.as_secs());
                     }
                 }
+            }
+        }
+    }
+
+    /// Hears what the client's threads ran into, for so long.
+    fn listen(&self, time: Duration) {
+        let until = clock::monotonic() + time;
+        loop {
+            let left = until.saturating_duration_since(clock::monotonic());
+            // What it brings went to the client's context, with the reason.
+            let _ = self.reader.poll(left);
+            if left.is_zero() {
+                return;
             }
         }
     }
@@ -389,6 +411,11 @@ impl<'a> Topics<'a> {
             results.into_iter().next().transpose().map_err(KafkaError::AdminOp)
         });
         let resource = match described {
+            // What is refused comes back as a topic without settings. Every topic has some.
+            Ok(Some(resource)) if resource.entries.is_empty() => {
+                report.problems.push(undescribed(name, "the brokers tell none of them"));
+                return Ok(());
+            }
             Ok(Some(resource)) => resource,
             Ok(None) => return Ok(()),
             Err(error) if passes(&error) => return Err(self.unreachable(&error)),
@@ -452,15 +479,10 @@ fn passes(error: &KafkaError) -> bool {
     )
 }
 
-/// What the brokers said of the credentials, if they refused them.
-pub fn refused_credentials(overheard: &Overheard) -> Option<Problem> {
-    let reason = overheard
-        .find(&[RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed])?;
-    Some(Problem {
-        message: format!("the brokers refuse the credentials: {reason}"),
-        hint: "see `security.protocol`, `sasl.mechanism`, `sasl.username` and `sasl.password` in `kafka.properties`"
-            .to_owned(),
-    })
+/// What the client and the brokers refuse each other for, if they do.
+pub fn refused_connection(overheard: &Overheard) -> Option<Problem> {
+    let refusal = overheard.refusal()?;
+    Some(Problem { message: refusal.message, hint: refusal.hint.to_owned() })
 }
 
 fn settings_text(settings: &[(&'static str, String)]) -> String {

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::failure::{self, Class, Doing};
 use crate::ingest::kafka::{Overheard, reader_config};
+use crate::ingest::oauth;
 use crate::topics::{CONNECT_MAX, Problem, Topics, TopicsError};
 
 const REQUEST_MAX: Duration = Duration::from_secs(20);
@@ -56,8 +57,10 @@ pub struct Index<'a> {
 
 impl<'a> Index<'a> {
     pub fn new(config: &'a Config, partitions: Vec<Place>) -> Result<Self, OffsetsError> {
-        let client = reader_config(&config.client_config(), "error");
-        let client = client.create_with_context(Overheard::default())?;
+        let properties = reader_config(&config.client_config(), "error");
+        let client: BaseConsumer<Overheard> =
+            properties.create_with_context(Overheard::default())?;
+        oauth::sign_in(client.client(), &properties)?;
         Ok(Index { config, client, partitions })
     }
 

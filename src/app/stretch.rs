@@ -6,9 +6,10 @@
 //! will not come, nor longer than [`STALL_MAX`] for a broker. What is done with a record is the
 //! [`Taker`]'s affair.
 
+use std::error::Error;
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -20,6 +21,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::failure::{self, Class, Doing};
 use crate::ingest::kafka::{ConnectionLog, group_config};
+use crate::ingest::oauth;
 use crate::terms::ends::{End, Ends};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -91,7 +93,10 @@ pub fn consumer(
             client.set(key, value.to_string());
         }
     }
-    client.create_with_context(Quiet(ConnectionLog::new(purpose)))
+    let consumer: StretchConsumer =
+        client.create_with_context(Quiet(ConnectionLog::new(purpose)))?;
+    oauth::sign_in(consumer.client(), &client)?;
+    Ok(consumer)
 }
 
 /// Offsets of a partition, from `from` to before `until`.
@@ -262,6 +267,11 @@ fn lost(error: KafkaError) -> StretchError {
 pub struct Quiet(ConnectionLog);
 
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.0.log(level, facility, message);
     }

@@ -72,6 +72,9 @@ pub enum ProblemKind {
     PropertyInvalid { name: String, message: String, nearest: Option<String> },
     #[error("property `{name}` is set twice")]
     PropertyTwice { name: String },
+    /// It stands in a file or variable that gives nothing.
+    #[error("property `{key}`: {message}")]
+    PropertyMissing { key: String, message: String, hint: &'static str },
 }
 
 impl ProblemKind {
@@ -92,6 +95,7 @@ impl ProblemKind {
             ProblemKind::NotAvailable { available, .. } => Some(format!("use \"{available}\"")),
             ProblemKind::Invalid { hint, .. } => hint.clone(),
             ProblemKind::PropertyInvalid { nearest, .. } => mean(nearest),
+            ProblemKind::PropertyMissing { hint, .. } => Some((*hint).to_owned()),
             ProblemKind::Syntax { .. }
             | ProblemKind::NotUtf8 { .. }
             | ProblemKind::WrongType { .. }

@@ -1,9 +1,10 @@
 //! Configuration: a TOML file, overridden by `KUBETELL_…` variables, overridden by `--set`.
 //!
 //! Owns every key with its default (`keys`), where values come from (`sources`), what they mean
-//! (`resolve`), which properties of librdkafka may be set (`properties`), and the forms in which
-//! the whole is shown (`show`, `template`, `schema`). All that is wrong is reported at once, each
-//! problem with its place. It asks no broker and touches no state: it only reads one file.
+//! (`resolve`), which properties of librdkafka may be set (`properties`), which of them stand in
+//! files or variables of their own (`secrets`), and the forms in which the whole is shown (`show`,
+//! `template`, `schema`). All that is wrong is reported at once, each problem with its place. It
+//! asks no broker and touches no state: it only reads its file and those that properties name.
 
 mod error;
 mod keys;
@@ -11,6 +12,7 @@ mod properties;
 mod raw;
 mod resolve;
 mod schema;
+mod secrets;
 mod show;
 mod sources;
 mod template;
@@ -30,6 +32,7 @@ pub use sources::{Setting, SettingError};
 pub use template::template;
 
 use crate::faults;
+use crate::ingest::oauth;
 
 /// What the name of every variable begins with that sets a key.
 pub const ENVIRONMENT_PREFIX: &str = "KUBETELL_";
@@ -102,8 +105,16 @@ impl Config {
         let mut client = rdkafka::ClientConfig::new();
         client.set("bootstrap.servers", &self.kafka.bootstrap_servers);
         client.set("client.id", "kubetell");
-        for (name, value) in self.kafka.properties.expose() {
+        // The library's own choice asks a log that nobody has set up.
+        if tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
+            client.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
+        }
+        let properties = self.kafka.properties.expose();
+        for (name, value) in properties.filter(|(name, _)| !properties::is_of_tokens(name)) {
             client.set(name, value);
+        }
+        if let Ok(Some(settings)) = self.kafka.properties.tokens() {
+            client.set(oauth::CARRIER, settings.to_text());
         }
         client
     }

@@ -12,23 +12,63 @@ use rdkafka::types::RDKafkaConfRes;
 
 use super::error::{ProblemKind, visible};
 use super::keys;
+use super::secrets::Place;
+use crate::ingest::oauth;
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
 
+/// The value of one property.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Property {
+    /// In clear.
+    pub value: String,
+    /// Where it was looked up, in part or in full; empty where it is what was written.
+    pub places: Vec<Place>,
+}
+
+impl Property {
+    /// The value fit to be shown.
+    pub fn shown(&self, name: &str) -> &str {
+        if is_secret(name) || !self.places.is_empty() { HIDDEN } else { &self.value }
+    }
+}
+
 /// The properties in force. Neither `Debug` nor any message shows a secret one's value.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Properties(BTreeMap<String, String>);
+pub struct Properties(BTreeMap<String, Property>);
 
 impl Properties {
     /// Names and values, secret ones included, for the client library alone.
     pub fn expose(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, property)| (name.as_str(), property.value.as_str()))
     }
 
     /// Names and values fit to be shown.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.expose().map(|(name, value)| (name, if is_secret(name) { HIDDEN } else { value }))
+        self.0.iter().map(|(name, property)| (name.as_str(), property.shown(name)))
+    }
+
+    /// How tokens are fetched, where brokers are asked by OAUTHBEARER.
+    ///
+    /// # Errors
+    /// The name of a property that is missing for it.
+    pub fn tokens(&self) -> Result<Option<oauth::Settings>, &'static str> {
+        let value = |name: &str| self.0.get(name).map(|property| property.value.clone());
+        let mechanism = value("sasl.mechanism").or_else(|| value("sasl.mechanisms"));
+        if mechanism.as_deref() != Some("OAUTHBEARER") {
+            return Ok(None);
+        }
+        if value(TOKEN_METHOD).as_deref() != Some("oidc") {
+            return Err(TOKEN_METHOD);
+        }
+        Ok(Some(oauth::Settings {
+            client_id: value(TOKEN_CLIENT).ok_or(TOKEN_CLIENT)?,
+            client_secret: value(TOKEN_SECRET).ok_or(TOKEN_SECRET)?,
+            endpoint: value(TOKEN_ENDPOINT).ok_or(TOKEN_ENDPOINT)?,
+            scope: value(TOKEN_SCOPE),
+            authorities: value(TOKEN_AUTHORITIES),
+        }))
     }
 
     pub fn len(&self) -> usize {
@@ -40,8 +80,8 @@ impl Properties {
     }
 }
 
-impl FromIterator<(String, String)> for Properties {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(items: I) -> Properties {
+impl FromIterator<(String, Property)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (String, Property)>>(items: I) -> Properties {
         Properties(items.into_iter().collect())
     }
 }
@@ -62,6 +102,20 @@ pub fn is_secret(name: &str) -> bool {
         || ["sasl.oauthbearer.", "ssl.key", "https.proxy", "ssl_engine"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
+}
+
+const TOKEN_METHOD: &str = "sasl.oauthbearer.method";
+const TOKEN_CLIENT: &str = "sasl.oauthbearer.client.id";
+const TOKEN_SECRET: &str = "sasl.oauthbearer.client.secret";
+const TOKEN_ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
+const TOKEN_SCOPE: &str = "sasl.oauthbearer.scope";
+const TOKEN_AUTHORITIES: &str = "https.ca.location";
+
+/// Whether kubetell itself does what the property is for: librdkafka knows it, but is built without
+/// an HTTP client and takes no value.
+pub(crate) fn is_of_tokens(name: &str) -> bool {
+    [TOKEN_METHOD, TOKEN_CLIENT, TOKEN_SECRET, TOKEN_ENDPOINT, TOKEN_SCOPE, TOKEN_AUTHORITIES]
+        .contains(&name)
 }
 
 const POSITION: &str = "kubetell commits a position itself, once everything before it is delivered";
@@ -111,6 +165,7 @@ const REFUSED: &[(&str, &str)] = &[
         "a topic made by the broker lacks the settings that correctness needs; \
          use `topics.create` or `kubetell topics create`",
     ),
+    (oauth::CARRIER, "use `sasl.oauthbearer.method = \"oidc\"` and what belongs to it"),
     ("enabled_events", "the client library sets it"),
     ("*_cb", CALLBACK),
     ("opaque", CALLBACK),
@@ -164,6 +219,7 @@ const COMMON: &[&str] = &[
     "sasl.oauthbearer.client.id",
     "sasl.oauthbearer.client.secret",
     "sasl.oauthbearer.method",
+    "sasl.oauthbearer.scope",
     "sasl.oauthbearer.token.endpoint.url",
     "sasl.password",
     "sasl.username",
@@ -184,20 +240,47 @@ const COMMON: &[&str] = &[
     "statistics.interval.ms",
 ];
 
-/// Whether the property may be set and librdkafka knows it and takes the value.
-pub(crate) fn check(name: &str, value: &str) -> Result<(), ProblemKind> {
+fn invalid(name: &str, message: &str, nearest: Option<&str>) -> Result<(), ProblemKind> {
+    let (message, nearest) = (message.to_owned(), nearest.map(str::to_owned));
+    Err(ProblemKind::PropertyInvalid { name: visible(name), message, nearest })
+}
+
+/// Whether the property may be set and librdkafka knows it, whatever its value.
+pub(crate) fn check_name(name: &str) -> Result<(), ProblemKind> {
+    match check(name, "", true) {
+        Err(ProblemKind::PropertyInvalid { message, .. })
+            if message != UNKNOWN && message != UNNAMED =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+const UNKNOWN: &str = "librdkafka knows no such property";
+const UNNAMED: &str = "no property has such a name";
+
+/// Whether the property may be set and librdkafka knows it and takes the value. The value of a
+/// secret one is not repeated, nor that of any where `hidden` is set.
+pub(crate) fn check(name: &str, value: &str, hidden: bool) -> Result<(), ProblemKind> {
     if let Some(reason) = refusal(name) {
         return Err(ProblemKind::PropertyRefused { name: visible(name), reason });
     }
-    let invalid = |message: String, nearest: Option<&str>| {
-        let nearest = nearest.map(str::to_owned);
-        Err(ProblemKind::PropertyInvalid { name: visible(name), message, nearest })
-    };
     if name.is_empty() || name.contains('\0') {
-        return invalid("no property has such a name".to_owned(), None);
+        return invalid(name, UNNAMED, None);
     }
     if value.contains('\0') {
-        return invalid("the value holds a NUL character".to_owned(), None);
+        return invalid(name, "the value holds a NUL character", None);
+    }
+    if is_of_tokens(name) && (name, value) != (TOKEN_METHOD, "default") {
+        let problem = match name {
+            TOKEN_METHOD if value == "oidc" => None,
+            TOKEN_METHOD => Some("must be `oidc`: a token is fetched by client credentials"),
+            TOKEN_ENDPOINT => oauth::endpoint_problem(value),
+            _ if value.is_empty() => Some("must not be empty"),
+            _ => None,
+        };
+        return problem.map_or(Ok(()), |problem| invalid(name, problem, None));
     }
     // Setting this one loads the libraries it names: not in a mere check.
     if name == "plugin.library.paths" {
@@ -207,20 +290,19 @@ pub(crate) fn check(name: &str, value: &str) -> Result<(), ProblemKind> {
     config.set(name, value);
     match config.create_native_config() {
         Ok(_) => Ok(()),
-        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => invalid(
-            "librdkafka knows no such property".to_owned(),
-            keys::best_match(name, COMMON.iter().copied(), |_| false),
-        ),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            invalid(name, UNKNOWN, keys::best_match(name, COMMON.iter().copied(), |_| false))
+        }
         // The library's text repeats the value.
-        Err(KafkaError::ClientConfig(_, description, ..)) if !is_secret(name) => {
-            invalid(visible(description.trim()), None)
+        Err(KafkaError::ClientConfig(_, description, ..)) if !hidden && !is_secret(name) => {
+            invalid(name, &visible(description.trim()), None)
         }
         Err(KafkaError::ClientConfig(_, description, ..))
             if description.contains("not supported in this build") =>
         {
-            invalid("this build of librdkafka does not support it".to_owned(), None)
+            invalid(name, "this build of librdkafka does not support it", None)
         }
-        Err(_) => invalid("librdkafka does not take the value".to_owned(), None),
+        Err(_) => invalid(name, "librdkafka does not take the value", None),
     }
 }
 
@@ -266,7 +348,7 @@ mod tests {
             "ssl_engine_callback_data",
             "transactional.id",
         ] {
-            let result = check(name, "1");
+            let result = check(name, "1", false);
             assert!(
                 matches!(result, Err(ProblemKind::PropertyRefused { .. })),
                 "{name}: {result:?}"
@@ -278,7 +360,7 @@ mod tests {
     #[test]
     fn suggested_properties_are_known_and_allowed() {
         for name in COMMON {
-            let known = !matches!(check(name, "1"), Err(ProblemKind::PropertyRefused { .. })) && {
+            let known = !matches!(check_name(name), Err(ProblemKind::PropertyRefused { .. })) && {
                 let mut config = ClientConfig::new();
                 config.set(*name, "");
                 !matches!(
@@ -293,7 +375,7 @@ mod tests {
     #[test]
     fn other_properties_pass_with_values_that_librdkafka_takes() {
         let check = |name: &str, value: &str, expected: Option<&str>| {
-            let message = check(name, value).err().map(|problem| {
+            let message = check(name, value, false).err().map(|problem| {
                 let hint = problem.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 format!("{problem}{hint}")
             });
@@ -327,6 +409,22 @@ mod tests {
             Some("property `ssl.key.password`: the value holds a NUL character"),
         );
         check("", "x", Some("property ``: no property has such a name"));
+        check("sasl.oauthbearer.method", "oidc", None);
+        check("sasl.oauthbearer.method", "default", None);
+        check(
+            "sasl.oauthbearer.method",
+            "hunter2",
+            Some(
+                "property `sasl.oauthbearer.method`: must be `oidc`: a token is fetched by client \
+                 credentials",
+            ),
+        );
+        check("sasl.oauthbearer.token.endpoint.url", "https://login.example/token", None);
+        check(
+            "sasl.oauthbearer.token.endpoint.url",
+            "http://login.example/token",
+            Some("property `sasl.oauthbearer.token.endpoint.url`: has to begin with `https://`"),
+        );
     }
 
     #[test]
@@ -352,11 +450,20 @@ mod tests {
 
     #[test]
     fn debug_hides_secrets_and_shows_the_rest() {
-        let properties: Properties = [("sasl.password", "hunter2"), ("client.id", "a")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let written = |value: &str| Property { value: value.to_owned(), places: Vec::new() };
+        let found =
+            Property { value: "hunter3".to_owned(), places: vec![Place::Variable("A".to_owned())] };
+        let properties: Properties = [
+            ("sasl.password".to_owned(), written("hunter2")),
+            ("client.id".to_owned(), written("a")),
+            ("sasl.username".to_owned(), found),
+        ]
+        .into_iter()
+        .collect();
         let debug = format!("{properties:?}");
-        assert_eq!(debug, r#"{"client.id": "a", "sasl.password": "********"}"#);
+        assert_eq!(
+            debug,
+            r#"{"client.id": "a", "sasl.password": "********", "sasl.username": "********"}"#
+        );
     }
 }

@@ -8,7 +8,9 @@ use toml::de::DeValue;
 
 use super::error::{Problem, ProblemKind, Source, visible};
 use super::keys::{self, KEYS};
+use super::properties::{self, Properties, Property};
 use super::raw::{self, Value};
+use super::secrets::Given;
 use super::sources::Layer;
 use super::{
     AdminConfig, AlertFormat, AlertsConfig, ClusterFrom, Config, ConfigErrors, DeadLettersConfig,
@@ -22,7 +24,7 @@ use crate::limits;
 pub struct Provenance {
     pub(super) values: BTreeMap<&'static str, (Value, Source)>,
     /// Values in clear: `show` hides the secret ones.
-    pub(super) properties: BTreeMap<String, (String, Source)>,
+    pub(super) properties: BTreeMap<String, (Property, Source)>,
 }
 
 impl Provenance {
@@ -131,10 +133,19 @@ pub(super) fn resolve(
     environment: &[(OsString, OsString)],
 ) -> Result<Loaded, ConfigErrors> {
     let mut reader = Reader { provenance: defaults(), problems: Vec::new() };
+    let mut given = BTreeMap::new();
     for layer in layers {
         reader.provenance.values.extend(layer.values);
-        reader.provenance.properties.extend(layer.properties);
+        given.extend(layer.properties);
         reader.problems.extend(layer.problems);
+    }
+    for (name, (given, source)) in given {
+        match property(&name, &given, environment) {
+            Ok(property) => {
+                reader.provenance.properties.insert(name, (property, source));
+            }
+            Err(kind) => reader.problems.push(Problem { source: Some(source), kind }),
+        }
     }
     let config = read(&mut reader, environment);
     match config {
@@ -144,6 +155,23 @@ pub(super) fn resolve(
         }
         _ => Err(ConfigErrors::new(reader.problems)),
     }
+}
+
+/// A property with its value looked up, where it stands elsewhere. Its name has been checked.
+fn property(
+    name: &str,
+    given: &Given,
+    environment: &[(OsString, OsString)],
+) -> Result<Property, ProblemKind> {
+    let found = given.look_up(environment).map_err(|missing| ProblemKind::PropertyMissing {
+        key: visible(&given.key(name)),
+        message: missing.message,
+        hint: missing.hint,
+    })?;
+    if given.plain().is_none() {
+        properties::check(name, &found.value, true)?;
+    }
+    Ok(Property { value: found.value, places: found.places })
 }
 
 fn defaults() -> Provenance {
@@ -173,8 +201,18 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
     let directory = state_directory(reader, environment);
 
     let [alerts_topic, observations_topic, dead_letters_topic] = outputs;
-    let properties =
-        reader.provenance.properties.iter().map(|(name, (value, _))| (name.clone(), value.clone()));
+    let properties: Properties = (reader.provenance.properties.iter())
+        .map(|(name, (property, _))| (name.clone(), property.clone()))
+        .collect();
+    if let Err(missing) = properties.tokens() {
+        let path = ["sasl.mechanism", "sasl.mechanisms"]
+            .map(|name| format!("{}.{name}", keys::PROPERTIES))
+            .into_iter()
+            .find(|path| reader.provenance.source(path).is_some());
+        let invalid = Invalid::new(format!("OAUTHBEARER needs `{missing}` as well"))
+            .hint("docs/security.md has a whole configuration");
+        reader.problem(&path.unwrap_or_default(), invalid);
+    }
     Some(Config {
         cluster: cluster?,
         rules: reader.list("rules").into_iter().map(PathBuf::from).collect(),
@@ -185,7 +223,7 @@ fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Option<Con
         kafka: KafkaConfig {
             bootstrap_servers: bootstrap_servers?,
             group_id: group_id?,
-            properties: properties.collect(),
+            properties,
         },
         source: SourceConfig {
             topics: source_topics,

@@ -48,7 +48,11 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "$defs": {
             "properties": {
-                "description": "Properties of librdkafka. Dots in a name may nest tables.",
+                "description": concat!(
+                    "Properties of librdkafka. Dots in a name may nest tables. `_file` behind a ",
+                    "name names the file that holds the value; `${FILE:/path}` and `${ENV:NAME}` ",
+                    "within a value stand for what is there.",
+                ),
                 "type": "object",
                 "additionalProperties": {
                     "anyOf": [

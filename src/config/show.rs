@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::error::Source;
 use super::keys::{self, KEYS};
-use super::properties::{HIDDEN, is_secret};
+use super::properties::Property;
 use super::raw;
 use super::resolve::Provenance;
 
@@ -25,7 +25,7 @@ pub fn show_toml(provenance: &Provenance) -> String {
             table = in_table;
         }
         if let Some((value, source)) = provenance.values.get(key.path) {
-            out.push_str(&line(name, &value.to_toml(), source));
+            out.push_str(&line(name, &value.to_toml(), &source.to_string()));
         }
     }
     out
@@ -33,13 +33,18 @@ pub fn show_toml(provenance: &Provenance) -> String {
 
 fn properties(out: &mut String, provenance: &Provenance) {
     out.push_str(&format!("\n[{}]\n", keys::PROPERTIES));
-    for (name, (value, source)) in &provenance.properties {
-        let value = if is_secret(name) { HIDDEN } else { value };
-        out.push_str(&line(&raw::toml_text(name), &raw::toml_text(value), source));
+    for (name, (property, source)) in &provenance.properties {
+        let value = raw::toml_text(property.shown(name));
+        out.push_str(&line(&raw::toml_text(name), &value, &sources(source, property)));
     }
 }
 
-fn line(name: &str, value: &str, source: &Source) -> String {
+/// Where a property was set and where its value stands.
+fn sources(source: &Source, property: &Property) -> String {
+    property.places.iter().fold(source.to_string(), |text, place| format!("{text}, {place}"))
+}
+
+fn line(name: &str, value: &str, source: &str) -> String {
     let setting = format!("{name} = {value}");
     format!("{setting:<48} # {source}\n")
 }
@@ -51,9 +56,8 @@ pub fn show_json(provenance: &Provenance) -> serde_json::Value {
         let entry = json!({ "value": value.to_json(), "source": source.to_string() });
         all.insert((*path).to_owned(), entry);
     }
-    for (name, (value, source)) in &provenance.properties {
-        let value = if is_secret(name) { HIDDEN } else { value };
-        let entry = json!({ "value": value, "source": source.to_string() });
+    for (name, (property, source)) in &provenance.properties {
+        let entry = json!({ "value": property.shown(name), "source": sources(source, property) });
         all.insert(format!("{}.{name}", keys::PROPERTIES), entry);
     }
     json!(all)

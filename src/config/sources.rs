@@ -18,6 +18,7 @@ use super::error::{Problem, ProblemKind, Source, visible};
 use super::keys::{self, Key};
 use super::properties;
 use super::raw::{self, Quotes, Value};
+use super::secrets::Given;
 use super::{ENVIRONMENT_PREFIX, ENVIRONMENT_RESERVED};
 use crate::limits;
 
@@ -57,7 +58,8 @@ impl FromStr for Setting {
 #[derive(Default)]
 pub(crate) struct Layer {
     pub values: BTreeMap<&'static str, (Value, Source)>,
-    pub properties: BTreeMap<String, (String, Source)>,
+    /// By the property that is set. Not yet looked up: only what is in force is.
+    pub properties: BTreeMap<String, (Given, Source)>,
     pub problems: Vec<Problem>,
 }
 
@@ -75,10 +77,19 @@ impl Layer {
         }
     }
 
-    fn property(&mut self, name: String, source: Source, value: String) {
-        match properties::check(&name, &value) {
+    fn property(&mut self, name: &str, source: Source, value: String) {
+        let (property, given) = Given::new(name, value);
+        // Of `--set` the later one counts.
+        if source != Source::Set && self.properties.contains_key(&property) {
+            return self.problem(source, ProblemKind::PropertyTwice { name: visible(&property) });
+        }
+        let checked = match given.plain() {
+            Some(value) => properties::check(&property, value, false),
+            None => properties::check_name(&property),
+        };
+        match checked {
             Ok(()) => {
-                self.properties.insert(name, (value, source));
+                self.properties.insert(property, (given, source));
             }
             Err(kind) => self.problem(source, kind),
         }
@@ -181,10 +192,8 @@ fn properties_below(layer: &mut Layer, locator: &Locator<'_>, prefix: &str, tabl
         let name = join(prefix, name);
         if let DeValue::Table(table) = value {
             properties_below(layer, locator, &name, table);
-        } else if layer.properties.contains_key(&name) {
-            layer.problem(source, ProblemKind::PropertyTwice { name: visible(&name) });
         } else if let Some(value) = raw::property_text(value) {
-            layer.property(name, source, value);
+            layer.property(&name, source, value);
         } else {
             let message = "must be text, a number or `true` or `false`".to_owned();
             layer.problem(
@@ -216,7 +225,7 @@ pub(crate) fn from_environment(environment: &[(OsString, OsString)]) -> Layer {
         if let Some(property) = name.strip_prefix(&properties_prefix) {
             let property = property_name(property);
             match value.to_str() {
-                Some(value) => layer.property(property, source, value.to_owned()),
+                Some(value) => layer.property(&property, source, value.to_owned()),
                 None => layer.problem(source, ProblemKind::NotUtf8 { key: visible(&property) }),
             }
         } else if let Some(key) =
@@ -240,14 +249,19 @@ pub(crate) fn from_environment(environment: &[(OsString, OsString)]) -> Layer {
     layer
 }
 
-/// `SASL_PASSWORD` is `sasl.password`; two underscores stand for one in the name.
+/// `SASL_PASSWORD` is `sasl.password`; two underscores stand for one in the name. `SASL_PASSWORD_FILE`
+/// is `sasl.password_file`, as in the images of other programs: no property is called `….file`.
 fn property_name(variable: &str) -> String {
-    variable
+    let name = variable
         .split("__")
         .map(|part| part.replace('_', "."))
         .collect::<Vec<_>>()
         .join("_")
-        .to_lowercase()
+        .to_lowercase();
+    match name.strip_suffix(".file") {
+        Some(property) => format!("{property}_file"),
+        None => name,
+    }
 }
 
 /// Kubernetes puts variables for every service of the namespace into each container. A service
@@ -273,7 +287,7 @@ pub(crate) fn from_settings(settings: &[Setting]) -> Layer {
             setting.key.strip_prefix(keys::PROPERTIES).and_then(|rest| rest.strip_prefix('.'));
         if let Some(name) = name {
             let value = raw::unquote(&setting.value, Quotes::Toml);
-            layer.property(name.to_owned(), Source::Set, value);
+            layer.property(name, Source::Set, value);
         } else if let Some(key) = keys::find(&setting.key) {
             let value = raw::from_text(key, &setting.value, Quotes::Toml);
             layer.value(key, Source::Set, value);
@@ -340,5 +354,7 @@ mod tests {
     fn underscores_of_a_variable_become_dots_of_a_property() {
         assert_eq!(property_name("SASL_PASSWORD"), "sasl.password");
         assert_eq!(property_name("A__B_C"), "a_b.c");
+        assert_eq!(property_name("SASL_PASSWORD_FILE"), "sasl.password_file");
+        assert_eq!(property_name("SASL_PASSWORD__FILE"), "sasl.password_file");
     }
 }

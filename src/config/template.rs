@@ -13,7 +13,8 @@ const HEAD: &str = "\
 
 const PROPERTIES: &str = "
 # Any property of librdkafka: TLS, SASL, tuning. Those that correctness rests on are refused.
-# A password is better kept out of this file: KUBETELL_KAFKA__PROPERTIES__SASL_PASSWORD sets it.
+# A password is better kept out of this file: \"sasl.password_file\" names the file that holds it,
+# and ${FILE:/path} or ${ENV:NAME} within the value of any property stands for what is there.
 [kafka.properties]
 #\"security.protocol\" = \"SASL_SSL\"
 #\"sasl.mechanism\" = \"SCRAM-SHA-512\"

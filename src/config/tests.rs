@@ -369,6 +369,86 @@ fn secrets_are_never_displayed() {
 }
 
 #[test]
+fn values_of_properties_come_from_files_and_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, format!("{SECRET}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let quoted = format!("${{FILE:{path}}}");
+    let by_variable = ("KUBETELL_KAFKA__PROPERTIES__SASL_PASSWORD_FILE", path);
+    let check = |file: &str, environment: &[(&str, &str)], settings: &[&str], source: &str| {
+        let loaded = loaded(file, environment, settings);
+        let found: Vec<(&str, &str)> = loaded.config.kafka.properties.expose().collect();
+        assert_eq!(found, [("sasl.password", SECRET)], "{file}");
+        let shown = show_toml(&loaded.provenance);
+        let line = shown.lines().find(|line| line.contains("sasl.password")).unwrap();
+        let expected = format!("{:<48} # {source}", "\"sasl.password\" = \"********\"");
+        assert_eq!(line, expected);
+        let json = show_json(&loaded.provenance);
+        let expected = serde_json::json!({ "value": HIDDEN, "source": source });
+        assert_eq!(json["kafka.properties.sasl.password"], expected);
+        for text in [shown, json.to_string(), format!("{loaded:?}")] {
+            assert!(!text.contains(SECRET), "{text}");
+        }
+    };
+    let file = format!("[kafka.properties]\n'sasl.password' = '{quoted}'\n");
+    check(&file, &[], &[], &format!("kubetell.toml:2:1, file {path}"));
+    let file = format!("[kafka.properties]\nsasl.password_file = '{path}'\n");
+    check(&file, &[], &[], &format!("kubetell.toml:2:6, file {path}"));
+    let source = format!("env {}, file {path}", by_variable.0);
+    check("", &[by_variable], &[], &source);
+    let file = "[kafka.properties]\nsasl.password = '${ENV:KAFKA}'\n";
+    check(file, &[("KAFKA", SECRET)], &[], "kubetell.toml:2:6, env KAFKA");
+    let setting = format!("kafka.properties.sasl.password={quoted}");
+    check("", &[], &[&setting], &format!("--set, file {path}"));
+    // What is overridden is not looked for, be it set by the other spelling.
+    let file = "[kafka.properties]\nsasl.password = '${FILE:/no/such}'\n";
+    check(file, &[by_variable], &[], &source);
+    check(
+        file,
+        &[],
+        &["kafka.properties.sasl.password=x", &setting],
+        &format!("--set, file {path}"),
+    );
+}
+
+#[test]
+fn what_was_looked_up_is_hidden_in_every_property() {
+    let file = "[kafka.properties]\nsasl.username = '${ENV:A}'\nsecurity.protocol = '${ENV:A}'\n";
+    let text = problems(file, &[("A", SECRET)], &[]);
+    assert_eq!(
+        text,
+        "kubetell.toml:3:10: property `security.protocol`: librdkafka does not take the value"
+    );
+    let loaded = loaded("[kafka.properties]\nsasl.username = '${ENV:A}'\n", &[("A", SECRET)], &[]);
+    let shown = format!("{}{:?}", show_toml(&loaded.provenance), loaded.config);
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[test]
+fn values_that_are_nowhere_are_told_at_once_with_their_places() {
+    let file = r#"
+[kafka.properties]
+sasl.password_file = '/no/such/file'
+sasl.pasword_file = '/no/such/file'
+acks_file = '/no/such/file'
+ssl.key.password = 'hunter2${FIEL:/a}'
+ssl.key.pem = '${FILE:}'
+sasl.username = '${ENV:ABSENT}'
+ssl.keystore.password = 'hunter2'
+ssl.keystore.password_file = '/no/such/file'
+client.id = "${FILE:/no/such\u001b[31m}"
+"#;
+    let environment = [
+        ("KUBETELL_KAFKA__PROPERTIES__SSL_CA_PEM", "${FILE:/}"),
+        ("KUBETELL_KAFKA__PROPERTIES__SSL_CA_PEM_FILE", "/"),
+    ];
+    let text = problems(file, &environment, &[]);
+    insta::assert_snapshot!(text);
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
 fn show_names_the_source_of_each_value() {
     let file = "cluster = \"prod\"\n[source]\ntopics = [\"a\", \"b\"]\n";
     let environment = [("KUBETELL_KAFKA__PROPERTIES__SASL_PASSWORD", SECRET)];

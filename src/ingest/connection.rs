@@ -3,16 +3,18 @@
 //! Owns what of it is logged and how often, and what is kept of it for whoever asks why a request
 //! failed.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
 use crate::clock;
+use crate::ingest::oauth;
 use crate::stats::client::ClientFigures;
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
@@ -81,6 +83,11 @@ impl ConnectionLog {
 }
 
 impl ClientContext for ConnectionLog {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.name;
         match level {
@@ -121,7 +128,12 @@ impl ClientContext for ConnectionLog {
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
                 if self.due() {
-                    tracing::error!(client, "the brokers refuse the credentials: {reason}");
+                    let what = if is_of_token(reason) {
+                        "there is no token for the brokers"
+                    } else {
+                        "the brokers refuse the credentials"
+                    };
+                    tracing::error!(client, "{what}: {reason}");
                 }
             }
             _ if self.due() => tracing::warn!(client, %error, "{reason}"),
@@ -141,12 +153,34 @@ pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
 const OVERHEARD_MAX: usize = 32;
 
 impl Overheard {
+    /// Has a client tell its connections' ends too: they are no errors to the library, though they
+    /// may be all that is heard of a listener of another kind.
+    pub fn listens(client: &mut ClientConfig) {
+        if (client.log_level as i32) < RDKafkaLogLevel::Info as i32 {
+            client.set_log_level(RDKafkaLogLevel::Info);
+        }
+    }
+
     pub fn note(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if errors.len() < OVERHEARD_MAX {
             errors.push((code, reason.to_owned()));
         }
+    }
+
+    /// Why a connection is refused, by the brokers or by this client itself, where that is certain and
+    /// will not pass by itself.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().find_map(|(code, reason)| refusal_of(*code, reason))
+    }
+
+    /// What tells why no broker answers and may pass: a token that can't be fetched, or what looks
+    /// like TLS on one side alone, as brokers that go away do for a moment.
+    pub fn cause(&self) -> Option<String> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().map(|(_, reason)| reason).find(|reason| cause_hint(reason).is_some()).cloned()
     }
 
     /// The text of the first error with one of these codes.
@@ -157,8 +191,19 @@ impl Overheard {
 }
 
 impl ClientContext for Overheard {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, "{message}");
+        if facility == "FAIL" && level as i32 == RDKafkaLogLevel::Info as i32 {
+            // Without the name of the thread that says it.
+            let message = message.split_once("]: ").map_or(message, |(_, message)| message);
+            let ended = KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
+            self.note(&ended, message);
+        }
     }
     fn error(&self, error: KafkaError, reason: &str) {
         self.note(&error, reason);
@@ -166,3 +211,206 @@ impl ClientContext for Overheard {
 }
 
 impl ConsumerContext for Overheard {}
+
+/// A connection that one side refuses: what is said and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub message: String,
+    pub hint: &'static str,
+}
+
+/// librdkafka has one code for everything that goes wrong with TLS, and that of a lost connection for
+/// what the broker says of a certificate afterwards: the texts, its own and OpenSSL's, tell them apart.
+fn refusal_of(code: RDKafkaErrorCode, reason: &str) -> Option<Refusal> {
+    use RDKafkaErrorCode as Code;
+    let refused =
+        |what: &str, hint| Some(Refusal { message: format!("{what}: {}", short(reason)), hint });
+    if is_of_token(reason) {
+        return reason
+            .contains(oauth::REFUSED)
+            .then(|| Refusal { message: short(reason).to_owned(), hint: TOKEN_HINT });
+    }
+    if matches!(code, Code::Authentication | Code::SaslAuthenticationFailed) {
+        return refused(
+            "the brokers refuse the credentials",
+            "see `security.protocol`, `sasl.mechanism`, `sasl.username` and `sasl.password` in \
+             `kafka.properties`",
+        );
+    }
+    if !matches!(code, Code::SSL | Code::BrokerTransportFailure) {
+        return None;
+    }
+    // An internal error (80) of a broker may pass; what it says of a certificate does not.
+    if reason.contains("SSL alert number") && !reason.contains("alert number 80") {
+        return refused(
+            "the brokers refuse this client's certificate or its way of TLS",
+            "the listener may ask for a client's certificate: see `ssl.certificate.location` and \
+             `ssl.key.location` in `kafka.properties`, and whether the brokers trust its CA",
+        );
+    }
+    if ["certificate verify failed", "verify broker certificate"]
+        .iter()
+        .any(|text| reason.contains(text))
+    {
+        return refused(
+            "the brokers' certificate is not one that this client trusts",
+            "`ssl.ca.location` in `kafka.properties` has to name the CA that signed it, and the host \
+             names in `kafka.bootstrap_servers` and in the brokers' `advertised.listeners` have to \
+             stand in the certificate",
+        );
+    }
+    if code == Code::SSL {
+        return refused(
+            "TLS with the brokers fails",
+            "see `security.protocol` and `ssl.…` in `kafka.properties`; is this a listener with TLS?",
+        );
+    }
+    None
+}
+
+/// What a lost connection looks like where one side has TLS, or SASL, and the other has not. `reason` is
+/// `NAME: TEXT (after … in state STATE)`, the name with its protocol in front, unless that is plain.
+fn mismatch_hint(reason: &str) -> Option<&'static str> {
+    if reason.contains("connecting to a PLAINTEXT broker listener?") {
+        return Some(
+            "this listener seems to be one without TLS: see `security.protocol` in \
+             `kafka.properties` and the port in `kafka.bootstrap_servers`",
+        );
+    }
+    let has = |protocol: &str| reason.starts_with(protocol);
+    let is_lost = [": Disconnected", ": Send failed", ": Receive failed"];
+    let is_lost = is_lost.iter().any(|text| reason.contains(text));
+    if !is_lost || has("sasl_") || reason.contains("SSL alert") {
+        return None;
+    }
+    // The first request is answered even to those who still have to say who they are.
+    if reason.contains("in state APIVERSION_QUERY") && !has("ssl://") {
+        return Some(
+            "this listener seems to be one with TLS: set `security.protocol` in `kafka.properties` to \
+             `SSL` or `SASL_SSL`, or use the port of another listener",
+        );
+    }
+    reason.contains("in state UP").then_some(
+        "this listener seems to ask for SASL: set `security.protocol` in `kafka.properties` to \
+         `SASL_SSL`, and `sasl.mechanism`",
+    )
+}
+
+/// What librdkafka says before the words of whoever was to fetch a token.
+fn is_of_token(reason: &str) -> bool {
+    reason.contains("Failed to acquire SASL OAUTHBEARER token")
+}
+
+const TOKEN_HINT: &str = "see `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.id`, \
+                          `sasl.oauthbearer.client.secret` and `https.ca.location` in `kafka.properties`";
+
+fn cause_hint(reason: &str) -> Option<&'static str> {
+    if is_of_token(reason) { Some(TOKEN_HINT) } else { mismatch_hint(reason) }
+}
+
+/// What to do where no broker answered, for that reason.
+pub fn unreachable_hint(reason: &str) -> &'static str {
+    cause_hint(reason).unwrap_or(
+        "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
+    )
+}
+
+/// Without the remark about how long the client was in which state.
+fn short(reason: &str) -> &str {
+    reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts of librdkafka 2.12 with OpenSSL 3.6 and Apache Kafka 4.3.
+    #[test]
+    fn what_will_not_pass_is_told_from_what_may() {
+        use RDKafkaErrorCode as Code;
+        let check = |code: Code, reason: &str, refusal: Option<&str>, hint: &str| {
+            let overheard = Overheard::default();
+            overheard.note(&KafkaError::Global(code), reason);
+            let found = overheard.refusal();
+            match (&found, refusal) {
+                (Some(found), Some(start)) => {
+                    assert!(found.message.starts_with(start), "{}", found.message);
+                    assert!(!found.message.contains("(after"), "{}", found.message);
+                    assert!(found.hint.contains(hint), "{}", found.hint);
+                }
+                (None, None) => assert!(unreachable_hint(reason).contains(hint), "{reason}"),
+                _ => panic!("{reason}: {found:?}"),
+            }
+            let told = refusal.is_none() && hint != "bootstrap_servers";
+            assert_eq!(overheard.cause().is_some(), told, "{reason}");
+        };
+        check(
+            Code::Authentication,
+            "sasl_ssl://a:1/bootstrap: SASL authentication error: Authentication failed: Invalid \
+             username or password (after 5ms in state AUTH_REQ)",
+            Some("the brokers refuse the credentials: sasl_ssl://a:1/bootstrap: SASL"),
+            "sasl.password",
+        );
+        check(
+            Code::SSL,
+            "ssl://a:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate \
+             verify failed: broker certificate could not be verified (after 5ms in state SSL_HANDSHAKE)",
+            Some("the brokers' certificate is not one"),
+            "ssl.ca.location",
+        );
+        check(
+            Code::SSL,
+            "ssl://a:1/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version \
+             number (after 5ms in state SSL_HANDSHAKE)",
+            Some("TLS with the brokers fails"),
+            "security.protocol",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "ssl://a:1/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad \
+             certificate: SSL alert number 42 (after 1ms in state UP)",
+            Some("the brokers refuse this client's certificate"),
+            "ssl.certificate.location",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "sasl_ssl://a:1/bootstrap: Receive failed: error:0A000438:SSL routines::tlsv1 alert \
+             internal error: SSL alert number 80 (after 1ms in state AUTH_REQ)",
+            None,
+            "bootstrap_servers",
+        );
+        check(
+            Code::BrokerTransportFailure,
+            "ssl://a:1/bootstrap: SSL handshake failed: Disconnected: SSL connection closed by peer: \
+             connecting to a PLAINTEXT broker listener? (after 4ms in state SSL_HANDSHAKE)",
+            None,
+            "without TLS",
+        );
+        let lost = |name: &str, state: &str| {
+            format!("{name}: Disconnected: connection closed by peer (after 5ms in state {state})")
+        };
+        for (name, state, hint) in [
+            ("a:1/bootstrap", "APIVERSION_QUERY", "one with TLS"),
+            ("ssl://a:1/bootstrap", "APIVERSION_QUERY", "bootstrap_servers"),
+            ("a:1/bootstrap", "UP", "ask for SASL"),
+            ("ssl://a:1/bootstrap", "UP", "ask for SASL"),
+            ("ssl://a:1/bootstrap: Send failed: error", "UP", "ask for SASL"),
+            ("sasl_ssl://a:1/bootstrap", "UP", "bootstrap_servers"),
+            ("a:1/bootstrap", "CONNECT", "bootstrap_servers"),
+        ] {
+            check(Code::BrokerTransportFailure, &lost(name, state), None, hint);
+        }
+    }
+
+    #[test]
+    fn lost_connections_are_heard_of_in_the_log() {
+        let overheard = Overheard::default();
+        let line = "[thrd:a:1/bootstrap]: a:1/bootstrap: Disconnected (after 5ms in state UP)";
+        overheard.log(RDKafkaLogLevel::Debug, "FAIL", line);
+        overheard.log(RDKafkaLogLevel::Info, "STATE", line);
+        assert_eq!(overheard.cause(), None);
+        overheard.log(RDKafkaLogLevel::Info, "FAIL", line);
+        let heard = "a:1/bootstrap: Disconnected (after 5ms in state UP)";
+        assert_eq!(overheard.cause().as_deref(), Some(heard));
+    }
+}

@@ -4,6 +4,7 @@
 //! handler; what it does with its partitions is its own affair. Assignment is cooperative
 //! (incremental) and done by hand, since the default callback ignores the returned error.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,6 +24,7 @@ use crate::clock;
 use crate::failure::{self, Class, Doing, Remedy};
 use crate::ingest::commit::{Commit, CommitClock, Committable, all_confirmed, commit};
 pub use crate::ingest::connection::{ConnectionLog, Overheard};
+use crate::ingest::oauth;
 use crate::stats::Stats;
 use crate::stats::half::{CommitFigures, HalfStats};
 
@@ -244,6 +246,11 @@ fn commit_patiently<H: GroupHandler>(
 }
 
 impl<H: GroupHandler> ClientContext for GroupContext<H> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.connection.log(level, facility, message);
     }
@@ -445,6 +452,17 @@ fn poll_many<H: GroupHandler>(consumer: &GroupConsumer<H>, busy: bool) -> Result
     Ok(())
 }
 
+/// What a member may have been refused to read: the client does not say of which topic an error is.
+fn subscribed(consumer: &BaseConsumer<impl ConsumerContext>, code: RDKafkaErrorCode) -> String {
+    if code == RDKafkaErrorCode::GroupAuthorizationFailed {
+        return "as a member of the group".to_owned();
+    }
+    let topics = consumer.subscription().map(|list| list.to_topic_map()).unwrap_or_default();
+    let mut names: Vec<String> = topics.keys().map(|(topic, _)| format!("`{topic}`")).collect();
+    names.sort_unstable();
+    if names.is_empty() { "a topic or the group".to_owned() } else { names.join(" or ") }
+}
+
 /// Errors that `poll` returns: most pass by themselves and are only said.
 fn poll_failed<H: GroupHandler>(
     consumer: &GroupConsumer<H>,
@@ -460,7 +478,7 @@ fn poll_failed<H: GroupHandler>(
     consumer.context().handler().stats().errors.add(Doing::Consuming, class);
     match class {
         Class::Fatal => {
-            let what = "a topic or the group".to_owned();
+            let what = subscribed(consumer, code);
             return Err(HalfError::Refused { doing: Doing::Consuming, what, code });
         }
         Class::Poison => {

@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod file;
 pub mod headers;
 pub mod kafka;
+pub mod oauth;
 pub mod prefilter;
 pub mod start;
 pub mod watermark;

@@ -14,7 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::clock;
 use crate::config::{Config, Start};
 use crate::ingest::kafka::{Overheard, group_config};
-use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_credentials};
+use crate::ingest::oauth;
+use crate::topics::{CONNECT_MAX, Problem, TopicsError, refused_connection};
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -69,19 +70,18 @@ fn committed(
     let overheard = Overheard::default();
     let consumer: BaseConsumer<Overheard> =
         client.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
+    oauth::sign_in(consumer.client(), &client).map_err(|error| unreachable(config, &error))?;
     let refused = |error: &KafkaError| {
         error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
     };
     let committed = consumer.committed_offsets(asked, REQUEST_MAX).map_err(|error| {
         // The look-up of the coordinator is refused in the background; the request times out.
-        while let Some(Err(error)) = consumer.poll(Duration::from_millis(50)) {
-            overheard.note(&error, &error.to_string());
-        }
+        while let Some(Err(_)) = consumer.poll(Duration::from_millis(50)) {}
         if refused(&error)
             || overheard.find(&[RDKafkaErrorCode::GroupAuthorizationFailed]).is_some()
         {
             no_group_right(group)
-        } else if let Some(problem) = refused_credentials(&overheard) {
+        } else if let Some(problem) = refused_connection(&overheard) {
             TopicsError::Problems(vec![problem])
         } else {
             unreachable(config, &error)

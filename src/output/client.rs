@@ -3,11 +3,12 @@
 //!
 //! Knows nothing of what a refusal means.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -16,6 +17,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::ingest::kafka::ConnectionLog;
+use crate::ingest::oauth;
 use crate::output::forms::{Body, Form};
 use crate::output::producer::Output;
 use crate::stats::client::ClientFigures;
@@ -46,6 +48,11 @@ pub struct Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        oauth::token(settings)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.log.log(level, facility, message);
     }

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::failure::{self, Class, Doing};
 use crate::faults::Faults;
 use crate::ingest::kafka::{ConnectionLog, HalfError, group_config};
+use crate::ingest::oauth;
 use crate::stats::Stats;
 use crate::stats::flow::Restore;
 use crate::terms::ends::{End, Ends};
@@ -77,13 +78,14 @@ impl RestoreError {
     }
 }
 
-impl From<RestoreError> for HalfError {
-    fn from(error: RestoreError) -> Self {
-        match error {
+impl RestoreError {
+    /// What ends the half, of this observations topic.
+    fn ends(self, topic: &str) -> HalfError {
+        match self {
             RestoreError::Kafka(error) => match error.rdkafka_error_code() {
                 Some(code) => HalfError::Refused {
                     doing: Doing::Consuming,
-                    what: "the observations topic".to_owned(),
+                    what: format!("the observations topic `{topic}`"),
                     code,
                 },
                 None => HalfError::Consumer(error),
@@ -178,7 +180,7 @@ impl Restorer {
                 }
                 Err(RestoreError::Cancelled | RestoreError::Store(StoreError::PastEpoch)) => {}
                 Err(error) if error.class() == Class::Fatal => {
-                    let _ = restored.send(Err(error.into()));
+                    let _ = restored.send(Err(error.ends(&self.topic)));
                     return;
                 }
                 Err(error) => {
@@ -224,8 +226,12 @@ impl Restorer {
     ) -> Result<Restored, RestoreError> {
         let reader = match reader {
             Some(reader) => reader,
-            None => reader
-                .insert(self.client.create_with_context(ConnectionLog::new("takeover reader"))?),
+            None => {
+                let made: Reader =
+                    self.client.create_with_context(ConnectionLog::new("takeover reader"))?;
+                oauth::sign_in(made.client(), &self.client)?;
+                reader.insert(made)
+            }
         };
         let result = self.take_over(request, reader);
         self.stats.restores.ended(request.partition);

@@ -151,6 +151,23 @@ fn secrets_stay_hidden() {
 }
 
 #[test]
+fn a_secret_that_is_nowhere_is_told_by_its_key_and_place() {
+    let setting = format!("kafka.properties.sasl.password={SECRET}${{FILE:/no/such}}");
+    for (setting, key) in
+        [("kafka.properties.sasl.password_file=/no/such", "_file"), (setting.as_str(), "")]
+    {
+        for command in [&["config", "check", "--offline"][..], &["config", "show"], &["run"]] {
+            let (stdout, stderr) = check(&[command, &["--set", setting]].concat(), 78);
+            let message = format!(
+                "error: --set: property `sasl.password{key}`: cannot read the file `/no/such`: "
+            );
+            assert!(stderr.starts_with(&message) && stderr.contains("\nhint: "), "{stderr}");
+            assert!(!stdout.contains(SECRET) && !stderr.contains(SECRET), "{stderr}");
+        }
+    }
+}
+
+#[test]
 fn template_passes_the_check_and_is_overridden_by_environment_and_set() {
     let (template, _) = check(&["config", "template"], 0);
     let directory = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use crate::app::stall::Stall;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::kafka::{ConnectionLog, group_config};
+use crate::ingest::oauth;
 use crate::terms::ends::{End, Ends};
 use crate::terms::record::{self, DecodeError, Record};
 use crate::topics::{CONNECT_MAX, Problem, Topics};
@@ -82,7 +83,9 @@ impl ObservationsLog {
                 client.set(key, value);
             }
         }
-        let reader = client.create_with_context(ConnectionLog::new("state reader"))?;
+        let reader: BaseConsumer<ConnectionLog> =
+            client.create_with_context(ConnectionLog::new("state reader"))?;
+        oauth::sign_in(reader.client(), &client)?;
         let mut log = ObservationsLog {
             topic: config.observations.topic.clone(),
             bounds: Vec::new(),

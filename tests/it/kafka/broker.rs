@@ -12,10 +12,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use kubetell::clock;
+use kubetell::demo::random::Random;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::{Pid, Signal};
@@ -52,6 +54,19 @@ pub struct Options {
     pub first_ports: Option<(u16, u16)>,
     /// The largest heap of the process; 0 for the harness's own choice.
     pub heap_mb: u32,
+    /// Listeners for clients beside the one that every broker has.
+    pub listeners: Vec<Listener>,
+    /// More arguments for the laying out of the data folder, e.g. users with SCRAM.
+    pub format_arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// In capitals.
+    pub name: &'static str,
+    /// Kafka's name for it, e.g. `SASL_SSL`.
+    pub protocol: &'static str,
+    pub port: u16,
 }
 
 /// A node's place among its peers.
@@ -280,6 +295,7 @@ impl Broker {
         fs::write(self.tool_config(), self.tool_properties()).unwrap();
         let mut command = java(256, "warn", "kafka.tools.StorageTool");
         command.args(["format", "-t", self.cluster_id(), "-c"]).arg(self.properties_path());
+        command.args(&self.options.format_arguments);
         if self.nodes() == 1 {
             command.arg("--standalone");
         } else {
@@ -316,12 +332,17 @@ impl Broker {
             Security::Plaintext => "PLAINTEXT",
             Security::Acl => "SASL_PLAINTEXT",
         };
+        let more = |entry: fn(&Listener) -> String| -> String {
+            self.options.listeners.iter().map(|listener| format!(",{}", entry(listener))).collect()
+        };
+        let addresses = more(|listener| format!("{}://127.0.0.1:{}", listener.name, listener.port));
+        let protocols = more(|listener| format!("{}:{}", listener.name, listener.protocol));
         let mut lines = format!(
             "process.roles=broker,controller\n\
              node.id={id}\n\
-             listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=CLIENTS://127.0.0.1:{port}\n\
-             listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:PLAINTEXT\n\
+             listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{addresses}\n\
+             advertised.listeners=CLIENTS://127.0.0.1:{port}{addresses}\n\
+             listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:PLAINTEXT{protocols}\n\
              inter.broker.listener.name=CLIENTS\n\
              controller.listener.names=CONTROLLER\n\
              controller.quorum.bootstrap.servers={controllers}\n\
@@ -470,6 +491,22 @@ pub(crate) fn watch(pid: u32, folder: &Path) -> Child {
         .process_group(0)
         .spawn()
         .unwrap()
+}
+
+/// Ports that are free now and stay so, as far as that can be had: below those that the system gives
+/// to outgoing connections.
+pub(super) fn reserved_ports<const COUNT: usize>() -> [u16; COUNT] {
+    const PORTS: std::ops::Range<u64> = 10_240..32_768;
+    // Each call looks elsewhere: who was given ports before may not listen on them yet.
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let mut random = Random::new(u64::from(std::process::id()) << 16 | call);
+    let mut held = Vec::new();
+    while held.len() < COUNT {
+        let port = u16::try_from(random.within(PORTS)).unwrap();
+        held.extend(TcpListener::bind(("127.0.0.1", port)));
+    }
+    std::array::from_fn(|at| held[at].local_addr().unwrap().port())
 }
 
 /// Two ports that are free now. Held both at once, so that they differ.

@@ -4,13 +4,11 @@
 //! Owns the nodes and their ports, and knows when every replica of every partition is in sync
 //! again. Everything else that a test does to Kafka it does through [`Cluster::node`].
 
-use std::net::TcpListener;
 use std::time::Duration;
 
-use kubetell::demo::random::Random;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::broker::{Broker, Member, Options, Peer, random_id};
+use super::broker::{Broker, Member, Options, Peer, random_id, reserved_ports};
 
 pub const NODES: usize = 3;
 /// How often the cluster is started on other ports when somebody else took those that were free.
@@ -99,17 +97,9 @@ fn lay_out() -> Vec<Broker> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// Pairs of ports that are free now and stay free while a node is down: below those that the
-/// system gives to outgoing connections, where a client that tries to reach a dead node could
-/// become the owner of the node's own port.
+/// Pairs of ports that stay free while a node is down: among the others a client that tries to reach
+/// a dead node could become the owner of the node's own port.
 fn free_ports() -> [(u16, u16); NODES] {
-    const PORTS: std::ops::Range<u64> = 10_240..32_768;
-    let mut random = Random::new(u64::from(std::process::id()));
-    let mut held = Vec::new();
-    while held.len() < 2 * NODES {
-        let port = u16::try_from(random.within(PORTS)).unwrap();
-        held.extend(TcpListener::bind(("127.0.0.1", port)));
-    }
-    let port = |at: usize| held[at].local_addr().unwrap().port();
-    std::array::from_fn(|node| (port(2 * node), port(2 * node + 1)))
+    let ports: [u16; 2 * NODES] = reserved_ports();
+    std::array::from_fn(|node| (ports[2 * node], ports[2 * node + 1]))
 }

@@ -14,6 +14,7 @@ pub mod broker;
 pub mod client;
 pub mod cluster;
 pub mod process;
+pub mod secured;
 pub mod tools;
 
 #[cfg(test)]

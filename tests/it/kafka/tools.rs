@@ -180,6 +180,16 @@ impl Broker {
         run(command);
     }
 
+    /// Gives one right to several users at once; as [`Self::allow`].
+    pub fn allow_all(&self, users: &[&str], operation: &str, resource: [&str; 2]) {
+        let mut command = self.tool("org.apache.kafka.tools.AclCommand");
+        command.args(["--add", "--operation", operation]).args(resource);
+        for user in users {
+            command.args(["--allow-principal", &format!("User:{user}")]);
+        }
+        run(command);
+    }
+
     /// Takes a right away again, whatever else allows it; as [`Self::allow`].
     pub fn deny(&self, user: &str, operation: &str, resource: [&str; 2]) {
         let mut command = self.tool("org.apache.kafka.tools.AclCommand");
