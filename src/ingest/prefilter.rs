@@ -190,15 +190,16 @@ impl Prefilter {
         ends_match
             && record.len() > 1
             && self.marks.iter().any(|mark| mark.find(record).is_some())
-            && is_balanced(record)
+            && closes(record, 0)
     }
 }
 
-/// Whether there are as many `{` as `}` and as many `[` as `]`, those in strings included.
-fn is_balanced(record: &[u8]) -> bool {
-    // Counted by vectors, which a search for each of them begins.
-    let count = |byte| memchr::memchr_iter(byte, record).count();
-    count(b'{') == count(b'}') && count(b'[') == count(b']')
+/// Whether so many braces are closed that were not opened there, and no brackets, those in strings
+/// included.
+fn closes(text: &[u8], braces: usize) -> bool {
+    // Counted by vectors.
+    let count = |byte| memchr::memchr_iter(byte, text).count();
+    count(b'{') + braces == count(b'}') && count(b'[') == count(b']')
 }
 
 #[cfg(test)]

@@ -146,8 +146,8 @@ fn looks_for_what_the_rules_in_force_need_and_no_more() {
 #[test]
 fn counts_braces_as_a_plain_count_does() {
     for length in [0, 1, 126, 127, 128, 254, 255, 1_000] {
-        assert!(!is_balanced("{".repeat(length + 1).as_bytes()), "{length}");
-        assert!(is_balanced(("[".repeat(length) + &"]".repeat(length)).as_bytes()), "{length}");
+        assert!(!closes("{".repeat(length + 1).as_bytes(), 0), "{length}");
+        assert!(closes(("[".repeat(length) + &"]".repeat(length)).as_bytes(), 0), "{length}");
     }
 }
 

@@ -16,7 +16,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::packed;
+use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
 use crate::audit::exec;
@@ -167,54 +168,59 @@ fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
         cursor.object_ref(&mut event)?;
     }
     let rest = text.get(cursor.at..)?;
-    let changes_nothing = REST_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(rest))
-        && memchr::memmem::find(rest, b"\\u").is_none();
-    let is_whole = text.last() == Some(&b'}') && super::is_balanced(text);
+    let changes_nothing = REST_SEARCH.has_none_in(rest) && ESCAPE.find(rest).is_none();
+    let is_whole = rest.last() == Some(&b'}') && super::closes(rest, 1);
     (changes_nothing && is_whole).then(|| may_match(&event))
 }
 
-/// Names of fields that would count for the event if they came again, or that make it something
-/// else; and what makes an event of a second object behind it. An escape could spell one, too.
-const REST: [&[u8]; 11] = [
-    b"\"auditID\"",
-    b"\"audit.k8s.io/",
-    b"\"verb\"",
-    b"\"user\"",
-    b"\"userAgent\"",
-    b"\"objectRef\"",
-    b"\"stage\"",
-    b"\"level\"",
-    b"\"items\"",
-    b"\"log_type\"",
-    b"\"k8s_audit_level\"",
-];
+/// Ends of names of fields that would count for the event if they came again, or that make it
+/// something else; and what makes an event of a second object behind it. An escape could spell one,
+/// too.
+static REST_SEARCH: LazyLock<Marks> = LazyLock::new(|| {
+    Marks::new(&[
+        "auditID\"",
+        "audit.k8s.io/",
+        "verb\"",
+        "user\"",
+        "userAgent\"",
+        "objectRef\"",
+        "stage\"",
+        "level\"",
+        "items\"",
+        "log_type\"",
+    ])
+});
 
-static REST_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(&REST));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// What may make an object outside of what is looked at one that holds events.
-const MARKS: [&[u8]; 11] = [
-    b"auditID",
-    b"audit.k8s.io",
-    b"verb",
-    b"EventList",
-    b"\"items\"",
-    b"google.cloud.audit.AuditLog",
-    b"protoPayload",
-    b"\"data\"",
-    b"\"data\\",
-    b"awslogs",
-    b"\\u",
-];
+static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| {
+    Marks::new(&[
+        "auditID",
+        "audit.k8s.io",
+        "verb",
+        "EventList",
+        "\"items\"",
+        "google.cloud.audit.AuditLog",
+        "protoPayload",
+        "\"data\"",
+        "\"data\\",
+        "awslogs",
+    ])
+});
 
-static MARKS_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(&MARKS));
+/// Texts that are looked for all at once, many bytes at a time.
+struct Marks(Option<packed::Searcher>);
 
-/// Leftmost matching lets the search run on packed comparisons.
-fn search(texts: &[&[u8]]) -> Option<AhoCorasick> {
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts).ok()
-}
+impl Marks {
+    fn new(texts: &[&str]) -> Marks {
+        Marks(packed::Builder::new().extend(texts).build())
+    }
 
-fn has_no_mark(text: &[u8]) -> bool {
-    MARKS_SEARCH.as_ref().is_some_and(|marks| !marks.is_match(text))
+    /// What could not be built finds something in everything.
+    fn has_none_in(&self, text: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|marks| marks.find(text).is_none())
+    }
 }
 
 /// A wrapper that keeps events as they are, in a text or as an object.
@@ -265,7 +271,8 @@ fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
     let mut from = 0;
     let beside = looked_at.iter().map(|range| range.start).chain([text.len()]);
     for (to, next) in beside.zip(looked_at.iter().map(|range| range.end).chain([text.len()])) {
-        if !has_no_mark(text.get(from..to)?) {
+        let beside = text.get(from..to)?;
+        if !MARKS_SEARCH.has_none_in(beside) || ESCAPE.find(beside).is_some() {
             return None;
         }
         from = next;
@@ -332,7 +339,20 @@ impl<'r> Cursor<'r> {
 
     fn user(&mut self, fields: &mut Fields<'r>) -> Option<()> {
         let mut seen = false;
-        self.object(&mut |cursor, key| {
+        if self.literal(b"{\"username\":").is_some() {
+            seen = true;
+            fields.set(EarlyField::UserName, self.text()?);
+            if self.literal(b"}").is_some() {
+                return Some(());
+            }
+            self.literal(b",")?;
+        } else {
+            self.take(b'{')?;
+            if self.peek()? == b'}' {
+                return self.take(b'}');
+            }
+        }
+        self.members(&mut |cursor, key| {
             if key != b"username" {
                 return cursor.skip();
             }
@@ -373,6 +393,11 @@ impl<'r> Cursor<'r> {
         if self.peek()? == b'}' {
             return self.take(b'}');
         }
+        self.members(each)
+    }
+
+    /// The same from the first of several keys on.
+    fn members(&mut self, each: &mut dyn FnMut(&mut Self, &'r [u8]) -> Option<()>) -> Option<()> {
         loop {
             let key = self.text()??;
             self.take(b':')?;
