@@ -342,10 +342,10 @@ impl<'r> Cursor<'r> {
         if self.literal(b"{\"username\":").is_some() {
             seen = true;
             fields.set(EarlyField::UserName, self.text()?);
-            if self.literal(b"}").is_some() {
-                return Some(());
+            if self.peek()? == b'}' {
+                return self.take(b'}');
             }
-            self.literal(b",")?;
+            self.take(b',')?;
         } else {
             self.take(b'{')?;
             if self.peek()? == b'}' {
