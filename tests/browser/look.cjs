@@ -129,11 +129,6 @@ const read = (page) => page.evaluate(() => {
     text: document.body.textContent,
     verdict: document.getElementById("verdict").textContent,
     warnings: texts("#warnings > li"),
-    alerts: [...document.querySelectorAll("#alerts > li")].map((one) => ({
-      severity: one.querySelector(".severity").textContent,
-      message: one.querySelector(".message").textContent,
-      text: one.textContent,
-    })),
     partitions: [...document.querySelectorAll("#partitions tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent)),
     health: texts("#health > li"),
     learning: texts("#learning > li"),
@@ -186,7 +181,11 @@ async function looked(page, view, said) {
   }
   const reach = await keyboard(page);
   const uses = await use(page);
-  const all = await page.$eval("#alerts", (alerts) => alerts.textContent);
+  const alerts = await page.$$eval("#alerts > li", (all) => all.map((one) => ({
+    severity: one.querySelector(".severity").textContent,
+    message: one.querySelector(".message").textContent,
+    text: one.textContent,
+  })));
   const broken = await page.evaluate(() => window.broken);
   const told = [...said];
   // Last, since its own script is put into the page. Opened details are looked at as well.
@@ -194,7 +193,7 @@ async function looked(page, view, said) {
   const outages = await outage(page);
   const ran = await page.evaluate(() => window.ran ?? null);
   await page.close();
-  return { name: view.name, said: told, broken, asked: [...asked], before, seen, after, keyboard: reach, uses, all, axe: access, outage: outages, ran };
+  return { name: view.name, said: told, broken, asked: [...asked], before, seen, after, keyboard: reach, uses, alerts, axe: access, outage: outages, ran };
 }
 
 (async () => {
