@@ -43,12 +43,23 @@ pub struct Plan {
     /// Begins and ends with a sensitive exec in each of so many partitions, as records of their
     /// own beside `events`: their alerts tell when the first and the last record were handled.
     pub sentinels: u32,
+    /// Makes every event about this long, in bytes, by a body, and every record a bare event. What
+    /// an event has without one is the least. `None`: sizes and wrappers as in real logs.
+    pub event_bytes: Option<usize>,
     pub seed: u64,
 }
 
 impl Plan {
     pub fn new(events: u64, candidates: u64) -> Plan {
-        Plan { events, candidates, sensitive: 40, unusual: 4, sentinels: 0, seed: 1 }
+        Plan {
+            events,
+            candidates,
+            sensitive: 40,
+            unusual: 4,
+            sentinels: 0,
+            event_bytes: None,
+            seed: 1,
+        }
     }
 }
 
@@ -107,7 +118,7 @@ impl AuditLog {
         let limited = Weave::new(requests).take(events);
         AuditLog {
             plan,
-            records: Pack::new(limited, Random::new(plan.seed ^ 1)),
+            records: Pack::new(limited, Random::new(plan.seed ^ 1), plan.event_bytes),
             opening: plan.sentinels,
             closing: plan.sentinels,
             random: Random::new(plan.seed ^ 2),
@@ -235,8 +246,12 @@ impl Iterator for Requests {
     fn next(&mut self) -> Option<(u64, Request)> {
         // Kept at the share all along, so that no part of the log is busier than another.
         let concerns = self.concerning * 100 < self.plan.candidates * self.events.max(1);
-        let request =
+        let mut request =
             if concerns { self.concerning() } else { self.cast.routine(&mut self.random) };
+        if self.plan.event_bytes.is_some() {
+            (request.request_body, request.response_body) = (None, None);
+            request.annotations.clear();
+        }
         let stages = request.timeline().len() as u64;
         self.events += stages;
         self.concerning += if concerns { stages } else { 0 };
