@@ -83,7 +83,7 @@ struct Args {
     /// Further settings of kubetell, `KEY=VALUE`.
     #[arg(long = "set")]
     settings: Vec<String>,
-    /// Writes a profile of the last kubetell to this file, with `perf`.
+    /// Writes a profile of the last kubetell, with chains of calls, to this file, with `perf`.
     #[arg(long)]
     perf: Option<String>,
     /// The reading process: where the brokers are.
@@ -467,7 +467,8 @@ fn await_committed(process: &Process, what: &str, done: impl Fn() -> bool) -> (f
 
 fn profile(process: &Process, file: &str) -> std::process::Child {
     Command::new("perf")
-        .args(["record", "-q", "-F", "999", "-o", file, "-p", &process.id().to_string()])
+        .args(["record", "-q", "-F", "499", "--call-graph", "dwarf,16384", "-o", file])
+        .args(["-p", &process.id().to_string()])
         .stdin(Stdio::null())
         .spawn()
         .expect("`--perf` needs `perf`")
