@@ -49,7 +49,7 @@ PIPELINE_SERIES = [
 ]
 PIPELINE_COLUMNS = [
     ("reader, µs of processor an event", lambda line: f'{line["cpu_seconds_a_million"]["reader"]:.2f}'),
-    ("kubetell", lambda line: f'{line["cpu_seconds_a_million"]["kubetell"]:.2f}'),
+    ("kubetell, µs", lambda line: f'{line["cpu_seconds_a_million"]["kubetell"]:.2f}'),
     ("ratio", lambda line: f'{line["cpu_seconds_a_million"]["ratio"]:.1f}'),
     ("ratio of wall time", lambda line: f'{line["handled_seconds"]["ratio"]:.1f}'),
     ("kubetell, thousand events a second",
@@ -75,7 +75,7 @@ SWEEPS = [
         [pipeline(candidates=share) for share in (1, 5, 20, 50, 100)],
         PIPELINE_SERIES,
         [("in 100", lambda line: str(line["candidates"]))] + PIPELINE_COLUMNS
-        + [("observations a million events", written("observations")), ("alerts", written("alerts"))],
+        + [("observations a million events", written("observations")), ("records of alerts", written("alerts"))],
         f"{EVENTS:,} events, 12 partitions. Half of what concerns the rules are execs, of which 4 in 100 alert, half "
         "are reads of Secrets, each of which is an observation unless the cache knows that it was sent.",
     ),

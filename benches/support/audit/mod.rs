@@ -22,8 +22,9 @@ mod pack;
 
 use std::collections::BTreeSet;
 use std::iter::Take;
+use std::sync::Arc;
 
-use kubetell::demo::event::{Concern, Request};
+use kubetell::demo::event::{Client, Concern, Request};
 use kubetell::demo::random::Random;
 use kubetell::demo::weave::{Emitted, Weave};
 
@@ -195,6 +196,21 @@ impl Iterator for AuditLog {
     }
 }
 
+/// About what an event takes without a body.
+const PLAIN_BYTES: usize = 1_024;
+
+/// Leaves out what no rule asks about.
+fn bare_of_identity(request: &mut Request) {
+    let client = request.client.as_ref();
+    request.client = Arc::new(Client {
+        uid: String::new(),
+        groups: Vec::new(),
+        extra: Vec::new(),
+        ..client.clone()
+    });
+    request.reason.clear();
+}
+
 /// Mean time between two requests, in microseconds: about 5,000 events a second.
 const GAP_US: u64 = 450;
 
@@ -248,9 +264,12 @@ impl Iterator for Requests {
         let concerns = self.concerning * 100 < self.plan.candidates * self.events.max(1);
         let mut request =
             if concerns { self.concerning() } else { self.cast.routine(&mut self.random) };
-        if self.plan.event_bytes.is_some() {
+        if let Some(bytes) = self.plan.event_bytes {
             (request.request_body, request.response_body) = (None, None);
             request.annotations.clear();
+            if bytes < PLAIN_BYTES {
+                bare_of_identity(&mut request);
+            }
         }
         let stages = request.timeline().len() as u64;
         self.events += stages;

@@ -77,12 +77,15 @@ impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
 /// The event with the object of its request, so that both are about `bytes` long.
 fn sized(mut event: String, bytes: usize, random: &mut Random) -> String {
     const BEFORE: &str = "\"requestReceivedTimestamp\"";
-    if let (Some(room), Some(at)) = (bytes.checked_sub(event.len()), event.find(BEFORE))
-        && room > 0
-    {
-        let size = u64::try_from(room).unwrap_or(u64::MAX);
-        let pod = bodies::pod(random, "shop", "app-1", size);
-        event.insert_str(at, &format!("\"requestObject\":{pod},"));
+    // The least that a pod takes, about.
+    const POD: usize = 2_000;
+    if let (Some(room), Some(at)) = (bytes.checked_sub(event.len()), event.find(BEFORE)) {
+        let object = if room < POD {
+            format!("{{\"kind\":\"Note\",\"text\":\"{}\"}}", "-".repeat(room.saturating_sub(50)))
+        } else {
+            bodies::pod(random, "shop", "app-1", u64::try_from(room).unwrap_or(u64::MAX))
+        };
+        event.insert_str(at, &format!("\"requestObject\":{object},"));
     }
     event
 }
