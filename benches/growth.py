@@ -82,7 +82,7 @@ SWEEPS = [
     Sweep(
         "size", "An event's cost by its size", "bytes of an event (median)", lambda line: line["event_bytes"],
         [pipeline(events=events, event_bytes=size) for size, events in
-         ((512, EVENTS), (1_024, EVENTS), (4_096, 300_000), (16_384, 100_000), (65_536, 30_000))],
+         ((700, EVENTS), (1_024, EVENTS), (4_096, 300_000), (16_384, 100_000), (65_536, 30_000))],
         PIPELINE_SERIES,
         [("bytes", lambda line: f'{line["event_bytes"]:,.0f}')] + PIPELINE_COLUMNS
         + [("kubetell, MB a second", lambda line: f'{line["bytes"] / 1e6 / line["handled_seconds"]["kubetell"]:.0f}')],
