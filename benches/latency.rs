@@ -97,7 +97,7 @@ fn main() {
 /// Whether the alerts were exact.
 fn measure(rate: u64, args: &Args) -> bool {
     let broker = Broker::start(Options { heap_mb: 1_024, ..Options::default() });
-    deployment::create_topic(&broker, SOURCE);
+    deployment::create_topic(&broker, SOURCE, PARTITIONS);
     let load = process::load();
     let deployment = Deployment::new(&broker, "latency", &args.settings);
     let process = deployment.run();
@@ -187,8 +187,9 @@ fn await_committed(
     process: &Process,
     expected: &Expected,
 ) {
-    let source = Progress::new(broker, &deployment.group, SOURCE);
-    let terms = Progress::new(broker, &deployment.terms_group(), &deployment.observations);
+    let source = Progress::new(broker, &deployment.group, SOURCE, PARTITIONS);
+    let observations = &deployment.observations;
+    let terms = Progress::new(broker, &deployment.terms_group(), observations, PARTITIONS);
     support::eventually(CATCH_UP_MAX, "everything is committed", || {
         assert!(
             process::cpu_seconds(process.id()).is_some(),

@@ -1,8 +1,8 @@
 //! `kubetell run` beside a consumer that only reads, over the same topic of a real Kafka.
 //!
-//! `tests/bench pipeline [--events N] [--rounds R] [--candidates 5,20] [--seed S]` fills a topic of 12
-//! partitions (lz4) with a made-up audit log of which that many events in 100 concern the built-in
-//! rules, and then lets the two read it in turn, each in a process of its own and, each time, in a
+//! `tests/bench pipeline [--events N] [--rounds R] [--candidates 5,20] [--partitions P] [--seed S]`
+//! fills a topic of 12 partitions (lz4) with a made-up audit log of which that many events in 100
+//! concern the built-in rules, and then lets the two read it in turn, each in a process of its own and, each time, in a
 //! fresh group with fresh state and fresh topics for what it writes.
 //!
 //! What is measured:
@@ -36,6 +36,9 @@ mod series;
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -63,12 +66,24 @@ struct Args {
     /// How many events in 100 concern the rules; several are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "5")]
     candidates: Vec<u64>,
+    /// Of the source topic.
+    #[arg(long, default_value_t = PARTITIONS)]
+    partitions: u32,
+    /// Makes every event about this long, in bytes, by a body, and all records bare events.
+    #[arg(long)]
+    event_bytes: Option<usize>,
+    /// Sets `detect.workers`.
+    #[arg(long)]
+    workers: Option<u32>,
+    /// Appends the medians to this file, one line of JSON for each share of candidates.
+    #[arg(long)]
+    json: Option<PathBuf>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Further settings of kubetell, `KEY=VALUE`.
     #[arg(long = "set")]
     settings: Vec<String>,
-    /// Writes a profile of the last kubetell to this file, with `perf`.
+    /// Writes a profile of the last kubetell, with chains of calls, to this file, with `perf`.
     #[arg(long)]
     perf: Option<String>,
     /// The reading process: where the brokers are.
@@ -95,6 +110,17 @@ struct Run {
     cpu_seconds: f64,
     cpu_by_thread: BTreeMap<String, f64>,
     resident_bytes: u64,
+    /// Records and bytes on the broker's disk of what kubetell wrote.
+    #[serde(default)]
+    written: Written,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Written {
+    alerts: u64,
+    alert_bytes: u64,
+    observations: u64,
+    observation_bytes: u64,
 }
 
 /// How often what cannot be waited for is looked at.
@@ -102,7 +128,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const RUN_MAX: Duration = Duration::from_secs(600);
 
 fn main() {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    args.settings.extend(args.workers.map(|workers| format!("detect.workers={workers}")));
+    let args = args;
     if let Some(servers) = &args.read_from {
         let run = read(servers, &args);
         println!("{}", serde_json::to_string(&run).unwrap());
@@ -118,9 +146,13 @@ fn main() {
 /// Whether all was exact.
 fn measure(candidates: u64, args: &Args) -> bool {
     let broker = Broker::start(Options { heap_mb: 1_024, ..Options::default() });
-    let plan =
-        Plan { seed: args.seed, sentinels: PARTITIONS, ..Plan::new(args.events, candidates) };
-    let expected = fill(&broker, plan);
+    let plan = Plan {
+        seed: args.seed,
+        sentinels: args.partitions,
+        event_bytes: args.event_bytes,
+        ..Plan::new(args.events, candidates)
+    };
+    let (expected, event_bytes) = fill(&broker, plan, args.partitions);
     let mut table = Table::default();
     // Into the page cache, and every code path of the broker warm.
     read_apart(&broker, "warm-up", expected.records);
@@ -159,7 +191,22 @@ fn measure(candidates: u64, args: &Args) -> bool {
         expected.terms.len()
     );
     table.print();
+    if let Some(file) = &args.json {
+        let mut line = table.json(&expected);
+        line["candidates"] = candidates.into();
+        line["partitions"] = args.partitions.into();
+        line["workers"] = args.workers.into();
+        line["event_bytes"] = event_bytes.into();
+        line["exact"] = exact.into();
+        line["source_bytes"] = broker.topic_bytes(SOURCE).into();
+        append(file, &line);
+    }
     exact
+}
+
+fn append(file: &Path, line: &serde_json::Value) {
+    let mut file = File::options().create(true).append(true).open(file).unwrap();
+    writeln!(file, "{line}").unwrap();
 }
 
 fn wall(run: &Run) -> f64 {
@@ -176,6 +223,8 @@ struct Table {
     rate: [Series; 3],
     /// Of kubetell, in all rounds.
     threads: BTreeMap<String, f64>,
+    /// In the last round.
+    written: Written,
 }
 
 impl Table {
@@ -195,9 +244,33 @@ impl Table {
         add(|table| &mut table.cpu, &|run| run.cpu_seconds / millions);
         add(|table| &mut table.resident, &|run| run.resident_bytes as f64 / 1e6);
         add(|table| &mut table.start, &|run| (run.first_ms - run.started_ms) as f64);
+        self.written = ours.written.clone();
         for (thread, seconds) in &ours.cpu_by_thread {
             *self.threads.entry(thread.clone()).or_insert(0.0) += seconds;
         }
+    }
+
+    /// The medians, of the reader, of kubetell and of the ratio round by round.
+    fn json(&self, expected: &Expected) -> serde_json::Value {
+        let of = |series: &[Series; 3]| {
+            let [reader, kubetell, ratio] = series.each_ref().map(Series::median);
+            serde_json::json!({"reader": reader, "kubetell": kubetell, "ratio": ratio})
+        };
+        serde_json::json!({
+            "bench": "pipeline",
+            "rounds": self.wall[0].len(),
+            "events": expected.events,
+            "records": expected.records,
+            "bytes": expected.bytes,
+            "wall_seconds": of(&self.wall),
+            "handled_seconds": of(&self.handled),
+            "cpu_seconds_a_million": of(&self.cpu),
+            "resident_mb": of(&self.resident),
+            "start_ms": of(&self.start),
+            "kubetell_cpu_seconds_by_thread": self.threads,
+            "written": self.written,
+            "load": process::load(),
+        })
     }
 
     fn print(&self) {
@@ -224,9 +297,9 @@ impl Table {
     }
 }
 
-/// Writes the log; what is to be found in it.
-fn fill(broker: &Broker, plan: Plan) -> Expected {
-    deployment::create_topic(broker, SOURCE);
+/// Writes the log; what is to be found in it, and the median size of a bare event, in bytes.
+fn fill(broker: &Broker, plan: Plan, partitions: u32) -> (Expected, f64) {
+    deployment::create_topic(broker, SOURCE, partitions);
     let begun = clock::monotonic();
     let producer: BaseProducer = broker
         .client_config()
@@ -243,7 +316,7 @@ fn fill(broker: &Broker, plan: Plan) -> Expected {
             sizes.push(record.bytes.len() as f64);
         }
         let mut next: BaseRecord<'_, (), [u8]> = BaseRecord::to(SOURCE)
-            .partition(record.partition.of(PARTITIONS))
+            .partition(record.partition.of(partitions))
             .payload(&record.bytes);
         while let Err((error, back)) = producer.send(next) {
             assert!(
@@ -270,7 +343,7 @@ fn fill(broker: &Broker, plan: Plan) -> Expected {
         sizes.at(1.0),
         begun.elapsed().as_secs_f64(),
     );
-    expected
+    (expected, sizes.median())
 }
 
 /// The reader, in a process of its own.
@@ -318,6 +391,7 @@ fn read(servers: &str, args: &Args) -> Run {
         cpu_seconds: process::cpu_seconds(id).unwrap(),
         cpu_by_thread: process::cpu_by_thread(id),
         resident_bytes: process::memory_bytes(id).unwrap().1,
+        written: Written::default(),
     }
 }
 
@@ -330,8 +404,9 @@ fn kubetell(
     profiled: bool,
 ) -> (Run, Vec<String>) {
     let deployment = Deployment::new(broker, name, &args.settings);
-    let source = Progress::new(broker, &deployment.group, SOURCE);
-    let terms = Progress::new(broker, &deployment.terms_group(), &deployment.observations);
+    let source = Progress::new(broker, &deployment.group, SOURCE, args.partitions);
+    let observations = &deployment.observations;
+    let terms = Progress::new(broker, &deployment.terms_group(), observations, PARTITIONS);
     let started_ms = clock::now_ms();
     let process = deployment.run();
     let profile = args.perf.as_ref().filter(|_| profiled).map(|file| profile(&process, file));
@@ -363,6 +438,12 @@ fn kubetell(
         cpu_seconds: cpu_seconds.max(cpu_of_terms),
         cpu_by_thread,
         resident_bytes,
+        written: Written {
+            alerts: alerts.len() as u64,
+            alert_bytes: broker.topic_bytes(&deployment.alerts),
+            observations: u64::try_from(terms.committed()).unwrap(),
+            observation_bytes: broker.topic_bytes(observations),
+        },
     };
     let dead_letters = deployment.dead_letters(broker);
     (run, deployment::differences(&alerts, dead_letters, expected))
@@ -386,7 +467,8 @@ fn await_committed(process: &Process, what: &str, done: impl Fn() -> bool) -> (f
 
 fn profile(process: &Process, file: &str) -> std::process::Child {
     Command::new("perf")
-        .args(["record", "-q", "-F", "999", "-o", file, "-p", &process.id().to_string()])
+        .args(["record", "-q", "-F", "499", "--call-graph", "dwarf,16384", "-o", file])
+        .args(["-p", &process.id().to_string()])
         .stdin(Stdio::null())
         .spawn()
         .expect("`--perf` needs `perf`")

@@ -24,6 +24,8 @@ mod process;
 #[path = "../tests/it/support.rs"]
 mod support;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser;
 use crossbeam_channel::bounded;
 use rdkafka::ClientConfig;
+use serde::{Deserialize, Serialize};
 
 use kubetell::clock;
 use kubetell::faults::Faults;
@@ -55,6 +58,9 @@ struct Args {
     restorers: u32,
     #[arg(long, default_value = "")]
     wrap: String,
+    /// Appends what is measured to this file, one line of JSON for each restore.
+    #[arg(long)]
+    json: Option<PathBuf>,
     /// `KEY=VALUE` of librdkafka's for the restoring process.
     #[arg(long = "property")]
     properties: Vec<String>,
@@ -68,6 +74,18 @@ struct Args {
     bench: bool,
 }
 
+/// What one process did.
+#[derive(Debug, Serialize, Deserialize)]
+struct Restored {
+    terms: i64,
+    seconds: f64,
+    opening_seconds: f64,
+    resident_mb: u64,
+    resident_at_most_mb: u64,
+    disk_mb: f64,
+    cpu_seconds: f64,
+}
+
 fn main() {
     let args = Args::parse();
     match &args.restore_from {
@@ -78,15 +96,40 @@ fn main() {
 
 fn measure(args: &Args) {
     let broker = kafka::broker::Broker::start(kafka::broker::Options::default());
-    log::fill(&broker, args.terms, args.partitions);
+    let value_bytes = log::fill(&broker, args.terms, args.partitions);
+    let log_bytes = broker.topic_bytes(TOPIC);
     let state = tempfile::tempdir().unwrap();
     for what in ["into an empty state", "with the view of before"] {
-        println!("{what}: {}", restoring_process(&broker, args, state.path()));
+        let restored = restoring_process(&broker, args, state.path());
+        println!(
+            "{what}: {} terms in {:.2} s, {:.0} terms/s; opening took {:.2} s; resident {} MB, at \
+             most {} MB; {:.0} MB on disk; {:.2} s of CPU",
+            restored.terms,
+            restored.seconds,
+            restored.terms as f64 / restored.seconds,
+            restored.opening_seconds,
+            restored.resident_mb,
+            restored.resident_at_most_mb,
+            restored.disk_mb,
+            restored.cpu_seconds,
+        );
+        if let Some(file) = &args.json {
+            let mut line = serde_json::to_value(&restored).unwrap();
+            line["bench"] = "restore".into();
+            line["what"] = what.into();
+            line["partitions"] = args.partitions.into();
+            line["restorers"] = args.restorers.into();
+            line["value_bytes"] = value_bytes.into();
+            line["log_bytes"] = log_bytes.into();
+            line["load"] = process::load().into();
+            let mut file = File::options().create(true).append(true).open(file).unwrap();
+            writeln!(file, "{line}").unwrap();
+        }
     }
 }
 
 /// A process of its own, and what it prints.
-fn restoring_process(broker: &kafka::broker::Broker, args: &Args, state: &Path) -> String {
+fn restoring_process(broker: &kafka::broker::Broker, args: &Args, state: &Path) -> Restored {
     let program = std::env::current_exe().unwrap();
     let mut words = args.wrap.split_whitespace();
     let mut command = match words.next() {
@@ -106,7 +149,7 @@ fn restoring_process(broker: &kafka::broker::Broker, args: &Args, state: &Path) 
         .stderr(Stdio::inherit());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", output.status);
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The restoring process: `Restorer` as `run` has it, and a state directory.
@@ -162,16 +205,16 @@ fn restore(servers: &str, args: &Args) {
     restorers.into_iter().for_each(|restorer| restorer.join().unwrap());
     drop(shared);
     let (resident, peak) = process::memory_bytes(std::process::id()).unwrap();
-    let disk_mb = process::bytes_under(&args.state) / 1_000_000;
-    println!(
-        "{reached} terms in {seconds:.2} s, {:.0} terms/s; opening took {:.2} s; \
-         resident {} MB, at most {} MB; {disk_mb} MB on disk; {:.2} s of CPU",
-        reached as f64 / seconds,
-        opened.as_secs_f64(),
-        resident / 1_000_000,
-        peak / 1_000_000,
-        cpu_seconds(),
-    );
+    let restored = Restored {
+        terms: reached,
+        seconds,
+        opening_seconds: opened.as_secs_f64(),
+        resident_mb: resident / 1_000_000,
+        resident_at_most_mb: peak / 1_000_000,
+        disk_mb: process::bytes_under(&args.state) as f64 / 1e6,
+        cpu_seconds: cpu_seconds(),
+    };
+    println!("{}", serde_json::to_string(&restored).unwrap());
     let closing = clock::monotonic();
     drop(store);
     eprintln!("closed in {:.2} s", closing.elapsed().as_secs_f64());

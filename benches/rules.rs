@@ -9,7 +9,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,9 @@ struct Args {
     /// How often every set goes over the log.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Appends what is measured to this file, one line of JSON for each set.
+    #[arg(long)]
+    json: Option<PathBuf>,
     /// Given by `cargo bench`.
     #[arg(long)]
     bench: bool,
@@ -164,16 +170,16 @@ fn main() {
     let start = "2026-02-03T04:05:06Z".parse().unwrap();
     let records: Vec<Vec<u8>> = generated(args.events, 7, start).collect();
     println!("All records, in the wrappers of the demo:");
-    measure(&records, &args);
+    measure("all", &records, &args);
     if args.only.is_some() {
         return;
     }
     let bare = records.into_iter().filter(|record| record.starts_with(b"{\"kind\":\"Event\","));
     println!("\nThose of them that are bare events, as API servers write them:");
-    measure(&bare.collect::<Vec<_>>(), &args);
+    measure("bare", &bare.collect::<Vec<_>>(), &args);
 }
 
-fn measure(records: &[Vec<u8>], args: &Args) {
+fn measure(what: &str, records: &[Vec<u8>], args: &Args) {
     let bytes: usize = records.iter().map(Vec::len).sum();
     println!("{} records, {} MB", records.len(), bytes / 1_000_000);
     let counts = COUNTS.into_iter().filter(|count| args.only.is_none_or(|only| only == *count));
@@ -190,6 +196,10 @@ fn measure(records: &[Vec<u8>], args: &Args) {
     }
     println!("  generated rules  ns a record  ratio  passed  detections");
     let builtin = sets[0].best.as_secs_f64();
+    let mut json = args
+        .json
+        .as_ref()
+        .map(|file| File::options().create(true).append(true).open(file).unwrap());
     for (rules, set) in names.iter().zip(&sets) {
         let seconds = set.best.as_secs_f64();
         println!(
@@ -199,5 +209,20 @@ fn measure(records: &[Vec<u8>], args: &Args) {
             100.0 * set.passed as f64 / records.len() as f64,
             set.found
         );
+        if let Some(file) = &mut json {
+            let line = serde_json::json!({
+                "bench": "rules",
+                "records_of": what,
+                "records": records.len(),
+                "bytes": bytes,
+                "generated_rules": rules,
+                "rules": set.matcher.rules().rules().len(),
+                "ns_a_record": seconds * 1e9 / records.len() as f64,
+                "ratio": seconds / builtin,
+                "passed": set.passed as f64 / records.len() as f64,
+                "detections": set.found,
+            });
+            writeln!(file, "{line}").unwrap();
+        }
     }
 }

@@ -43,6 +43,9 @@ struct Args {
     candidates: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only writes the log to this file.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// Given by `cargo bench`.
     #[arg(long)]
     bench: bool,
@@ -71,6 +74,15 @@ struct Contender {
 
 fn main() {
     let args = Args::parse();
+    if let Some(path) = &args.write {
+        let mut out = BufWriter::new(File::create(path).expect("a file that can be written"));
+        let plan = Plan { seed: args.seed, ..Plan::new(args.events, args.candidates) };
+        for record in AuditLog::new(plan) {
+            out.write_all(&record.bytes).and_then(|()| out.write_all(b"\n")).unwrap();
+        }
+        out.flush().unwrap();
+        return;
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let logs = write_logs(&args, folder.path());
     println!(

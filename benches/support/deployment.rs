@@ -16,15 +16,15 @@ use crate::kafka::process::{Process, kubetell};
 
 /// The topic that all deployments read.
 pub const SOURCE: &str = "kubernetes-audit";
-/// Partitions of every topic.
+/// Partitions of every topic, where nothing else is said.
 pub const PARTITIONS: u32 = 12;
 /// The broker says when a record was appended, for the alerts as for the source: both are times of
 /// one clock, in whole milliseconds.
 pub const APPEND_TIME: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 
-/// Creates a topic of [`PARTITIONS`] partitions whose records bear the time of their append.
-pub fn create_topic(broker: &Broker, topic: &str) {
-    broker.create_topic(topic, i32::try_from(PARTITIONS).unwrap(), &[APPEND_TIME]);
+/// Creates a topic whose records bear the time of their append.
+pub fn create_topic(broker: &Broker, topic: &str, partitions: u32) {
+    broker.create_topic(topic, i32::try_from(partitions).unwrap(), &[APPEND_TIME]);
 }
 
 pub struct Deployment {
@@ -63,7 +63,7 @@ impl Deployment {
             "new_terms.learning=0s".to_owned(),
         ];
         deployment.settings.extend(settings.iter().cloned());
-        create_topic(broker, &deployment.alerts);
+        create_topic(broker, &deployment.alerts, PARTITIONS);
         let created = Process::spawn(kubetell(&deployment.arguments(&["topics", "create"])));
         let finished = created.wait(DEADLINE);
         assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
@@ -225,10 +225,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(broker: &Broker, group: &str, topic: &str) -> Progress {
+    pub fn new(broker: &Broker, group: &str, topic: &str, partitions: u32) -> Progress {
         let client = broker.client_config().set("group.id", group).create().unwrap();
         let mut asked = TopicPartitionList::new();
-        for partition in 0..i32::try_from(PARTITIONS).unwrap() {
+        for partition in 0..i32::try_from(partitions).unwrap() {
             asked.add_partition(topic, partition);
         }
         Progress { client, asked }

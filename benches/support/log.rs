@@ -84,8 +84,8 @@ fn observation(matcher: &Matcher, number: u64) -> Observation {
 }
 
 /// Creates the topic, writes markers and observations as the two halves do, and commits the
-/// first-seen half's offsets at the end. Learning was over long ago.
-pub fn fill(broker: &Broker, terms: u64, partitions: u32) {
+/// first-seen half's offsets at the end. Learning was over long ago. The bytes of all values.
+pub fn fill(broker: &Broker, terms: u64, partitions: u32) -> u64 {
     let retention_ms = limits::observation_retention_ms(7 * limits::DAY_MS).to_string();
     broker.create_topic(
         TOPIC,
@@ -150,6 +150,7 @@ pub fn fill(broker: &Broker, terms: u64, partitions: u32) {
         started.elapsed().as_secs_f64()
     );
     commit(broker, &ends);
+    bytes
 }
 
 fn commit(broker: &Broker, ends: &[i64]) {

@@ -56,6 +56,19 @@ fn events_have_the_sizes_of_real_logs() {
     assert!(most.is_some_and(|most| (30_000..70_000).contains(&most)), "most {most:?}");
 }
 
+#[test]
+fn every_event_has_the_size_that_is_asked_for() {
+    for bytes in [700, 1_024, 4_096, 65_536] {
+        let (records, _) = made(Plan { event_bytes: Some(bytes), ..Plan::new(300, 5) });
+        let mut sizes: Vec<usize> = records.iter().map(|record| record.bytes.len()).collect();
+        sizes.sort_unstable();
+        let (median, most) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+        // An event has about 0.7 KB at the least, and one with a command in its URI more.
+        assert!((bytes * 85 / 100..=bytes * 125 / 100).contains(&median), "{bytes}: {median}");
+        assert!(most < bytes + 4_096, "{bytes}: {most}");
+    }
+}
+
 /// What the log says is in it is what a scan of it finds: the way of `scan` and `run` from a record's
 /// bytes to detections.
 #[test]

@@ -22,8 +22,9 @@ mod pack;
 
 use std::collections::BTreeSet;
 use std::iter::Take;
+use std::sync::Arc;
 
-use kubetell::demo::event::{Concern, Request};
+use kubetell::demo::event::{Client, Concern, Request};
 use kubetell::demo::random::Random;
 use kubetell::demo::weave::{Emitted, Weave};
 
@@ -43,12 +44,23 @@ pub struct Plan {
     /// Begins and ends with a sensitive exec in each of so many partitions, as records of their
     /// own beside `events`: their alerts tell when the first and the last record were handled.
     pub sentinels: u32,
+    /// Makes every event about this long, in bytes, by a body, and every record a bare event. What
+    /// an event has without one is the least. `None`: sizes and wrappers as in real logs.
+    pub event_bytes: Option<usize>,
     pub seed: u64,
 }
 
 impl Plan {
     pub fn new(events: u64, candidates: u64) -> Plan {
-        Plan { events, candidates, sensitive: 40, unusual: 4, sentinels: 0, seed: 1 }
+        Plan {
+            events,
+            candidates,
+            sensitive: 40,
+            unusual: 4,
+            sentinels: 0,
+            event_bytes: None,
+            seed: 1,
+        }
     }
 }
 
@@ -107,7 +119,7 @@ impl AuditLog {
         let limited = Weave::new(requests).take(events);
         AuditLog {
             plan,
-            records: Pack::new(limited, Random::new(plan.seed ^ 1)),
+            records: Pack::new(limited, Random::new(plan.seed ^ 1), plan.event_bytes),
             opening: plan.sentinels,
             closing: plan.sentinels,
             random: Random::new(plan.seed ^ 2),
@@ -184,6 +196,21 @@ impl Iterator for AuditLog {
     }
 }
 
+/// About what an event takes without a body.
+const PLAIN_BYTES: usize = 1_024;
+
+/// Leaves out what no rule asks about.
+fn bare_of_identity(request: &mut Request) {
+    let client = request.client.as_ref();
+    request.client = Arc::new(Client {
+        uid: String::new(),
+        groups: Vec::new(),
+        extra: Vec::new(),
+        ..client.clone()
+    });
+    request.reason.clear();
+}
+
 /// Mean time between two requests, in microseconds: about 5,000 events a second.
 const GAP_US: u64 = 450;
 
@@ -235,8 +262,15 @@ impl Iterator for Requests {
     fn next(&mut self) -> Option<(u64, Request)> {
         // Kept at the share all along, so that no part of the log is busier than another.
         let concerns = self.concerning * 100 < self.plan.candidates * self.events.max(1);
-        let request =
+        let mut request =
             if concerns { self.concerning() } else { self.cast.routine(&mut self.random) };
+        if let Some(bytes) = self.plan.event_bytes {
+            (request.request_body, request.response_body) = (None, None);
+            request.annotations.clear();
+            if bytes < PLAIN_BYTES {
+                bare_of_identity(&mut request);
+            }
+        }
         let stages = request.timeline().len() as u64;
         self.events += stages;
         self.concerning += if concerns { stages } else { 0 };

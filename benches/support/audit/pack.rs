@@ -9,6 +9,8 @@ use kubetell::demo::pack::{event_list, fluent_bit_line, partition_hint, vector};
 use kubetell::demo::random::Random;
 use kubetell::demo::weave::Emitted;
 
+use super::bodies;
+
 /// When the log begins. What is new is decided by arrival, so any time will do.
 static START: LazyLock<Timestamp> = LazyLock::new(|| "2026-02-03T04:05:06Z".parse().unwrap());
 
@@ -21,11 +23,15 @@ pub struct Packed {
 pub struct Pack<I> {
     events: I,
     random: Random,
+    /// See [`Plan`].
+    ///
+    /// [`Plan`]: super::Plan
+    event_bytes: Option<usize>,
 }
 
 impl<I: Iterator<Item = Emitted>> Pack<I> {
-    pub fn new(events: I, random: Random) -> Self {
-        Self { events, random }
+    pub fn new(events: I, random: Random, event_bytes: Option<usize>) -> Self {
+        Self { events, random, event_bytes }
     }
 }
 
@@ -46,6 +52,12 @@ impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
     type Item = Packed;
 
     fn next(&mut self) -> Option<Packed> {
+        if let Some(bytes) = self.event_bytes {
+            let event = self.events.next()?;
+            let hint = partition_hint(&event.request.audit_id);
+            let bytes = sized(event.json(*START, true), bytes, &mut self.random).into_bytes();
+            return Some(Packed { hint, bytes, events: vec![event] });
+        }
         let (form, most) = match self.random.below(100) {
             0..70 => (Form::Bare, 1),
             70..84 => (Form::Vector, 1),
@@ -60,6 +72,22 @@ impl<I: Iterator<Item = Emitted>> Iterator for Pack<I> {
         let hint = partition_hint(&first.request.audit_id);
         Some(Packed { hint, bytes: bytes(form, &events).into_bytes(), events })
     }
+}
+
+/// The event with the object of its request, so that both are about `bytes` long.
+fn sized(mut event: String, bytes: usize, random: &mut Random) -> String {
+    const BEFORE: &str = "\"requestReceivedTimestamp\"";
+    // The least that a pod takes, about.
+    const POD: usize = 2_000;
+    if let (Some(room), Some(at)) = (bytes.checked_sub(event.len()), event.find(BEFORE)) {
+        let object = if room < POD {
+            format!("{{\"kind\":\"Note\",\"text\":\"{}\"}}", "-".repeat(room.saturating_sub(50)))
+        } else {
+            bodies::pod(random, "shop", "app-1", u64::try_from(room).unwrap_or(u64::MAX))
+        };
+        event.insert_str(at, &format!("\"requestObject\":{object},"));
+    }
+    event
 }
 
 /// The first stage of a request as a bare event.

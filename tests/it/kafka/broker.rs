@@ -230,6 +230,25 @@ impl Broker {
         }
     }
 
+    /// What the records of a topic take on disk, in bytes.
+    pub fn topic_bytes(&self, topic: &str) -> u64 {
+        let of_topic = |folder: &fs::DirEntry| {
+            let name = folder.file_name();
+            let name = name.to_string_lossy();
+            name.rsplit_once('-').is_some_and(|(of, number)| {
+                of == topic && number.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        };
+        let folders = fs::read_dir(self.folder.path().join("data")).unwrap().flatten();
+        let files =
+            folders.filter(of_topic).flat_map(|folder| fs::read_dir(folder.path()).unwrap());
+        files
+            .flatten()
+            .filter(|file| file.path().extension().is_some_and(|extension| extension == "log"))
+            .map(|file| file.metadata().map_or(0, |data| data.len()))
+            .sum()
+    }
+
     /// The properties file for Kafka's own tools.
     pub fn tool_config(&self) -> PathBuf {
         self.folder.path().join("client.properties")
