@@ -272,7 +272,7 @@ pub(crate) fn check(name: &str, value: &str, hidden: bool) -> Result<(), Problem
     if value.contains('\0') {
         return invalid(name, "the value holds a NUL character", None);
     }
-    if is_of_tokens(name) && (name, value) != (TOKEN_METHOD, "default") {
+    if is_of_tokens(name) {
         let problem = match name {
             TOKEN_METHOD if value == "oidc" => None,
             TOKEN_METHOD => Some("must be `oidc`: a token is fetched by client credentials"),
@@ -410,7 +410,6 @@ mod tests {
         );
         check("", "x", Some("property ``: no property has such a name"));
         check("sasl.oauthbearer.method", "oidc", None);
-        check("sasl.oauthbearer.method", "default", None);
         check(
             "sasl.oauthbearer.method",
             "hunter2",

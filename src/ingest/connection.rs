@@ -198,7 +198,9 @@ impl ClientContext for Overheard {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, "{message}");
-        if facility == "FAIL" && level as i32 == RDKafkaLogLevel::Info as i32 {
+        // Errors come through `error` as well; a lost connection is a warning with requests under way.
+        let told = RDKafkaLogLevel::Warning as i32..=RDKafkaLogLevel::Info as i32;
+        if facility == "FAIL" && told.contains(&(level as i32)) {
             // Without the name of the thread that says it.
             let message = message.split_once("]: ").map_or(message, |(_, message)| message);
             let ended = KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
@@ -410,8 +412,11 @@ mod tests {
         overheard.log(RDKafkaLogLevel::Debug, "FAIL", line);
         overheard.log(RDKafkaLogLevel::Info, "STATE", line);
         assert_eq!(overheard.cause(), None);
-        overheard.log(RDKafkaLogLevel::Info, "FAIL", line);
-        let heard = "a:1/bootstrap: Disconnected (after 5ms in state UP)";
-        assert_eq!(overheard.cause().as_deref(), Some(heard));
+        for level in [RDKafkaLogLevel::Info, RDKafkaLogLevel::Warning] {
+            let overheard = Overheard::default();
+            overheard.log(level, "FAIL", line);
+            let heard = "a:1/bootstrap: Disconnected (after 5ms in state UP)";
+            assert_eq!(overheard.cause().as_deref(), Some(heard));
+        }
     }
 }

@@ -242,7 +242,10 @@ pub(crate) fn check_refused(name: &str, process: Process, code: i32, says: &[&st
     assert_eq!(hints.len(), 1, "{name}: {}", finished.stderr);
     let text = format!("{}\n{}", told[0], hints[0]);
     for word in says {
-        assert!(text.contains(word), "{name}: `{word}` is not in:\n{text}");
+        let failures = || -> Vec<&str> {
+            finished.stderr.lines().filter(|line| line.contains("\"FAIL\"")).take(8).collect()
+        };
+        assert!(text.contains(word), "{name}: `{word}` is not in:\n{text}\n{:#?}", failures());
     }
 }
 
