@@ -63,7 +63,8 @@ def stacks(text):
         lines = [line for line in sample.split("\n") if line.strip()]
         if not lines:
             continue
-        thread = re.sub(r"[\d:-]+$", "", lines[0].strip())
+        # perf names a thread that had none yet when it began by its number.
+        thread = re.sub(r"[\d:-]+$", "", lines[0].strip()) or "[no name]"
         calls = [call(line) for line in lines[1:]]
         seen[(thread, *reversed(calls))] += 1
     return seen
