@@ -192,8 +192,7 @@ const TABLE: &[Row] = &[
     },
     // The client passes over a batch whose checksum (with `check.crcs`) or format is wrong.
     Row { codes: &[Code::BadMessage, Code::NotImplemented], classes: [P, R, R] },
-    // The idempotent producer numbers its batches anew. When it can't, it says so through its
-    // fatal error, which is looked at before any of these.
+    // Of idempotent producers, which ours are not.
     Row {
         codes: &[
             Code::OutOfOrderSequenceNumber,
@@ -317,8 +316,8 @@ pub fn remedy_of(code: Code, doing: Doing) -> (Remedy, &'static str) {
              observations topics and on both consumer groups"
         }
         (Code::ClusterAuthorizationFailed | Code::TransactionalIdAuthorizationFailed, _) => {
-            "grant the principal of `kafka.properties` the operation `IdempotentWrite` on the \
-             cluster (brokers before 2.8 ask for it)"
+            "the brokers refuse the principal of `kafka.properties` something on the whole cluster, \
+             which kubetell needs no right to: docs/security.md lists the rights that it needs"
         }
         (Code::InconsistentGroupProtocol | Code::UnsupportedAssignor, _) => {
             "another client is in the group with another assignment strategy: give kubetell a \

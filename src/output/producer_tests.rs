@@ -32,9 +32,11 @@ fn producer(config: &ClientConfig) -> OutputProducer {
         shapes,
         stats: Arc::new(Stats::default()),
     };
-    // Each record leaves at once, in a request of its own.
+    // Each record leaves at once, in a request of its own, and is not sent again before all that
+    // is handed over meanwhile has left too.
     let mut config = config.clone();
-    config.set("linger.ms", "0");
+    config.set("linger.ms", "0").set("batch.num.messages", "1");
+    config.set("retry.backoff.ms", "1000").set("retry.backoff.max.ms", "1000");
     OutputProducer::new(&config, settings).unwrap()
 }
 
