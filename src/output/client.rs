@@ -179,7 +179,9 @@ impl Client {
 
 fn defaults(config: &mut ClientConfig, properties: &ClientConfig) {
     for (key, value) in [
-        ("linger.ms", "5"),
+        // Of the way to an alert each producer on it is waited for once. What a backlog brings fills
+        // batches within a millisecond too.
+        ("linger.ms", "1"),
         ("compression.codec", "lz4"),
         ("queue.buffering.max.kbytes", "131072"),
         ("message.max.bytes", "67108864"),
