@@ -174,40 +174,31 @@ fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
 }
 
 /// Ends of names of fields that would count for the event if they came again, or that make it
-/// something else; and what makes an event of a second object behind it. An escape could spell one,
-/// too.
+/// something else; and what a second document behind it would need to hold an event, in whatever
+/// wrapper. An escape could spell one, too.
 static REST_SEARCH: LazyLock<Marks> = LazyLock::new(|| {
-    Marks::new(&[
-        "auditID\"",
-        "audit.k8s.io/",
-        "verb\"",
-        "user\"",
-        "userAgent\"",
-        "objectRef\"",
-        "stage\"",
-        "level\"",
-        "items\"",
-        "log_type\"",
-    ])
+    let again =
+        ["user\"", "userAgent\"", "objectRef\"", "stage\"", "level\"", "items\"", "log_type\""];
+    Marks::new(&[&again[..], &MARKS[..]].concat())
 });
 
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// What may make an object outside of what is looked at one that holds events.
-static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| {
-    Marks::new(&[
-        "auditID",
-        "audit.k8s.io",
-        "verb",
-        "EventList",
-        "\"items\"",
-        "google.cloud.audit.AuditLog",
-        "protoPayload",
-        "\"data\"",
-        "\"data\\",
-        "awslogs",
-    ])
-});
+const MARKS: [&str; 10] = [
+    "auditID",
+    "audit.k8s.io",
+    "verb",
+    "EventList",
+    "\"items\"",
+    "google.cloud.audit.AuditLog",
+    "protoPayload",
+    "\"data\"",
+    "\"data\\",
+    "awslogs",
+];
+
+static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| Marks::new(&MARKS));
 
 /// Texts that are looked for all at once, many bytes at a time.
 struct Marks(Option<packed::Searcher>);

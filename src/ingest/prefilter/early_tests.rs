@@ -179,6 +179,11 @@ fn what_follows_the_beginning_of_an_event_counts() {
         format!("{whole}{{\"auditID\":\"x\",\"kind\":\"Event\"}}"),
         format!("{whole} {{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"}}"),
         format!("{whole}\n{whole}"),
+        // A second document, which holds an event as a text or in base64, or is a text.
+        format!("{whole}{{\"log\":{}}}", Value::from(EVENT)),
+        format!("{whole} {}", Value::from(EVENT)),
+        format!("{whole}{{\"message\":{{\"data\":\"e30=\"}}}}"),
+        format!("{whole}{{\"awslogs\":{{\"data\":\"e30=\"}}}}"),
     ] {
         assert_eq!(known(&record), None, "{record}");
     }
