@@ -11,14 +11,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use clap::Parser;
-use serde::Deserialize;
 
 use kubetell::audit::shell;
 use kubetell::clock;
 use kubetell::detect::command::{Command, judge};
-use kubetell::detect::finding::{ExecCommand, ExecVia};
 use kubetell::rules::rule::{ExecRule, RuleKind};
 use kubetell::rules::set::RuleSet;
+
+#[path = "support/corpus.rs"]
+mod corpus;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -28,43 +29,6 @@ struct Args {
     /// Given by `cargo bench`.
     #[arg(long)]
     bench: bool,
-}
-
-#[derive(Deserialize)]
-struct Corpus {
-    #[serde(alias = "family")]
-    group: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    argv: Vec<String>,
-    #[serde(default)]
-    repeat: Vec<toml::Value>,
-}
-
-fn commands(text: &str) -> Vec<Vec<String>> {
-    let corpus: Corpus = toml::from_str(text).unwrap();
-    let cases = corpus.group.into_iter().flat_map(|group| group.case);
-    cases.filter(|case| case.repeat.is_empty()).map(|case| case.argv).collect()
-}
-
-fn exec_of(argv: &[String]) -> ExecCommand {
-    ExecCommand {
-        via: ExecVia::PodsExec,
-        argv: argv.to_vec(),
-        text: argv.join(" "),
-        container: None,
-        namespace: None,
-        pod: None,
-        stdin: false,
-        tty: false,
-    }
 }
 
 /// The median of several runs, each of one call.
@@ -89,8 +53,8 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn corpus(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
-    let execs: Vec<ExecCommand> = commands(text).iter().map(|argv| exec_of(argv)).collect();
+fn measure(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
+    let execs = corpus::execs(text);
     let mut rows: Vec<(f64, f64, f64, usize)> = execs
         .iter()
         .map(|exec| {
@@ -185,8 +149,8 @@ fn main() {
     let rules = RuleSet::builtin().unwrap();
     let rule = rules.get("pod-exec-sensitive-path").unwrap();
     let RuleKind::Exec(rule) = rule.kind() else { panic!("an exec rule") };
-    corpus("harmless", include_str!("../tests/fixtures/commands/harmless.toml"), rule, args.rounds);
-    corpus("hidden", include_str!("../tests/fixtures/commands/hidden.toml"), rule, args.rounds);
+    measure("harmless", corpus::HARMLESS, rule, args.rounds);
+    measure("hidden", corpus::HIDDEN, rule, args.rounds);
 
     println!(
         "\nmilliseconds for the worst shapes, by size; `sh -c` and the shape, read and judged"
@@ -195,7 +159,7 @@ fn main() {
     let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
     for size in sizes {
         for (at, (name, script)) in shapes(size).into_iter().enumerate() {
-            let exec = exec_of(&["sh".to_owned(), "-c".to_owned(), script]);
+            let exec = corpus::exec_of(vec!["sh".to_owned(), "-c".to_owned(), script]);
             let time = median(3, || {
                 black_box(judge(rule, &Command::new(&exec)));
             });

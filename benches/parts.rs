@@ -7,6 +7,8 @@
 
 #[path = "support/audit/mod.rs"]
 mod audit;
+#[path = "support/corpus.rs"]
+mod corpus;
 #[path = "support/parts.rs"]
 mod parts;
 

@@ -8,13 +8,11 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use kubetell::alert::{self, FirstSeen, Origin};
 use kubetell::audit::event::Event;
 use kubetell::audit::exec;
 use kubetell::detect::command::{Command, judge};
-use kubetell::detect::finding::{ExecCommand, ExecVia, Finding};
+use kubetell::detect::finding::{ExecCommand, Finding};
 use kubetell::detect::matcher::{Context, Detection, Matcher};
 use kubetell::ingest::envelope::{self, Outcome};
 use kubetell::ingest::prefilter::{Prefilter, Verdict};
@@ -27,6 +25,7 @@ use kubetell::terms::observation::Observation;
 use kubetell::terms::record::{self, HASH_VERSION, Marker, Record};
 
 use crate::audit::{AuditLog, Plan};
+use crate::corpus;
 
 /// Events of the log that most parts go over.
 const EVENTS: u64 = 4_000;
@@ -149,43 +148,9 @@ fn uris(records: &[Vec<u8>]) -> Part {
     })
 }
 
-#[derive(Deserialize)]
-struct Corpus {
-    #[serde(alias = "family")]
-    group: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    argv: Vec<String>,
-    #[serde(default)]
-    repeat: Vec<toml::Value>,
-}
-
-/// The commands of the two corpora, without those that are long by repetition.
+/// The commands of the two corpora.
 fn commands() -> Vec<ExecCommand> {
-    let texts = [
-        include_str!("../../tests/fixtures/commands/harmless.toml"),
-        include_str!("../../tests/fixtures/commands/hidden.toml"),
-    ];
-    let corpora = texts.map(|text| toml::from_str::<Corpus>(text).unwrap());
-    let cases = corpora.into_iter().flat_map(|corpus| corpus.group).flat_map(|group| group.case);
-    let command = |case: Case| ExecCommand {
-        via: ExecVia::PodsExec,
-        text: case.argv.join(" "),
-        argv: case.argv,
-        container: None,
-        namespace: None,
-        pod: None,
-        stdin: false,
-        tty: false,
-    };
-    cases.filter(|case| case.repeat.is_empty()).map(command).collect()
+    [corpus::HARMLESS, corpus::HIDDEN].into_iter().flat_map(corpus::execs).collect()
 }
 
 fn of_commands(name: &'static str, mut each: impl FnMut(&ExecCommand) + 'static) -> Part {

@@ -2,93 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 
+use crate::kafka::DEADLINE;
 use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
 use crate::kafka::client::Record;
-use crate::kafka::process::{Finished, Process, Signal, kubetell};
-use crate::kafka::{DEADLINE, unique};
-use crate::support::{eventually, exec_event, json_lines, program, secret_event};
+use crate::kafka::process::Signal;
+use crate::reading::Source;
+use crate::support::{exec_event, json_lines, program, secret_event};
 
 /// 2026-03-01T08:00:00Z.
 const T0: i64 = 1_772_352_000_000;
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
-
-/// A source topic of its own, whose records never expire, and a folder for files.
-struct Source<'k> {
-    kafka: &'k Broker,
-    prefix: String,
-    dir: tempfile::TempDir,
-    extra: Vec<String>,
-}
-
-impl<'k> Source<'k> {
-    fn new(kafka: &'k Broker, name: &str, partitions: i32) -> Self {
-        let prefix = unique(name);
-        let dir = tempfile::tempdir().unwrap();
-        let source = Source { kafka, prefix, dir, extra: Vec::new() };
-        kafka.create_topic(&source.topic(), partitions, &[("retention.ms", "-1")]);
-        eventually(DEADLINE, "the broker knows the topic", || {
-            kafka.watermarks(&source.topic()).is_ok_and(|found| found.len() == partitions as usize)
-        });
-        source
-    }
-
-    fn topic(&self) -> String {
-        format!("{}.audit", self.prefix)
-    }
-
-    fn produce(&self, records: &[Record]) {
-        self.kafka.produce(&self.topic(), records);
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> Process {
-        let mut all = vec!["backtest".to_owned()];
-        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let settings = [
-            format!("kafka.bootstrap_servers={}", self.kafka.bootstrap()),
-            format!("kafka.group_id={}", self.prefix),
-            format!("source.topics=[\"{}\"]", self.topic()),
-            format!("alerts.topic={}.alerts", self.prefix),
-            format!("observations.topic={}.observations", self.prefix),
-            format!("dead_letters.topic={}.dead", self.prefix),
-            format!("state.directory={}", self.dir.path().join("state").display()),
-        ];
-        for setting in settings.iter().chain(&self.extra) {
-            all.extend(["--set".to_owned(), setting.clone()]);
-        }
-        let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let mut command = kubetell(&all);
-        command.env("KUBETELL_LOG", "kubetell=debug,warn");
-        Process::spawn(command)
-    }
-
-    /// Runs it to its end, which has to be this one.
-    fn check(&self, arguments: &[&str], code: i32) -> Finished {
-        let finished = self.spawn(arguments).wait(DEADLINE);
-        let stdout = finished.stdout_text();
-        assert_eq!(finished.code(), Some(code), "{arguments:?}\n{stdout}\n{}", finished.stderr);
-        finished
-    }
-
-    fn json(&self, arguments: &[&str], code: i32) -> Value {
-        let arguments: Vec<&str> = arguments.iter().chain(&["--format", "json"]).copied().collect();
-        serde_json::from_slice(&self.check(&arguments, code).stdout).unwrap()
-    }
-
-    fn write(&self, path: &str, text: &str) -> PathBuf {
-        let path = self.dir.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
 
 /// An event at a time by a user.
 fn event(bare: &[u8], time_ms: i64, user: &str) -> Vec<u8> {
@@ -146,7 +75,7 @@ fn produce_in_transactions(source: &Source<'_>, partition: i32, times: &[i64]) -
 #[test]
 fn a_range_of_time_is_counted_twice_alike_and_nothing_is_left_behind() {
     let kafka = broker::shared();
-    let source = Source::new(kafka, "backtest", 5);
+    let source = Source::new("backtest", kafka, "backtest", 5);
     let mut records = Vec::new();
     // Partitions 0 and 1: an exec every half hour, by a user an hour.
     for step in 0..20 {
@@ -249,7 +178,7 @@ fn rule(id: &str, query: &str) -> String {
 #[test]
 fn a_candidate_is_compared_over_the_same_read() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "backtest-candidate", 3);
+    let mut source = Source::new("backtest", kafka, "backtest-candidate", 3);
     let users = ["ada", "bob", "eve"];
     let mut records = Vec::new();
     for step in 0..30 {
@@ -342,7 +271,7 @@ fn reads() -> Vec<(i64, Vec<u8>)> {
 #[test]
 fn new_terms_are_those_of_a_scan_whatever_partition_they_lie_in() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "backtest-terms", 4);
+    let mut source = Source::new("backtest", kafka, "backtest-terms", 4);
     let other = format!("{}.other", source.prefix);
     kafka.create_topic(&other, 1, &[("retention.ms", "-1")]);
     source.extra.push(format!("source.topics=[\"{}\", \"{other}\"]", source.topic()));
@@ -388,7 +317,7 @@ fn new_terms_are_those_of_a_scan_whatever_partition_they_lie_in() {
 #[test]
 fn exceptions_hold_as_in_a_scan_and_are_counted() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "backtest-exceptions", 1);
+    let mut source = Source::new("backtest", kafka, "backtest-exceptions", 1);
     let reads = reads();
     for (time, event) in &reads {
         source.produce(&[Record::value(event.clone()).at(*time).partition(0)]);
@@ -428,7 +357,7 @@ fn exceptions_hold_as_in_a_scan_and_are_counted() {
 #[test]
 fn what_retention_has_taken_is_told() {
     let kafka = broker::shared();
-    let source = Source::new(kafka, "backtest-retention", 2);
+    let source = Source::new("backtest", kafka, "backtest-retention", 2);
     let at = |hour: i64, partition: i32| {
         exec(&format!("{hour}-{partition}"), T0 + hour * HOUR_MS, "ada").partition(partition)
     };
@@ -456,7 +385,7 @@ fn what_retention_has_taken_is_told() {
 #[test]
 fn what_is_deleted_while_it_is_read_is_counted() {
     let kafka = broker::shared();
-    let source = Source::new(kafka, "backtest-deleted", 1);
+    let source = Source::new("backtest", kafka, "backtest-deleted", 1);
     source.produce(&[exec("first", T0, "ada")]);
     // More than is fetched ahead.
     kafka.produce_load(&source.topic(), 300_000, 1_000);
@@ -480,7 +409,7 @@ fn what_is_deleted_while_it_is_read_is_counted() {
 #[test]
 fn no_right_to_a_group_is_needed_and_one_to_the_topic_is() {
     let kafka = Broker::start(Options { security: Security::Acl, ..Options::default() });
-    let mut source = Source::new(&kafka, "backtest-rights", 2);
+    let mut source = Source::new("backtest", &kafka, "backtest-rights", 2);
     source.produce(&[exec("one", T0, "ada").partition(0), exec("two", T0, "ada").partition(1)]);
     source.extra = kafka
         .security_properties(NOBODY)
@@ -499,7 +428,7 @@ fn no_right_to_a_group_is_needed_and_one_to_the_topic_is() {
 #[test]
 fn a_missing_topic_is_told_and_not_made() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "backtest-missing", 1);
+    let mut source = Source::new("backtest", kafka, "backtest-missing", 1);
     let missing = format!("{}.missing", source.prefix);
     source.extra = vec![format!("source.topics=[\"{}\", \"{missing}\"]", source.topic())];
 
@@ -512,7 +441,7 @@ fn a_missing_topic_is_told_and_not_made() {
 #[test]
 fn a_signal_ends_it_with_what_is_known_by_then() {
     let kafka = Broker::start(Options::default());
-    let source = Source::new(&kafka, "backtest-signal", 1);
+    let source = Source::new("backtest", &kafka, "backtest-signal", 1);
     source.produce(&[exec("one", T0, "ada")]);
     // More than is read between the first line of the log and the freeze.
     kafka.produce_load(&source.topic(), 300_000, 1_000);
@@ -534,7 +463,7 @@ fn a_signal_ends_it_with_what_is_known_by_then() {
 
 #[test]
 fn a_record_with_a_wrong_date_hides_none_of_those_behind_it() {
-    let source = Source::new(broker::shared(), "backtest-dated", 1);
+    let source = Source::new("backtest", broker::shared(), "backtest-dated", 1);
     let day: jiff::Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
     let at = |hours: i64| day.as_millisecond() + hours * 3_600_000;
     // The first one is dated three days ahead.

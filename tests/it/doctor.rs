@@ -12,11 +12,12 @@ use kubetell::ingest::envelope::Wrapper;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
 
+use crate::kafka::DEADLINE;
 use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
 use crate::kafka::client::Record;
-use crate::kafka::process::{Finished, Process, Signal, kubetell};
-use crate::kafka::{DEADLINE, unique};
-use crate::support::{eventually, exec_event, gzip_bomb, program, quiet_event, secret_event};
+use crate::kafka::process::{Process, Signal, kubetell};
+use crate::reading::Source;
+use crate::support::{exec_event, gzip_bomb, program, quiet_event, secret_event};
 
 /// 2026-03-01T08:00:00Z.
 const T0: i64 = 1_772_352_000_000;
@@ -240,75 +241,10 @@ fn a_signal_ends_a_pipe_that_goes_on_with_what_has_come() {
     assert!(finished.stderr.contains("stopped by a signal"), "{}", finished.stderr);
 }
 
-/// A source topic of its own, whose records never expire, and a folder that is to stay empty.
-struct Source<'k> {
-    kafka: &'k Broker,
-    prefix: String,
-    dir: tempfile::TempDir,
-    extra: Vec<String>,
-}
-
-impl<'k> Source<'k> {
-    fn new(kafka: &'k Broker, name: &str, partitions: i32) -> Self {
-        let source = Source {
-            kafka,
-            prefix: unique(name),
-            dir: tempfile::tempdir().unwrap(),
-            extra: Vec::new(),
-        };
-        kafka.create_topic(&source.topic(), partitions, &[("retention.ms", "-1")]);
-        eventually(DEADLINE, "the broker knows the topic", || {
-            kafka.watermarks(&source.topic()).is_ok_and(|found| found.len() == partitions as usize)
-        });
-        source
-    }
-
-    fn topic(&self) -> String {
-        format!("{}.audit", self.prefix)
-    }
-
-    fn produce(&self, records: &[Record]) {
-        self.kafka.produce(&self.topic(), records);
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> Process {
-        let mut all = vec!["doctor".to_owned()];
-        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let settings = [
-            format!("kafka.bootstrap_servers={}", self.kafka.bootstrap()),
-            format!("kafka.group_id={}", self.prefix),
-            format!("source.topics=[\"{}\"]", self.topic()),
-            format!("alerts.topic={}.alerts", self.prefix),
-            format!("observations.topic={}.observations", self.prefix),
-            format!("dead_letters.topic={}.dead", self.prefix),
-            format!("state.directory={}", self.dir.path().join("state").display()),
-        ];
-        for setting in settings.iter().chain(&self.extra) {
-            all.extend(["--set".to_owned(), setting.clone()]);
-        }
-        let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let mut command = kubetell(&all);
-        command.env("KUBETELL_LOG", "kubetell=debug,warn");
-        Process::spawn(command)
-    }
-
-    fn check(&self, arguments: &[&str], code: i32) -> Finished {
-        let finished = self.spawn(arguments).wait(DEADLINE);
-        let stdout = finished.stdout_text();
-        assert_eq!(finished.code(), Some(code), "{arguments:?}\n{stdout}\n{}", finished.stderr);
-        finished
-    }
-
-    fn json(&self, arguments: &[&str], code: i32) -> Value {
-        let arguments = [arguments, &["--format", "json"]].concat();
-        serde_json::from_slice(&self.check(&arguments, code).stdout).unwrap()
-    }
-}
-
 #[test]
 fn the_newest_records_of_each_partition_are_judged_and_nothing_is_left_behind() {
     let kafka = broker::shared();
-    let source = Source::new(kafka, "doctor", 4);
+    let source = Source::new("doctor", kafka, "doctor", 4);
     let mut records = Vec::new();
     for partition in 0..3 {
         let of_old = (0..30).map(|n| blind_exec(&format!("old-{partition}-{n}")));
@@ -355,7 +291,7 @@ fn the_newest_records_of_each_partition_are_judged_and_nothing_is_left_behind() 
 
 #[test]
 fn what_is_wrong_in_a_topic_is_found_by_the_records_own_times_and_places() {
-    let source = Source::new(broker::shared(), "doctor-wrong", 1);
+    let source = Source::new("doctor", broker::shared(), "doctor-wrong", 1);
     let body = changed(&now(&secret_event("body", "ada")), |event| {
         event["level"] = "RequestResponse".into();
         event["responseObject"] = json!({ "data": { "password": "hunter2hunter2" } });
@@ -396,7 +332,7 @@ fn what_is_wrong_in_a_topic_is_found_by_the_records_own_times_and_places() {
 
 #[test]
 fn what_is_older_is_left_out() {
-    let source = Source::new(broker::shared(), "doctor-last", 2);
+    let source = Source::new("doctor", broker::shared(), "doctor-last", 2);
     let old = (0..20).map(|n| Record::value(blind_exec(&format!("{n}"))).at(T0 + n).partition(0));
     source.produce(&old.collect::<Vec<_>>());
     let records = |arguments: &[&str], code| {
@@ -420,7 +356,7 @@ fn what_is_older_is_left_out() {
 #[test]
 fn each_topic_is_judged_by_itself() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "doctor-topics", 1);
+    let mut source = Source::new("doctor", kafka, "doctor-topics", 1);
     let other = format!("{}.other", source.prefix);
     kafka.create_topic(&other, 2, &[]);
     source.extra = vec![format!("source.topics=[\"{}\", \"{other}\"]", source.topic())];
@@ -439,7 +375,7 @@ fn each_topic_is_judged_by_itself() {
 
 #[test]
 fn a_record_that_does_not_name_its_cluster_is_told() {
-    let mut source = Source::new(broker::shared(), "doctor-cluster", 1);
+    let mut source = Source::new("doctor", broker::shared(), "doctor-cluster", 1);
     let named = Record::value(now(&exec_event("one"))).header("origin", "prod-eu-1");
     let field = changed(&now(&exec_event("two")), |event| event["origin"] = "prod-eu-1".into());
     source.produce(&[named, Record::value(field), Record::value(now(&exec_event("three")))]);
@@ -459,7 +395,7 @@ fn a_record_that_does_not_name_its_cluster_is_told() {
 #[test]
 fn no_right_to_a_group_is_needed_and_one_to_the_topic_is() {
     let kafka = Broker::start(Options { security: Security::Acl, ..Options::default() });
-    let mut source = Source::new(&kafka, "doctor-rights", 2);
+    let mut source = Source::new("doctor", &kafka, "doctor-rights", 2);
     source.produce(&[Record::value(now(&exec_event("one"))).partition(1)]);
     source.extra = kafka
         .security_properties(NOBODY)
@@ -479,7 +415,7 @@ fn no_right_to_a_group_is_needed_and_one_to_the_topic_is() {
 #[test]
 fn a_missing_topic_is_told_and_not_made() {
     let kafka = broker::shared();
-    let mut source = Source::new(kafka, "doctor-missing", 1);
+    let mut source = Source::new("doctor", kafka, "doctor-missing", 1);
     let missing = format!("{}.missing", source.prefix);
     source.extra = vec![format!("source.topics=[\"{}\", \"{missing}\"]", source.topic())];
 
@@ -493,7 +429,7 @@ fn a_missing_topic_is_told_and_not_made() {
 #[test]
 fn a_signal_ends_the_reading_of_a_topic_with_what_is_known_by_then() {
     let kafka = Broker::start(Options::default());
-    let source = Source::new(&kafka, "doctor-signal", 1);
+    let source = Source::new("doctor", &kafka, "doctor-signal", 1);
     source.produce(&[Record::value(now(&exec_event("one")))]);
     // More than is read between the first line of the log and the freeze.
     kafka.produce_load(&source.topic(), 300_000, 1_000);

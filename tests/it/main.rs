@@ -21,6 +21,7 @@ mod opensearch;
 mod outage;
 mod pages;
 mod pipeline;
+mod reading;
 mod refusals;
 mod reload;
 mod rsyslog;

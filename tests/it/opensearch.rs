@@ -1,29 +1,23 @@
 //! A real OpenSearch: one process with one node, on a free port of 127.0.0.1.
 //!
-//! Owns the process, its folder and its port. What it started ends with it, also when the test
-//! binary is killed. `tests/run` passes the place of the jars in `KUBETELL_OPENSEARCH_LIBS`;
+//! Owns the process, its folder and its port. `tests/run` passes the place of the jars in `KUBETELL_OPENSEARCH_LIBS`;
 //! without it these tests fail rather than pass unseen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use kubetell::demo::random::Random;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::kafka::broker::watch;
+use crate::kafka::server::{self, Running, reserved_ports};
 use crate::kafka::{DEADLINE, unique};
 use crate::markdown;
 use crate::support::eventually;
-
-/// How much of the node's log a failure shows.
-const LOG_TAIL_LINES: usize = 40;
 
 pub struct OpenSearch {
     folder: TempDir,
@@ -51,34 +45,27 @@ impl OpenSearch {
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("kubetell-opensearch-").tempdir().unwrap();
         let cluster = format!("{}-{}", unique("kubetell"), std::process::id());
-        let mut node = OpenSearch { folder, cluster, port: free_port(), running: None };
+        let [port] = reserved_ports();
+        let mut node = OpenSearch { folder, cluster, port, running: None };
         node.restart();
         node
     }
 
     /// Starts a node that was killed again, on its port and with its data.
     pub fn restart(&mut self) {
-        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = Command::new("java")
+        let mut command = Command::new("java");
+        command
             .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
             // The JVM itself expands the asterisk.
-            .arg(libs().join("*"))
+            .arg(server::jars("KUBETELL_OPENSEARCH_LIBS", "OpenSearch").join("*"))
             .arg("groovy.ui.GroovyMain")
             .arg(markdown::root().join("tests/opensearch/node.groovy"))
             .arg(self.folder.path().join("node"))
-            .args([&self.cluster, &self.port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            // Ctrl-C is for the tests; the node goes when they are gone.
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
-        let watchdog = watch(child.id(), self.folder.path());
-        self.running = Some(Running { child, watchdog });
+            .args([&self.cluster, &self.port.to_string()]);
+        self.running = Some(Running::start(&mut command, &self.log_path(), self.folder.path()));
         eventually(DEADLINE, "OpenSearch answers", || {
             let running = self.running.as_mut().unwrap();
-            if running.child.try_wait().unwrap().is_some() {
+            if running.has_ended() {
                 panic!("OpenSearch did not start\n{}", self.log_tail());
             }
             let path = "/_cluster/health?wait_for_status=yellow&timeout=1s";
@@ -173,51 +160,6 @@ impl OpenSearch {
 
     fn log_tail(&self) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log).into_owned();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
-        format!("--- the end of OpenSearch's log\n{}\n---", tail.join("\n"))
-    }
-}
-
-struct Running {
-    child: Child,
-    watchdog: Child,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The watchdog first: after that nobody else signals the node's process id, and nobody
-        // removes its folder.
-        self.watchdog.kill().ok();
-        self.watchdog.wait().ok();
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn libs() -> PathBuf {
-    let libs = std::env::var_os("KUBETELL_OPENSEARCH_LIBS").map(PathBuf::from).unwrap_or_default();
-    let has_jars = fs::read_dir(&libs).is_ok_and(|mut files| {
-        files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "jar")))
-    });
-    assert!(
-        has_jars,
-        "these tests need a real OpenSearch, and KUBETELL_OPENSEARCH_LIBS (`{}`) holds no jars: \
-         use `tests/run`, which fetches it, instead of `cargo test`",
-        libs.display()
-    );
-    libs
-}
-
-/// A port that is free now and stays free while the node is down: below those that the system
-/// gives to outgoing connections.
-fn free_port() -> u16 {
-    let mut random = Random::new(uuid::Uuid::new_v4().as_u64_pair().0);
-    loop {
-        let port = u16::try_from(random.within(10_240..32_768)).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
+        server::tail("OpenSearch", &String::from_utf8_lossy(&log))
     }
 }

@@ -179,26 +179,19 @@ fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
 static REST_SEARCH: LazyLock<Marks> = LazyLock::new(|| {
     let again =
         ["user\"", "userAgent\"", "objectRef\"", "stage\"", "level\"", "items\"", "log_type\""];
-    Marks::new(&[&again[..], &MARKS[..]].concat())
+    Marks::new(&[&again[..], &marks()].concat())
 });
 
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// What may make an object outside of what is looked at one that holds events.
-const MARKS: [&str; 10] = [
-    "auditID",
-    "audit.k8s.io",
-    "verb",
-    "EventList",
-    "\"items\"",
-    "google.cloud.audit.AuditLog",
-    "protoPayload",
-    "\"data\"",
-    "\"data\\",
-    "awslogs",
-];
+static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| Marks::new(&marks()));
 
-static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| Marks::new(&MARKS));
+/// What any audit event shows, what may hide one, and what else the reader knows one by.
+fn marks() -> Vec<&'static str> {
+    let others = ["verb", "EventList", "\"items\"", "protoPayload"];
+    [&super::MARKS[..], &super::OPAQUE, &others].concat()
+}
 
 /// Texts that are looked for all at once, many bytes at a time.
 struct Marks(Option<packed::Searcher>);

@@ -51,16 +51,14 @@ impl EarlyField {
             EarlyField::Derived => return None,
         })
     }
-}
 
-/// A set of early fields.
-pub(super) type FieldSet = u16;
-
-impl EarlyField {
     pub(super) fn bit(self) -> FieldSet {
         1 << self as u16
     }
 }
+
+/// A set of early fields.
+pub(super) type FieldSet = u16;
 
 /// What is known of a field before an event is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

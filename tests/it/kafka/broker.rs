@@ -1,34 +1,28 @@
 //! A real Apache Kafka: one process that is broker and controller, on free ports of 127.0.0.1.
 //! It is a cluster of its own, or a node of one (`cluster`).
 //!
-//! Owns the process, its folder and its ports. What it started ends with it: a broker is killed
-//! when it is dropped, and a watchdog kills it when the test binary ends in any other way, since
-//! the shared broker lives in a static, which Rust never drops, and a test run may be killed.
+//! Owns the process (see `server`), its folder and its ports.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use kubetell::clock;
-use kubetell::demo::random::Random;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::DEADLINE;
+use super::server::{self, Running};
 
 /// How often a broker is started on other ports when somebody else took those that were free.
 const START_ATTEMPTS: u32 = 5;
-/// How much of the broker's log a failure shows.
-const LOG_TAIL_LINES: usize = 60;
 
 /// The users of a broker with [`Security::Acl`]: name and password.
 pub const ADMIN: (&str, &str) = ("admin", "admin-password");
@@ -95,20 +89,7 @@ impl Peer {
 
 /// The jars of Apache Kafka.
 pub fn libs() -> PathBuf {
-    let libs = std::env::var_os("KUBETELL_KAFKA_LIBS").map(PathBuf::from).unwrap_or_default();
-    assert!(
-        contains_jars(&libs),
-        "these tests need a real Apache Kafka, and KUBETELL_KAFKA_LIBS (`{}`) holds no jars: \
-         use `tests/run`, which fetches it, instead of `cargo test`",
-        libs.display()
-    );
-    libs
-}
-
-fn contains_jars(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut files| {
-        files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "jar")))
-    })
+    server::jars("KUBETELL_KAFKA_LIBS", "Apache Kafka")
 }
 
 /// A command that runs a class of Kafka's.
@@ -261,10 +242,8 @@ impl Broker {
 
     /// Asks the broker to shut down and waits until it has.
     pub fn stop(&mut self) {
-        let mut running = self.running.take().expect("the broker runs");
-        running.signal(Signal::TERM);
-        // Blocks; Kafka bounds its own shutdown.
-        running.child.wait().unwrap();
+        // Kafka bounds its own shutdown.
+        self.running.take().expect("the broker runs").stop();
     }
 
     /// Starts a broker that was stopped or killed again, on its ports and with its data.
@@ -294,10 +273,7 @@ impl Broker {
     }
 
     pub fn log_tail(&self) -> String {
-        let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
-        format!("--- the end of Kafka's log\n{}\n---", tail.join("\n"))
+        server::tail("Kafka", &self.log())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -417,19 +393,10 @@ impl Broker {
     /// Starts the process. What ran before is killed.
     pub(super) fn spawn(&mut self) {
         self.running = None;
-        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let heap_mb = if self.options.heap_mb == 0 { 512 } else { self.options.heap_mb };
-        let child = java(heap_mb, "info", "kafka.Kafka")
-            .arg(self.properties_path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            // Ctrl-C is for the tests; the broker goes when they are gone.
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("`java` does not start: {error}; use `tests/run`"));
-        let watchdog = watch(child.id(), self.folder.path());
-        self.running = Some(Running { child, watchdog });
+        let mut command = java(heap_mb, "info", "kafka.Kafka");
+        command.arg(self.properties_path());
+        self.running = Some(Running::start(&mut command, &self.log_path(), self.folder.path()));
     }
 
     /// The settings with which a client asks this node first.
@@ -447,7 +414,7 @@ impl Broker {
         let until = clock::monotonic() + DEADLINE;
         loop {
             let running = self.running.as_mut().expect("the broker was started");
-            if running.child.try_wait().unwrap().is_some() {
+            if running.has_ended() {
                 return Err(());
             }
             let answer = probe.fetch_metadata(None, Duration::from_millis(500));
@@ -462,70 +429,6 @@ impl Broker {
             }
         }
     }
-}
-
-struct Running {
-    child: Child,
-    watchdog: Child,
-}
-
-impl Running {
-    fn signal(&self, signal: Signal) {
-        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The watchdog first: after that nobody else signals the broker's process id. Killed, it
-        // does not come to remove the folder.
-        self.watchdog.kill().ok();
-        self.watchdog.wait().ok();
-        // A stopped process (`freeze`) can be killed too.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Starts a shell that waits for its standard input to end, which it does when this process is
-/// gone in whatever way, and then kills the child that has its folder in its arguments, and
-/// removes the folder.
-pub(crate) fn watch(pid: u32, folder: &Path) -> Child {
-    // The folder in the command line tells the child from a stranger that got its number.
-    const SCRIPT: &str = r#"
-        trap '' INT TERM HUP
-        cat >/dev/null
-        if tr '\0' '\n' <"/proc/$1/cmdline" | grep -qF -- "$2"; then
-            kill -9 "$1"
-        fi
-        rm -rf -- "$2"
-    "#;
-    Command::new("sh")
-        .args(["-c", SCRIPT, "watchdog"])
-        .arg(pid.to_string())
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap()
-}
-
-/// Ports that are free now and stay so, as far as that can be had: below those that the system gives
-/// to outgoing connections.
-pub(super) fn reserved_ports<const COUNT: usize>() -> [u16; COUNT] {
-    const PORTS: std::ops::Range<u64> = 10_240..32_768;
-    // Each call looks elsewhere: who was given ports before may not listen on them yet.
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let mut random = Random::new(u64::from(std::process::id()) << 16 | call);
-    let mut held = Vec::new();
-    while held.len() < COUNT {
-        let port = u16::try_from(random.within(PORTS)).unwrap();
-        held.extend(TcpListener::bind(("127.0.0.1", port)));
-    }
-    std::array::from_fn(|at| held[at].local_addr().unwrap().port())
 }
 
 /// Two ports that are free now. Held both at once, so that they differ.

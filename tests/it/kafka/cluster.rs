@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::broker::{Broker, Member, Options, Peer, random_id, reserved_ports};
+use super::broker::{Broker, Member, Options, Peer, random_id};
+use super::server::reserved_ports;
 
 pub const NODES: usize = 3;
 /// How often the cluster is started on other ports when somebody else took those that were free.

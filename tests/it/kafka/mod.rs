@@ -15,6 +15,7 @@ pub mod client;
 pub mod cluster;
 pub mod process;
 pub mod secured;
+pub mod server;
 pub mod tools;
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::broker::{Broker, Listener, Options, Security, reserved_ports};
+use super::broker::{Broker, Listener, Options, Security};
+use super::server::reserved_ports;
 
 /// Who has a password, with all of them: with `PLAIN`, with SCRAM-SHA-256 and with SCRAM-SHA-512.
 pub const USER: &str = "kubetell";
