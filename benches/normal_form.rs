@@ -26,6 +26,9 @@ struct Args {
     /// How often every command is measured.
     #[arg(long, default_value_t = 51)]
     rounds: usize,
+    /// Prints so many of the commands that cost most, each with its share of the sum.
+    #[arg(long, default_value_t = 0)]
+    slowest: usize,
     /// Given by `cargo bench`.
     #[arg(long)]
     bench: bool,
@@ -53,9 +56,10 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn measure(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
+fn measure(name: &str, text: &str, rule: &ExecRule, Args { rounds, slowest, .. }: &Args) {
     let execs = corpus::execs(text);
-    let mut rows: Vec<(f64, f64, f64, usize)> = execs
+    let rounds = *rounds;
+    let mut rows: Vec<(f64, f64, f64, &str)> = execs
         .iter()
         .map(|exec| {
             let written = median(rounds, || {
@@ -67,11 +71,11 @@ fn measure(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
             let judged = median(rounds, || {
                 black_box(judge(rule, &Command::new(black_box(exec))));
             });
-            (micros(written), micros(read), micros(judged), exec.text.len())
+            (micros(written), micros(read), micros(judged), exec.text.as_str())
         })
         .collect();
     rows.sort_by(|a, b| a.2.total_cmp(&b.2));
-    let sum = |of: fn(&(f64, f64, f64, usize)) -> f64| rows.iter().map(of).sum::<f64>();
+    let sum = |of: fn(&(f64, f64, f64, &str)) -> f64| rows.iter().map(of).sum::<f64>();
     let ratio = sum(|row| row.2) / sum(|row| row.0);
     let at = |share: f64| rows[((rows.len() - 1) as f64 * share) as usize];
     println!(
@@ -81,7 +85,7 @@ fn measure(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
          costs {:.1} of them",
         rows.len(),
         {
-            let mut sizes: Vec<usize> = rows.iter().map(|row| row.3).collect();
+            let mut sizes: Vec<usize> = rows.iter().map(|row| row.3.len()).collect();
             sizes.sort_unstable();
             sizes[sizes.len() / 2]
         },
@@ -93,6 +97,9 @@ fn measure(name: &str, text: &str, rule: &ExecRule, rounds: usize) {
         sum(|row| row.0) / rows.len() as f64,
         ratio - 1.0,
     );
+    for (_, _, judged, text) in rows.iter().rev().take(*slowest) {
+        println!("{:6.1} µs, {:4.1} % of all: {text:?}", judged, 100.0 * judged / sum(|row| row.2));
+    }
 }
 
 /// Texts of about so many bytes that are costly for one part of the reader or another.
@@ -149,8 +156,8 @@ fn main() {
     let rules = RuleSet::builtin().unwrap();
     let rule = rules.get("pod-exec-sensitive-path").unwrap();
     let RuleKind::Exec(rule) = rule.kind() else { panic!("an exec rule") };
-    measure("harmless", corpus::HARMLESS, rule, args.rounds);
-    measure("hidden", corpus::HIDDEN, rule, args.rounds);
+    measure("harmless", corpus::HARMLESS, rule, &args);
+    measure("hidden", corpus::HIDDEN, rule, &args);
 
     println!(
         "\nmilliseconds for the worst shapes, by size; `sh -c` and the shape, read and judged"
