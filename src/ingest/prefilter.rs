@@ -23,9 +23,10 @@
 //! names none lets every record through. Names of a GKE log entry are not those of the event that
 //! it becomes, so with such rules every entry passes.
 //!
-//! With rules with a query a record that is written plainly enough is judged by the few fields that
-//! tell most events apart, which are found in its bytes (see `early`): it passes if what all rules
-//! together ask of these may be fulfilled.
+//! A record that is written plainly enough is judged by the few fields that tell most events apart,
+//! which are found in its bytes (see `early`): it passes if what the rules ask of these may be
+//! fulfilled. Without rules with a query that is done only where a word was found; with them all at
+//! once, since they have many words.
 //!
 //! What carries events in base64 does so under keys that the record shows (`data`, behind which its
 //! quote follows, with backslashes before it in a string), or shows no mark of an audit event at all. The escapes that Go's encoder writes into nearly every request
@@ -35,11 +36,13 @@ mod early;
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
-use crate::rules::query::{self, Program};
+use crate::rules::format::MatchTable;
+use crate::rules::query::{self, EarlyField, Known, Program};
+use crate::rules::rule::{Condition, NewTermsRule, RuleKind};
 use crate::rules::set::RuleSet;
 
 /// Whether a record is to be parsed.
@@ -66,86 +69,129 @@ const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 pub struct Prefilter {
     /// Finds what lets a record through at once.
     needles: Needles,
-    /// With rules with a query: how a plain record is judged.
-    plain: Option<Plain>,
+    /// How a plain record is judged.
+    plain: Plain,
     marks: [Finder<'static>; 3],
-    escape: Finder<'static>,
 }
 
-#[derive(Debug, Clone)]
+/// What the rules ask of an event.
+#[derive(Debug, Clone, Default)]
 struct Plain {
-    program: Arc<Program>,
-    object_words: Vec<Box<[u8]>>,
+    /// Of those with a query.
+    program: Option<Arc<Program>>,
+    /// One of them looks at the commands of execs.
+    execs: bool,
+    tables: Vec<MatchTable>,
 }
 
 impl Plain {
-    /// Whether an event of the record may match; `None` if it is not written plainly enough.
-    fn may_match(&self, record: &[u8]) -> Option<bool> {
-        early::any(record, |event| {
-            let is_word = |text: &&[u8]| self.object_words.iter().any(|word| **word == **text);
-            event.object().iter().any(is_word) || self.program.may_match(|it| event.known(it))
-        })
+    fn of(rules: &RuleSet) -> Plain {
+        let mut plain =
+            Plain { program: rules.queries().map(|it| it.shared_program()), ..Plain::default() };
+        for rule in rules.rules() {
+            match rule.kind() {
+                RuleKind::Exec(_) => plain.execs = true,
+                RuleKind::NewTerms(NewTermsRule { condition: Condition::Match(table), .. }) => {
+                    plain.tables.push(table.clone());
+                }
+                RuleKind::NewTerms(_) | RuleKind::Query(_) => {}
+            }
+        }
+        plain
     }
+
+    fn may_match(&self, event: &early::Fields<'_>) -> bool {
+        let is_absent = |field| matches!(event.known(field), Known::Text(None));
+        self.execs && !is_absent(EarlyField::Derived)
+            || self.tables.iter().any(|table| may_count(table, event))
+            || self.program.as_ref().is_some_and(|it| it.may_match(|field| event.known(field)))
+    }
+}
+
+/// Whether the event may be one that counts for a new-terms rule.
+fn may_count(table: &MatchTable, event: &early::Fields<'_>) -> bool {
+    let fits = |field, wanted: &dyn Fn(&str) -> bool| match event.known(field) {
+        Known::Text(text) => text.is_some_and(wanted),
+        Known::Unknown => true,
+    };
+    fits(EarlyField::Resource, &|resource| resource == table.resource)
+        && fits(EarlyField::Verb, &|verb| table.verbs.iter().any(|wanted| wanted == verb))
 }
 
 #[derive(Debug, Clone)]
 enum Needles {
+    /// The last one is [`ESCAPE`].
     Some(AhoCorasick),
     /// The search could not be built: every record passes.
     Unknown,
 }
 
+/// What begins the escape of a character below U+0100.
+const ESCAPE: &str = "\\u00";
+
 impl Needles {
     fn of(mut needles: Vec<String>) -> Needles {
         needles.sort_unstable();
         needles.dedup();
+        needles.push(ESCAPE.to_owned());
         // Leftmost matching lets the search run on packed comparisons, many bytes at a time.
         let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(&needles);
         built.map_or(Needles::Unknown, Needles::Some)
     }
 
-    /// Whether the record holds one of them, or it is not known what would have to be held.
+    /// Whether the record holds one of them, or an escape that may spell one, or it is not known
+    /// what would have to be held.
     fn are_in(&self, record: &[u8]) -> bool {
-        match self {
-            Needles::Some(needles) => needles.is_match(record),
-            Needles::Unknown => true,
+        let Needles::Some(needles) = self else { return true };
+        let mut at = 0;
+        while let Some(found) = needles.find(Input::new(record).range(at..)) {
+            if found.pattern().as_usize() + 1 < needles.patterns_len()
+                || is_telling(record.get(found.end()..))
+            {
+                return true;
+            }
+            // A needle may begin within an escape whose backslash is itself escaped.
+            at = found.start() + 1;
         }
+        false
     }
+}
+
+/// Whether the escape with these digits stands for a character that words, their leads or escapes are
+/// made of. Whether its backslash is itself escaped does not matter: in JSON within JSON it is.
+fn is_telling(digits: Option<&[u8]>) -> bool {
+    let digits = digits.and_then(|digits| std::str::from_utf8(digits.get(..2)?).ok());
+    // What is no escape of two digits is for the reader to judge.
+    digits
+        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        .is_none_or(|byte| byte.is_ascii_alphanumeric() || b"\"\\/.-_".contains(&byte))
 }
 
 impl Prefilter {
     pub fn new(rules: &RuleSet) -> Prefilter {
         let mut always: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
-        let words = || rules.rules().iter().flat_map(|rule| rule.object_words());
-        for word in words() {
+        for word in rules.rules().iter().flat_map(|rule| rule.object_words()) {
             always.extend(LEADS.iter().map(|lead| format!("{lead}{word}")));
         }
+        let plain = Plain::of(rules);
         let Some(queries) = rules.queries() else {
-            return Prefilter::of(Needles::of(always), None);
+            return Prefilter::of(Needles::of(always), plain);
         };
         // What a log entry of GKE becomes has names that the entry has not.
         always.push(GKE_TYPE.to_owned());
-        let plain = Plain {
-            program: queries.shared_program(),
-            object_words: words().map(|word| word.as_bytes().into()).collect(),
-        };
         for (_, of_rule) in queries.in_force() {
             match of_rule {
                 // What a query needs may stand anywhere in the event.
                 query::Needles::AnyOf(any) => always.extend(any.iter().cloned()),
-                query::Needles::Unknown => return Prefilter::of(Needles::Unknown, Some(plain)),
+                query::Needles::Unknown => return Prefilter::of(Needles::Unknown, plain),
             }
         }
-        Prefilter::of(Needles::of(always), Some(plain))
+        Prefilter::of(Needles::of(always), plain)
     }
 
-    fn of(needles: Needles, plain: Option<Plain>) -> Prefilter {
-        Prefilter {
-            needles,
-            plain,
-            marks: MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned()),
-            escape: Finder::new(b"\\u00").into_owned(),
-        }
+    fn of(needles: Needles, plain: Plain) -> Prefilter {
+        let marks = MARKS.map(|mark| Finder::new(mark.as_bytes()).into_owned());
+        Prefilter { needles, plain, marks }
     }
 
     /// Judges one record's raw value.
@@ -153,30 +199,18 @@ impl Prefilter {
         if record.len() > limits::RECORD_MAX_BYTES {
             return Verdict::Pass;
         }
-        if let Some(may_match) = self.plain.as_ref().and_then(|plain| plain.may_match(record)) {
-            return if may_match { Verdict::Pass } else { Verdict::Drop };
-        }
-        if self.needles.are_in(record) {
-            return Verdict::Pass;
-        }
-        if self.has_telling_escape(record) || !self.is_whole_audit_record(record) {
-            return Verdict::Pass;
-        }
-        Verdict::Drop
-    }
-
-    /// Whether an escape `\u00XX` stands for a character that words, their leads or escapes are
-    /// made of. Whether its backslash is itself escaped does not matter: in JSON within JSON it
-    /// is.
-    fn has_telling_escape(&self, record: &[u8]) -> bool {
-        self.escape.find_iter(record).any(|at| {
-            let digits = record.get(at + 4..at + 6).unwrap_or_default();
-            let value = std::str::from_utf8(digits)
-                .ok()
-                .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-            // What is no escape of two digits is for the reader to judge.
-            value.is_none_or(|byte| byte.is_ascii_alphanumeric() || b"\"\\/.-_".contains(&byte))
-        })
+        let has_queries = self.plain.program.is_some();
+        let may_match = &mut |event: &early::Fields<'_>| self.plain.may_match(event);
+        let plainly = if has_queries { early::any(record, may_match) } else { None };
+        let passes = plainly.unwrap_or_else(|| {
+            if self.needles.are_in(record) {
+                // To take a wrapper apart costs more than the few that need no parsing would save.
+                has_queries || early::one(record, may_match) != Some(false)
+            } else {
+                !self.is_whole_audit_record(record)
+            }
+        });
+        if passes { Verdict::Pass } else { Verdict::Drop }
     }
 
     /// Whether the record looks like JSON text with its two ends in place, and like audit events.
@@ -194,12 +228,12 @@ impl Prefilter {
     }
 }
 
-/// Whether so many braces are closed that were not opened there, and no brackets, those in strings
-/// included.
+/// Whether so many braces are closed that were not opened there, those in strings included. Brackets
+/// tell no more: where a record of objects is cut off, a brace is open.
 fn closes(text: &[u8], braces: usize) -> bool {
     // Counted by vectors.
     let count = |byte| memchr::memchr_iter(byte, text).count();
-    count(b'{') + braces == count(b'}') && count(b'[') == count(b']')
+    count(b'{') + braces == count(b'}')
 }
 
 #[cfg(test)]

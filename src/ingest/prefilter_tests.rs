@@ -129,16 +129,24 @@ fn lets_through_the_entries_of_gke() {
 
 #[test]
 fn looks_for_what_the_rules_in_force_need_and_no_more() {
-    let secret = LIST.replace("\"pods\"", "\"secrets\"");
+    let of = |resource: &str, verb: &str| {
+        LIST.replace("\"pods\"", &format!("{resource:?}"))
+            .replace("\"watch\"", &format!("{verb:?}"))
+    };
+    let secret = of("secrets", "list");
     let exec_only = Prefilter::new(&RULES.only(&["pod-exec-sensitive-path"]).unwrap());
     assert_eq!(exec_only.verdict(secret.as_bytes()), Verdict::Drop);
     assert_eq!(verdict(&secret), Verdict::Pass);
+    // By the fields, where they can be told.
+    assert_eq!(verdict(of("secrets", "watch")), Verdict::Drop);
+    assert_eq!(verdict(of("exec", "get")), Verdict::Drop);
+    assert_eq!(verdict(of("exec", "get").replacen('{', "{\"x\":1,", 1)), Verdict::Pass);
 
     let configmaps = include_str!("../rules/builtin/secret-access-unusual-client.toml")
         .replace("\"secrets\"", "\"configmaps\"");
     let rules = RuleSet::from_sources([("r.toml", configmaps.as_str())]).unwrap();
     let prefilter = Prefilter::new(&rules);
-    let configmap = LIST.replace("\"pods\"", "\"configmaps\"");
+    let configmap = of("configmaps", "list");
     assert_eq!(prefilter.verdict(configmap.as_bytes()), Verdict::Pass);
     assert_eq!(prefilter.verdict(secret.as_bytes()), Verdict::Drop);
 }
@@ -146,8 +154,10 @@ fn looks_for_what_the_rules_in_force_need_and_no_more() {
 #[test]
 fn counts_braces_as_a_plain_count_does() {
     for length in [0, 1, 126, 127, 128, 254, 255, 1_000] {
-        assert!(!closes("{".repeat(length + 1).as_bytes(), 0), "{length}");
-        assert!(closes(("[".repeat(length) + &"]".repeat(length)).as_bytes(), 0), "{length}");
+        let (open, close) = ("{".repeat(length), "}".repeat(length));
+        assert!(!closes(format!("{open}{{").as_bytes(), 0), "{length}");
+        assert!(closes((open + &close).as_bytes(), 0), "{length}");
+        assert!(closes(format!("{close}}}").as_bytes(), length + 1), "{length}");
     }
 }
 

@@ -28,9 +28,6 @@ use crate::rules::query::{EarlyField, Known};
 #[derive(Debug, Default)]
 pub(super) struct Fields<'r> {
     texts: [Found<'r>; EarlyField::ALL.len()],
-    /// The strings of `objectRef`.
-    object: [&'r [u8]; OBJECT_TEXTS_MAX],
-    object_length: usize,
     has_id: bool,
     /// `kind` and `apiVersion` say that it is one.
     kind: Option<Kind>,
@@ -55,8 +52,8 @@ impl<'r> Found<'r> {
     }
 }
 
-/// `objectRef` has eight fields.
-const OBJECT_TEXTS_MAX: usize = 8;
+/// So many fields has an `objectRef`.
+const OBJECT_FIELDS: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -81,11 +78,6 @@ impl<'r> Fields<'r> {
         }
     }
 
-    /// The strings of `objectRef`, as they are written: without escapes.
-    pub fn object(&self) -> &[&'r [u8]] {
-        &self.object[..self.object_length]
-    }
-
     fn set(&mut self, field: EarlyField, text: Option<&'r [u8]>) {
         let text = text.and_then(|text| std::str::from_utf8(text).ok());
         self.texts[field as usize] = text.map_or(Found::Unknown, Found::Text);
@@ -93,12 +85,20 @@ impl<'r> Fields<'r> {
 }
 
 /// Whether an event may match.
-type MayMatch<'m> = &'m mut dyn FnMut(&Fields<'_>) -> bool;
+pub(super) type MayMatch<'m> = &'m mut dyn FnMut(&Fields<'_>) -> bool;
 
 /// Whether any event of the record is one that `may_match` says may match; `None` if the record is
 /// not plain enough to tell.
-pub(super) fn any(record: &[u8], mut may_match: impl FnMut(&Fields<'_>) -> bool) -> Option<bool> {
-    document(record, 0, &mut may_match)
+pub(super) fn any(record: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
+    document(record, 0, may_match)
+}
+
+/// The same only of a record that is one event as API servers write it, for which little has to be
+/// looked at.
+pub(super) fn one(record: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
+    let record = record.trim_ascii();
+    let told = beginning(record, may_match)?;
+    memchr::memchr(b'\n', record).is_none().then_some(told)
 }
 
 /// The most texts of documents within each other.
@@ -347,17 +347,13 @@ impl<'r> Cursor<'r> {
     }
 
     fn object_ref(&mut self, fields: &mut Fields<'r>) -> Option<()> {
-        let mut seen = [b"".as_slice(); OBJECT_TEXTS_MAX];
+        let mut seen: SmallVec<[&[u8]; OBJECT_FIELDS]> = SmallVec::new();
         self.object(&mut |cursor, key| {
-            let number = fields.object_length;
-            if seen.get(..number)?.contains(&key) {
+            if seen.contains(&key) || seen.len() == OBJECT_FIELDS {
                 return None;
             }
-            *seen.get_mut(number)? = key;
-            // Any may be a word of a rule; what has an escape is for the reader.
+            seen.push(key);
             let text = cursor.text()??;
-            fields.object[number] = text;
-            fields.object_length += 1;
             let field = match key {
                 b"resource" => EarlyField::Resource,
                 b"subresource" => EarlyField::Subresource,
