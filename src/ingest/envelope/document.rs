@@ -133,8 +133,70 @@ pub(super) struct Document<'a> {
     bad_fields: u16,
     /// `kind` or `apiVersion` is there and no string.
     pub(super) foreign_type: bool,
-    pub(super) wrapper: Fields<'a>,
+    pub(super) wrapper: Wrapped<'a>,
 }
+
+/// What only wrappers have. Events, which most documents are, have none of it, and no room for it.
+#[derive(Debug, Default)]
+pub(super) struct Wrapped<'a>(Option<Box<Fields<'a>>>);
+
+impl<'a> Wrapped<'a> {
+    pub(super) fn into_fields(self) -> Fields<'a> {
+        self.0.map(|fields| *fields).unwrap_or_default()
+    }
+}
+
+impl<'a> std::ops::Deref for Wrapped<'a> {
+    type Target = Fields<'a>;
+    fn deref(&self) -> &Fields<'a> {
+        self.0.as_deref().unwrap_or(&NO_FIELDS)
+    }
+}
+
+impl std::ops::DerefMut for Wrapped<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.get_or_insert_default()
+    }
+}
+
+static NO_FIELDS: Fields<'static> = Fields {
+    log: Node::Absent,
+    message: Node::Absent,
+    at_timestamp: None,
+    timestamp: None,
+    items: Node::Absent,
+    kubernetes: Node::Absent,
+    audit: Node::Absent,
+    source_type: None,
+    shipper: false,
+    log_type: None,
+    audit_level: None,
+    awslogs: Node::Absent,
+    message_type: None,
+    log_stream: None,
+    log_events: Node::Absent,
+    id: None,
+    records: Node::Absent,
+    category: None,
+    operation_name: None,
+    properties: Node::Absent,
+    time: None,
+    received_messages: Node::Absent,
+    data: None,
+    message_id: None,
+    publish_time: None,
+    payload: None,
+    operation: None,
+    labels: None,
+    insert_id: None,
+    resource_logs: Node::Absent,
+    scope_logs: Node::Absent,
+    log_records: Node::Absent,
+    body: Node::Absent,
+    string_value: None,
+    time_unix_nano: None,
+    observed_time_unix_nano: None,
+};
 
 /// The fields of all wrappers.
 #[derive(Debug, Default)]

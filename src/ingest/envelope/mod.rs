@@ -21,6 +21,7 @@ mod tests;
 use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, IgnoredAny};
+use serde_json::de::{Read, SliceRead, StrRead};
 
 pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
@@ -238,6 +239,8 @@ impl Reader<'_> {
         let mut seen = false;
         // Only hostile text can be read in vain again and again, from each of its lines on.
         let mut wasted_bytes = 0_usize;
+        // Once for all of it is cheaper than once for each string.
+        let utf8 = std::str::from_utf8(text).ok();
         while !self.stopped {
             let rest = text.get(at..).unwrap_or_default();
             let rest = rest.trim_ascii_start();
@@ -247,11 +250,12 @@ impl Reader<'_> {
             }
             seen = true;
             let budget = Budget::new();
-            let mut deserializer = serde_json::Deserializer::from_slice(rest);
             let salvage = Salvage::default();
-            let result =
-                NodeSeed::new(&budget, &salvage, self.bodies).deserialize(&mut deserializer);
-            let used = deserializer.into_iter::<IgnoredAny>().byte_offset();
+            let seed = NodeSeed::new(&budget, &salvage, self.bodies);
+            let (result, used) = match utf8 {
+                Some(text) => first_value(StrRead::new(text.get(at..).unwrap_or_default()), seed),
+                None => first_value(SliceRead::new(rest), seed),
+            };
             let mut skip = 0;
             match result {
                 // A line of plain text may begin with a number; what follows is no document.
@@ -286,6 +290,16 @@ impl Reader<'_> {
             self.unreadable(ReadError::Empty);
         }
     }
+}
+
+/// The value that a text begins with, and how far the parser came.
+fn first_value<'a, R: Read<'a>>(
+    text: R,
+    seed: NodeSeed<'_, 'a>,
+) -> (serde_json::Result<Node<'a>>, usize) {
+    let mut deserializer = serde_json::Deserializer::new(text);
+    let result = seed.deserialize(&mut deserializer);
+    (result, deserializer.into_iter::<IgnoredAny>().byte_offset())
 }
 
 /// The error of a text that does not parse. `used` is how far the parser came.

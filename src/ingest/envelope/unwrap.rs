@@ -177,7 +177,7 @@ impl Reader<'_> {
             return self.lacks(Lack::Unknown);
         };
         let lack = if context.forced.is_some() { Lack::Forced } else { Lack::Content };
-        let Document { wrapper: mut fields, event, .. } = match wrapper {
+        let Document { wrapper: fields, event, .. } = match wrapper {
             Wrapper::Bare | Wrapper::FluentBit | Wrapper::OpenShift => {
                 return if document.is_event() {
                     self.event(document, context)
@@ -187,6 +187,7 @@ impl Reader<'_> {
             }
             _ => document,
         };
+        let mut fields = fields.into_fields();
         match wrapper {
             Wrapper::EventList => match fields.items {
                 Node::List(items) => self.list(items, context.within(wrapper)),
@@ -201,7 +202,12 @@ impl Reader<'_> {
             }
             Wrapper::ElasticAgent => match fields.kubernetes {
                 Node::Object(inner) => {
-                    self.line(inner.wrapper.audit, wrapper, fields.at_timestamp, context);
+                    self.line(
+                        inner.wrapper.into_fields().audit,
+                        wrapper,
+                        fields.at_timestamp,
+                        context,
+                    );
                 }
                 _ => self.lacks(lack),
             },
@@ -214,7 +220,7 @@ impl Reader<'_> {
                     for record in records {
                         match record {
                             Node::Object(record) => {
-                                self.azure(record.wrapper, context, Lack::Content);
+                                self.azure(record.wrapper.into_fields(), context, Lack::Content);
                             }
                             _ => self.lacks(Lack::Content),
                         }
@@ -257,13 +263,12 @@ impl Reader<'_> {
         }
         let own = own_wrapper(&document);
         let Document { mut event, wrapper: fields, .. } = document;
+        let time = fields.at_timestamp.as_ref().and_then(time_in_seconds);
         if own == Wrapper::OpenShift {
             // `level` is the forwarder's own log level there.
-            event.level = fields
-                .audit_level
+            event.level = (fields.into_fields().audit_level)
                 .or_else(|| event.level.filter(|level| AUDIT_LEVELS.contains(&level.as_str())));
         }
-        let time = fields.at_timestamp.as_ref().and_then(time_in_seconds);
         let wrapper = if own == Wrapper::Bare { context.wrapper } else { own };
         self.item(event, wrapper, context.with(None, context.time.or(time)));
     }
@@ -304,7 +309,7 @@ impl Reader<'_> {
                 self.lacks(Lack::Content);
                 continue;
             };
-            let fields = event.wrapper;
+            let fields = event.wrapper.into_fields();
             let time = match fields.timestamp {
                 Some(Scalar::Integer(ms)) => Timestamp::from_millisecond(ms).ok(),
                 Some(Scalar::Float(ms)) => Timestamp::from_millisecond(ms as i64).ok(),
@@ -333,7 +338,10 @@ impl Reader<'_> {
         let time = fields.time.as_deref().and_then(|time| time.parse().ok());
         match fields.properties {
             Node::Object(properties) => {
-                self.content(properties.wrapper.log, context.within(Wrapper::Aks).with(None, time));
+                self.content(
+                    properties.wrapper.into_fields().log,
+                    context.within(Wrapper::Aks).with(None, time),
+                );
             }
             _ => self.lacks(lack),
         }
@@ -360,9 +368,13 @@ impl Reader<'_> {
             }
             for message in messages {
                 match message {
-                    Node::Object(received) => match received.wrapper.message {
+                    Node::Object(received) => match received.wrapper.into_fields().message {
                         Node::Object(message) => {
-                            self.pubsub_message(message.wrapper, context, Lack::Content);
+                            self.pubsub_message(
+                                message.wrapper.into_fields(),
+                                context,
+                                Lack::Content,
+                            );
                         }
                         _ => self.lacks(Lack::Content),
                     },
@@ -372,7 +384,9 @@ impl Reader<'_> {
             return;
         }
         match std::mem::take(&mut fields.message) {
-            Node::Object(message) => self.pubsub_message(message.wrapper, context, lack),
+            Node::Object(message) => {
+                self.pubsub_message(message.wrapper.into_fields(), context, lack)
+            }
             _ => self.pubsub_message(fields, context, lack),
         }
     }
@@ -390,17 +404,17 @@ impl Reader<'_> {
         let mut any = false;
         for resource in resources {
             let Node::Object(resource) = resource else { continue };
-            let Node::List(scopes) = resource.wrapper.scope_logs else { continue };
+            let Node::List(scopes) = resource.wrapper.into_fields().scope_logs else { continue };
             for scope in scopes {
                 let Node::Object(scope) = scope else { continue };
-                let Node::List(records) = scope.wrapper.log_records else { continue };
+                let Node::List(records) = scope.wrapper.into_fields().log_records else { continue };
                 for record in records {
                     any = true;
                     let Node::Object(record) = record else {
                         self.lacks(Lack::Content);
                         continue;
                     };
-                    self.otlp_record(record.wrapper, context);
+                    self.otlp_record(record.wrapper.into_fields(), context);
                 }
             }
         }
@@ -415,7 +429,7 @@ impl Reader<'_> {
             .flatten()
             .find_map(time_in_nanoseconds);
         let body = match record.body {
-            Node::Object(body) => body.wrapper.string_value,
+            Node::Object(body) => body.wrapper.into_fields().string_value,
             _ => None,
         };
         match body {
