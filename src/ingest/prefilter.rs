@@ -62,6 +62,9 @@ const OPAQUE: [&str; 3] = ["\"data\"", "\"data\\", "awslogs"];
 const MARKS: [&str; 3] = ["auditID", "audit.k8s.io", GKE_TYPE];
 const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 
+/// The key without which nothing is a log entry of GKE. Its type may be missing.
+const GKE_PAYLOAD: &str = "protoPayload";
+
 #[derive(Debug, Clone)]
 pub struct Prefilter {
     /// Finds what lets a record through at once.
@@ -124,7 +127,7 @@ impl Prefilter {
             return Prefilter::of(Needles::of(always), None);
         };
         // What a log entry of GKE becomes has names that the entry has not.
-        always.push(GKE_TYPE.to_owned());
+        always.push(GKE_PAYLOAD.to_owned());
         let plain = Plain {
             program: queries.shared_program(),
             object_words: words().map(|word| word.as_bytes().into()).collect(),

@@ -189,7 +189,7 @@ static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| Marks::new(&marks()));
 
 /// What any audit event shows, what may hide one, and what else the reader knows one by.
 fn marks() -> Vec<&'static str> {
-    let others = ["verb", "EventList", "\"items\"", "protoPayload"];
+    let others = ["verb", "EventList", "\"items\"", super::GKE_PAYLOAD];
     [&super::MARKS[..], &super::OPAQUE, &others].concat()
 }
 
