@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::audit::event::Event;
 use crate::detect::matcher::{Context, Matcher};
+use crate::ingest::envelope::Wrapper;
 use crate::position::Position;
 use crate::rules::rule::Rule;
 
@@ -446,9 +447,14 @@ pub(super) static WITH_QUERY: LazyLock<Vec<(Matcher, Prefilter)>> = LazyLock::ne
 
 /// What the reader makes of the record, asked.
 pub(super) fn matches_of(matcher: &Matcher, record: &[u8]) -> bool {
+    matches_as(matcher, record, None)
+}
+
+/// The same of records that are said to have this wrapper.
+fn matches_as(matcher: &Matcher, record: &[u8], forced: Option<Wrapper>) -> bool {
     let mut found = Vec::new();
     let bodies = matcher.bodies();
-    crate::ingest::envelope::read_asking(record, None, bodies, &mut |_, outcome| {
+    crate::ingest::envelope::read_asking(record, forced, bodies, &mut |_, outcome| {
         if let crate::ingest::envelope::Outcome::Event(read) = outcome {
             let context = Context {
                 cluster: "c",
@@ -485,6 +491,15 @@ fn entries_of_gke_pass_for_queries_with_and_without_their_type() {
         }
         entry["protoPayload"].as_object_mut().unwrap().remove("@type");
     }
+}
+
+/// A configuration may say that every record is an event, whatever it looks like.
+#[test]
+fn a_list_that_is_an_event_too_passes() {
+    let (matcher, prefilter) = &WITH_QUERY[0];
+    let record = br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","auditID":"7e1b","verb":"create","objectRef":{"resource":"roles"},"items":[]}"#;
+    assert!(matches_as(matcher, record, Some(Wrapper::Bare)));
+    assert_eq!(prefilter.verdict(record), Verdict::Pass);
 }
 
 #[test]

@@ -317,8 +317,10 @@ impl<'r> Cursor<'r> {
             }
             Some(())
         })?;
-        // A list has items, and nothing else has.
-        ((fields.kind == Some(Kind::List)) == has_items).then_some(fields)
+        // A list has items, and nothing else has; an event it may be too, where the configuration says
+        // that every record is one.
+        let is_list = fields.kind == Some(Kind::List);
+        (is_list == has_items && !(is_list && seen & Key::AuditId.bit() != 0)).then_some(fields)
     }
 
     fn user(&mut self, fields: &mut Fields<'r>) -> Option<()> {
