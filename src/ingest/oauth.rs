@@ -107,6 +107,11 @@ pub fn token(settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
     fetched.map_err(|error| error.to_string().into())
 }
 
+/// Whether clients of this configuration sign in by tokens.
+pub fn is_used(config: &ClientConfig) -> bool {
+    config.get(CARRIER).is_some()
+}
+
 /// Gives a client a token before its first request, which nobody polls until that is answered.
 /// Does nothing where another mechanism is configured.
 ///
