@@ -73,8 +73,11 @@ impl Settings {
 pub fn endpoint_problem(endpoint: &str) -> Option<&'static str> {
     let Ok(uri) = endpoint.parse::<Uri>() else { return Some("is no URL") };
     let host = uri.host().unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
     match uri.scheme_str() {
         _ if host.is_empty() => Some("is no URL"),
+        // It would not be sent.
+        _ if authority.contains('@') => Some("must not hold a user: there are properties for it"),
         Some("https") => None,
         Some("http") if ["127.0.0.1", "localhost", "[::1]"].contains(&host) => None,
         _ => Some("has to begin with `https://`"),
@@ -202,7 +205,7 @@ fn request(settings: &Settings, uri: &Uri) -> Result<Request<Full<Bytes>>, Failu
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
-        .header(HOST, authority.rsplit('@').next().unwrap_or_default())
+        .header(HOST, authority)
         .header(AUTHORIZATION, format!("Basic {pair}"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json");
@@ -289,6 +292,9 @@ mod tests {
         check("ftp://login.example/token", Some("has to begin with `https://`"));
         check("login.example/token", Some("is no URL"));
         check("/token", Some("is no URL"));
+        let user = Some("must not hold a user: there are properties for it");
+        check("https://me:hunter2@login.example/token", user);
+        check("http://127.0.0.1@login.example/token", user);
         check("", Some("is no URL"));
     }
 
