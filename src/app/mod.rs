@@ -7,6 +7,7 @@ pub mod doctor;
 mod held;
 mod latest;
 mod offsets;
+pub mod reading;
 pub mod reload;
 pub mod rules;
 pub mod run;

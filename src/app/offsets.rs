@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::reading::ReadingError;
 use crate::clock;
 use crate::config::Config;
 use crate::failure::{self, Class, Doing};
@@ -20,14 +21,6 @@ use crate::topics::{CONNECT_MAX, Problem, Topics, TopicsError};
 const REQUEST_MAX: Duration = Duration::from_secs(20);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-#[derive(Debug, thiserror::Error)]
-pub enum OffsetsError {
-    #[error(transparent)]
-    Topics(#[from] TopicsError),
-    #[error("the Kafka client failed: {0}")]
-    Client(#[from] KafkaError),
-}
-
 /// A partition by its topic's number in the configuration.
 pub type Place = (u16, i32);
 
@@ -35,7 +28,7 @@ pub type Place = (u16, i32);
 pub type Offsets = HashMap<Place, Option<i64>>;
 
 /// Every partition of the source topics, in their order. Waits for a broker as `run` does.
-pub fn partitions(config: &Config) -> Result<Vec<Place>, OffsetsError> {
+pub fn partitions(config: &Config) -> Result<Vec<Place>, ReadingError> {
     let mut partitions = Vec::new();
     for (topic, report) in Topics::new(config)?.survey_sources()?.into_iter().enumerate() {
         let Some(count) = report.partitions else {
@@ -56,7 +49,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub fn new(config: &'a Config, partitions: Vec<Place>) -> Result<Self, OffsetsError> {
+    pub fn new(config: &'a Config, partitions: Vec<Place>) -> Result<Self, ReadingError> {
         let properties = reader_config(&config.client_config(), "error");
         let client: BaseConsumer<Overheard> =
             properties.create_with_context(Overheard::default())?;
@@ -66,7 +59,7 @@ impl<'a> Index<'a> {
 
     /// The first offset at a time or after it, of every partition: the time in milliseconds as
     /// `Offset::Offset`, or one of the ends of the log.
-    pub fn ask(&self, moment: Offset) -> Result<Offsets, OffsetsError> {
+    pub fn ask(&self, moment: Offset) -> Result<Offsets, ReadingError> {
         let deadline = clock::monotonic() + CONNECT_MAX;
         loop {
             let error = match self.attempt(moment) {

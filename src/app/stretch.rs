@@ -16,6 +16,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::offsets;
+use super::reading::ReadingError;
 use super::stall::{STALL_MAX, Stall};
 use crate::clock;
 use crate::config::Config;
@@ -29,18 +31,6 @@ const POLL: Duration = Duration::from_millis(100);
 /// Bounds of what one reader may fetch ahead.
 const READ_AHEAD_MIN_BYTES: usize = 1024 * 1024;
 const READ_AHEAD_MAX_BYTES: usize = 32 * 1024 * 1024;
-
-#[derive(Debug, thiserror::Error)]
-pub enum StretchError {
-    #[error("no right to read the source topic `{0}`")]
-    NoRight(String),
-    #[error("the brokers have not answered for {} s: {reason}", STALL_MAX.as_secs())]
-    Lost { reason: String },
-    #[error("partition {partition} of `{topic}` has lost its end while it was read")]
-    Shrunk { topic: String, partition: i32 },
-    #[error("the Kafka client failed: {0}")]
-    Client(#[from] KafkaError),
-}
 
 /// What a record makes of the reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +106,7 @@ pub fn read(
     consumer: &StretchConsumer,
     stretch: Stretch<'_>,
     taker: &mut dyn Taker,
-) -> Result<(), StretchError> {
+) -> Result<(), ReadingError> {
     let Stretch { topic, partition, from, until } = stretch;
     tracing::debug!(topic, partition, from, until, "reading a partition");
     if from >= until {
@@ -138,7 +128,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn read(&mut self) -> Result<(), StretchError> {
+    fn read(&mut self) -> Result<(), ReadingError> {
         let Stretch { topic, partition, until, .. } = self.stretch;
         self.assign()?;
         let mut stall = Stall::begin();
@@ -184,7 +174,7 @@ impl Reading<'_> {
         error: KafkaError,
         stall: &mut Stall,
         ends: &mut Ends,
-    ) -> Result<(), StretchError> {
+    ) -> Result<(), ReadingError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 // Retention has moved the start of the log past the reader, or the log is another one.
@@ -198,7 +188,7 @@ impl Reading<'_> {
                 self.again(bounds.0)
             }
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                Err(StretchError::NoRight(self.stretch.topic.to_owned()))
+                Err(offsets::no_right(self.stretch.topic).into())
             }
             Some(code) if failure::class_of(code, Doing::Consuming) == Class::Poison => {
                 self.taker.damaged();
@@ -216,7 +206,7 @@ impl Reading<'_> {
     }
 
     /// Reads on from where it stopped, or from the log's start if that is later.
-    fn again(&mut self, low: i64) -> Result<(), StretchError> {
+    fn again(&mut self, low: i64) -> Result<(), ReadingError> {
         let low = low.min(self.stretch.until);
         if low > self.next {
             self.taker.lost(u64::try_from(low - self.next).unwrap_or(0));
@@ -229,7 +219,7 @@ impl Reading<'_> {
         self.assign()
     }
 
-    fn assign(&self) -> Result<(), StretchError> {
+    fn assign(&self) -> Result<(), ReadingError> {
         let mut assignment = TopicPartitionList::new();
         let Stretch { topic, partition, .. } = self.stretch;
         assignment.add_partition_offset(topic, partition, Offset::Offset(self.next))?;
@@ -237,7 +227,7 @@ impl Reading<'_> {
     }
 
     /// First offset and end of the log as of now.
-    fn bounds(&self) -> Result<(i64, i64), StretchError> {
+    fn bounds(&self) -> Result<(i64, i64), ReadingError> {
         let deadline = clock::monotonic() + STALL_MAX;
         let Stretch { topic, partition, .. } = self.stretch;
         loop {
@@ -252,14 +242,14 @@ impl Reading<'_> {
         }
     }
 
-    fn shrunk(&self) -> StretchError {
+    fn shrunk(&self) -> ReadingError {
         let Stretch { topic, partition, .. } = self.stretch;
-        StretchError::Shrunk { topic: topic.to_owned(), partition }
+        ReadingError::Shrunk { topic: topic.to_owned(), partition }
     }
 }
 
-fn lost(error: KafkaError) -> StretchError {
-    StretchError::Lost { reason: error.to_string() }
+fn lost(error: KafkaError) -> ReadingError {
+    ReadingError::Lost { reason: error.to_string() }
 }
 
 /// What the client says about its connections, but for the group's name: nothing is done with it,

@@ -313,15 +313,7 @@ fn latest_begin(partitions: &[&PartitionView]) -> String {
 
 fn failed(error: &BacktestError) -> Exit {
     match error {
-        BacktestError::Topics(error) => service::topics_failed(error),
-        BacktestError::Lost { .. } | BacktestError::Shrunk { .. } => {
-            report::error(error, Some("nothing is harmed; run the command again"));
-            Exit::Unreachable
-        }
-        BacktestError::Client(_) => {
-            report::error(error, Some("see `kafka.properties` in the configuration"));
-            Exit::Configuration
-        }
+        BacktestError::Reading(error) => service::reading_failed(error),
         BacktestError::Scratch(_) => {
             let hint = "it is made where the variable TMPDIR says, and needs space there";
             report::error(error, Some(hint));

@@ -154,15 +154,7 @@ fn verdict(report: &Report, strict: bool) -> Exit {
 
 fn failed(error: &DoctorError) -> Exit {
     match error {
-        DoctorError::Topics(error) => service::topics_failed(error),
-        DoctorError::Lost { .. } | DoctorError::Shrunk { .. } => {
-            report::error(error, Some("nothing is harmed; run the command again"));
-            Exit::Unreachable
-        }
-        DoctorError::Client(_) => {
-            report::error(error, Some("see `kafka.properties` in the configuration"));
-            Exit::Configuration
-        }
+        DoctorError::Reading(error) => service::reading_failed(error),
         DoctorError::Thread(_) => {
             report::error(error, None);
             Exit::Internal

@@ -5,6 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use std::sync::Arc;
 
+use crate::app::reading::ReadingError;
 use crate::app::rules::fingerprint;
 use crate::app::run::{self as service, RunError};
 use crate::app::watch;
@@ -210,6 +211,21 @@ pub(super) fn topics_failed(error: &TopicsError) -> Exit {
         }
     }
     exit_of(error.remedy())
+}
+
+/// Says why the source topics could not be read by a command that joins no group.
+pub(super) fn reading_failed(error: &ReadingError) -> Exit {
+    match error {
+        ReadingError::Topics(error) => topics_failed(error),
+        ReadingError::Lost { .. } | ReadingError::Shrunk { .. } => {
+            report::error(error, Some("nothing is harmed; run the command again"));
+            Exit::Unreachable
+        }
+        ReadingError::Client(_) => {
+            report::error(error, Some("see `kafka.properties` in the configuration"));
+            Exit::Configuration
+        }
+    }
 }
 
 #[cfg(test)]

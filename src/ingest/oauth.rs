@@ -38,6 +38,8 @@ pub const REFUSED: &str = "the token endpoint refuses";
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 /// How long a token holds that does not say it.
 const LIFETIME_DEFAULT_S: u64 = 300;
+/// One that holds longer is fetched again all the same; the client library counts in microseconds.
+const LIFETIME_MAX_S: u64 = 24 * 60 * 60;
 
 /// Where the authorities of the system stand, by the first that is there: OpenSSL is linked in and
 /// knows no place of its own.
@@ -71,8 +73,11 @@ impl Settings {
 pub fn endpoint_problem(endpoint: &str) -> Option<&'static str> {
     let Ok(uri) = endpoint.parse::<Uri>() else { return Some("is no URL") };
     let host = uri.host().unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
     match uri.scheme_str() {
         _ if host.is_empty() => Some("is no URL"),
+        // It would not be sent.
+        _ if authority.contains('@') => Some("must not hold a user: there are properties for it"),
         Some("https") => None,
         Some("http") if ["127.0.0.1", "localhost", "[::1]"].contains(&host) => None,
         _ => Some("has to begin with `https://`"),
@@ -103,6 +108,11 @@ pub fn token(settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
         fetching.join().unwrap_or_else(|_| Err("the token could not be fetched".into()))
     });
     fetched.map_err(|error| error.to_string().into())
+}
+
+/// Whether clients of this configuration sign in by tokens.
+pub fn is_used(config: &ClientConfig) -> bool {
+    config.get(CARRIER).is_some()
 }
 
 /// Gives a client a token before its first request, which nobody polls until that is answered.
@@ -195,7 +205,7 @@ fn request(settings: &Settings, uri: &Uri) -> Result<Request<Full<Bytes>>, Failu
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
-        .header(HOST, authority.rsplit('@').next().unwrap_or_default())
+        .header(HOST, authority)
         .header(AUTHORIZATION, format!("Basic {pair}"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json");
@@ -235,20 +245,33 @@ fn read(body: &[u8], client_id: &str) -> Result<OAuthToken, Failure> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,
-        expires_in: Option<u64>,
+        expires_in: Option<Seconds>,
+    }
+    /// A number by the standard. Some endpoints write it as text.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Whole(u64),
+        Float(f64),
+        Text(String),
     }
     // The parser's own words may repeat what is there.
     let answer: Answer = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
     if answer.access_token.is_empty() || answer.access_token.contains('\0') {
         return Err(UNREADABLE.into());
     }
-    let lifetime_s = answer.expires_in.unwrap_or(LIFETIME_DEFAULT_S);
-    let lifetime_ms = i64::try_from(lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let lifetime_s = match answer.expires_in {
+        None => LIFETIME_DEFAULT_S,
+        Some(Seconds::Whole(seconds)) => seconds,
+        Some(Seconds::Float(seconds)) => seconds as u64,
+        Some(Seconds::Text(text)) => text.trim().parse().unwrap_or(LIFETIME_DEFAULT_S),
+    };
+    let lifetime = Duration::from_secs(lifetime_s.min(LIFETIME_MAX_S));
     Ok(OAuthToken {
         token: answer.access_token,
         // The broker takes the principal from the token; the client library wants some name.
         principal_name: client_id.to_owned(),
-        lifetime_ms: clock::now_ms().saturating_add(lifetime_ms),
+        lifetime_ms: clock::now_ms() + lifetime.as_millis() as i64,
     })
 }
 
@@ -269,6 +292,9 @@ mod tests {
         check("ftp://login.example/token", Some("has to begin with `https://`"));
         check("login.example/token", Some("is no URL"));
         check("/token", Some("is no URL"));
+        let user = Some("must not hold a user: there are properties for it");
+        check("https://me:hunter2@login.example/token", user);
+        check("http://127.0.0.1@login.example/token", user);
         check("", Some("is no URL"));
     }
 
@@ -281,7 +307,19 @@ mod tests {
         };
         assert_eq!(lifetime(r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#), 60);
         assert_eq!(lifetime(r#"{"access_token":"t"}"#), 300);
-        assert!(lifetime(&format!(r#"{{"access_token":"t","expires_in":{}}}"#, u64::MAX)) > 1_000);
+        // As some endpoints write it; and more than the client library can count.
+        for (told, expected) in [
+            ("\"3599\"", 3_599),
+            ("60.0", 60),
+            ("\"soon\"", 300),
+            ("null", 300),
+            ("18446744073709551615", 86_400),
+            ("1e300", 86_400),
+            ("\"99999999\"", 86_400),
+        ] {
+            let body = format!(r#"{{"access_token":"t","expires_in":{told}}}"#);
+            assert_eq!(lifetime(&body), expected, "{told}");
+        }
         for body in ["", "hunter2", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\u0000"}"#]
         {
             assert_eq!(read(body.as_bytes(), "me").err().unwrap().to_string(), UNREADABLE);

@@ -65,6 +65,9 @@ const OPAQUE: [&str; 3] = ["\"data\"", "\"data\\", "awslogs"];
 const MARKS: [&str; 3] = ["auditID", "audit.k8s.io", GKE_TYPE];
 const GKE_TYPE: &str = "google.cloud.audit.AuditLog";
 
+/// The key without which nothing is a log entry of GKE. Its type may be missing.
+const GKE_PAYLOAD: &str = "protoPayload";
+
 #[derive(Debug, Clone)]
 pub struct Prefilter {
     /// Finds what lets a record through at once.
@@ -178,7 +181,7 @@ impl Prefilter {
             return Prefilter::of(Needles::of(always), plain);
         };
         // What a log entry of GKE becomes has names that the entry has not.
-        always.push(GKE_TYPE.to_owned());
+        always.push(GKE_PAYLOAD.to_owned());
         for (_, of_rule) in queries.in_force() {
             match of_rule {
                 // What a query needs may stand anywhere in the event.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::audit::event::Event;
 use crate::detect::matcher::{Context, Matcher};
+use crate::ingest::envelope::Wrapper;
 use crate::position::Position;
+use crate::rules::rule::Rule;
 
 static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin().unwrap()));
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| Prefilter::new(&RULES));
@@ -446,7 +448,7 @@ proptest! {
 /// Each with one of the queries as its only rule.
 pub(super) static WITH_QUERY: LazyLock<Vec<(Matcher, Prefilter)>> = LazyLock::new(|| {
     let of = |query: &&str| {
-        let rule = crate::rules::rule::Rule::of_query(query).unwrap();
+        let rule = Rule::of_query(query).unwrap();
         let rules = Arc::new(RuleSet::of([(String::new(), rule)]).unwrap());
         (Matcher::new(Arc::clone(&rules), 0), Prefilter::new(&rules))
     };
@@ -455,9 +457,14 @@ pub(super) static WITH_QUERY: LazyLock<Vec<(Matcher, Prefilter)>> = LazyLock::ne
 
 /// What the reader makes of the record, asked.
 pub(super) fn matches_of(matcher: &Matcher, record: &[u8]) -> bool {
+    matches_as(matcher, record, None)
+}
+
+/// The same of records that are said to have this wrapper.
+fn matches_as(matcher: &Matcher, record: &[u8], forced: Option<Wrapper>) -> bool {
     let mut found = Vec::new();
     let bodies = matcher.bodies();
-    crate::ingest::envelope::read_asking(record, None, bodies, &mut |_, outcome| {
+    crate::ingest::envelope::read_asking(record, forced, bodies, &mut |_, outcome| {
         if let crate::ingest::envelope::Outcome::Event(read) = outcome {
             let context = Context {
                 cluster: "c",
@@ -469,6 +476,40 @@ pub(super) fn matches_of(matcher: &Matcher, record: &[u8]) -> bool {
         }
     });
     !found.is_empty()
+}
+
+/// What a log entry of GKE becomes has names and texts that it does not hold, whatever it shows.
+#[test]
+fn entries_of_gke_pass_for_queries_with_and_without_their_type() {
+    let asked = QUERIES.iter().position(|query| query.contains("not exec.command")).unwrap();
+    let (matcher, prefilter) = &WITH_QUERY[asked];
+    let rule = Rule::of_query("kubernetes.audit.stage:ResponseComplete").unwrap();
+    let rules = Arc::new(RuleSet::of([(String::new(), rule)]).unwrap());
+    let stages = (Matcher::new(Arc::clone(&rules), 0), Prefilter::new(&rules));
+    let mut entry = json!({ "protoPayload": {
+        "@type": "type.googleapis.com/google.cloud.audit.AuditLog", "serviceName": "k8s.io",
+        "methodName": "io.k8s.core.v1.secrets.get",
+        "resourceName": "core/v1/namespaces/kube-system/secrets/x",
+        // Whoever sends the request writes what looks like an event's mark.
+        "requestMetadata": { "callerSuppliedUserAgent": "auditID" },
+    } });
+    for _ in 0..2 {
+        let record = entry.to_string();
+        for (matcher, prefilter) in [(matcher, prefilter), (&stages.0, &stages.1)] {
+            assert!(matches_of(matcher, record.as_bytes()), "{record}");
+            assert_eq!(prefilter.verdict(record.as_bytes()), Verdict::Pass, "{record}");
+        }
+        entry["protoPayload"].as_object_mut().unwrap().remove("@type");
+    }
+}
+
+/// A configuration may say that every record is an event, whatever it looks like.
+#[test]
+fn a_list_that_is_an_event_too_passes() {
+    let (matcher, prefilter) = &WITH_QUERY[0];
+    let record = br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","auditID":"7e1b","verb":"create","objectRef":{"resource":"roles"},"items":[]}"#;
+    assert!(matches_as(matcher, record, Some(Wrapper::Bare)));
+    assert_eq!(prefilter.verdict(record), Verdict::Pass);
 }
 
 #[test]

@@ -164,10 +164,16 @@ impl Restorer {
             let new = requests.try_recv();
             let request = match new.ok().or_else(|| failed.pop_front()) {
                 Some(request) => request,
-                None => match requests.recv() {
-                    Ok(request) => request,
-                    Err(_) => return,
-                },
+                None => {
+                    // Nobody polls it meanwhile, so its token would end and no other come.
+                    if oauth::is_used(&self.client) {
+                        reader = None;
+                    }
+                    match requests.recv() {
+                        Ok(request) => request,
+                        Err(_) => return,
+                    }
+                }
             };
             if self.cancelled(request) {
                 continue;

@@ -28,6 +28,7 @@ use serde::Deserialize;
 use crate::shells::{self, Xorshift, from_environment};
 
 mod mutate;
+mod passed;
 mod shapes;
 
 use mutate::{JSON_TOKENS, SHELL_TOKENS, URI_TOKENS, mutated};
@@ -264,6 +265,18 @@ fn any_record_is_read() {
         if random.below(8) == 0 { gzipped(&record) } else { record }
     };
     fuzz("envelope", input, |record| check_record(record));
+}
+
+/// What a rule finds in a record gets past the filter of raw bytes, whatever the record looks like.
+#[test]
+fn no_record_that_a_rule_finds_something_in_is_passed_over() {
+    let (asked, counts) = (passed::Asked::all(), passed::Counts::default());
+    fuzz("prefilter", passed::record, |record| {
+        asked.iter().for_each(|asked| asked.check(record, &counts));
+    });
+    let [found, dropped] = [&counts.found, &counts.dropped].map(|it| it.load(Ordering::Relaxed));
+    eprintln!("prefilter: something was found {found} times, nothing looked for {dropped} times");
+    assert!(found > 0 && dropped > 0, "{found} {dropped}");
 }
 
 // ---- as written

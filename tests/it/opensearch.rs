@@ -111,13 +111,17 @@ impl OpenSearch {
         answer.body
     }
 
-    /// All documents of an index, by id. None while the index is not there.
+    /// All documents of an index, by id. None while the index is not there, or just being made.
     pub fn documents(&self, index: &str) -> BTreeMap<String, Document> {
         if self.request("POST", &format!("/{index}/_refresh"), None).status == 404 {
             return BTreeMap::new();
         }
         let body = json!({ "size": 10_000, "version": true, "query": { "match_all": {} } });
         let answer = self.request("POST", &format!("/{index}/_search"), Some(&body));
+        // None of its shards has begun yet.
+        if answer.status == 503 {
+            return BTreeMap::new();
+        }
         assert_eq!(answer.status, 200, "{}", answer.body);
         let hits = answer.body["hits"]["hits"].as_array().unwrap();
         let document = |hit: &Value| Document {

@@ -250,7 +250,7 @@ pub(crate) fn check_refused(name: &str, process: Process, code: i32, says: &[&st
 }
 
 /// An exec and the read of a secret, each by an id that nobody used before.
-fn acts(secured: &Secured) -> BTreeSet<String> {
+pub(crate) fn acts(secured: &Secured) -> BTreeSet<String> {
     let (exec, read) = (unique("exec"), unique("read"));
     let events = [support::exec_event(&exec), support::secret_event(&read, &unique("user"))];
     let records: Vec<Record> = events.into_iter().map(Record::value).collect();
@@ -259,14 +259,14 @@ fn acts(secured: &Secured) -> BTreeSet<String> {
 }
 
 /// Whether both groups have read, and committed, everything.
-fn is_read(secured: &Secured) -> bool {
+pub(crate) fn is_read(secured: &Secured) -> bool {
     [("kubetell", SOURCE), ("kubetell-terms", "kubetell.observations")]
         .iter()
         .all(|(group, topic)| secured.kafka.lag(group, topic).is_ok_and(|lag| lag == 0))
 }
 
 /// Audit ids of the alerts in their topic, which nobody writes to.
-fn raised_ids(secured: &Secured) -> BTreeSet<String> {
+pub(crate) fn raised_ids(secured: &Secured) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     secured.kafka.read_all(ALERTS, |message| {
         let alert: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();

@@ -14,7 +14,9 @@ use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 
 use crate::kafka::DEADLINE;
 use crate::kafka::secured::{CLIENT_SECRET, Door, Secured, USER, WRONG_PASSWORD};
-use crate::security::{Setup, check_refused, check_runs, guarded, recipe};
+use crate::security::{
+    Setup, acts, check_refused, check_runs, guarded, is_read, raised_ids, recipe,
+};
 use crate::support::eventually;
 
 /// How long a token holds: the client asks for another one after four fifths of it.
@@ -124,6 +126,42 @@ fn tokens_are_fetched_and_fetched_again_before_they_expire() {
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
     assert!(!finished.stderr.contains(CLIENT_SECRET));
     check_runs("OAUTHBEARER again", &setup);
+}
+
+/// What is logged when the takeover of a partition has begun.
+const TAKES_OVER: &str = "\"taking over\"";
+
+/// Between two takeovers nobody polls the clients that read the log for them.
+#[test]
+fn a_takeover_has_a_token_however_long_after_the_last_one_it_comes() {
+    let guarded = guarded();
+    let _member = guarded.members.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let secured = &guarded.secured;
+    let endpoint = Endpoint::start(secured);
+    let (first, second) = (setup(&endpoint, CLIENT_SECRET), setup(&endpoint, CLIENT_SECRET));
+    let stays = first.run();
+    let takeovers = || stays.stderr().matches(TAKES_OVER).count();
+    eventually(DEADLINE, "all partitions are taken over", || takeovers() >= 4);
+    let before = acts(secured);
+    eventually(DEADLINE, "everything is read", || is_read(secured));
+    // Three tokens of each client that is polled: those of the takeover have ended.
+    let begun = endpoint.given.load(Ordering::SeqCst);
+    eventually(DEADLINE, "the first tokens have ended", || {
+        endpoint.given.load(Ordering::SeqCst) >= begun + 12 || stays.has_ended()
+    });
+
+    let taken = takeovers();
+    let comes = second.run();
+    comes.wait_for_stderr(DEADLINE, |line| line.contains(TAKES_OVER));
+    assert_eq!(comes.terminate(DEADLINE).code(), Some(0));
+    eventually(DEADLINE, "what was given away is taken over again", || takeovers() > taken);
+    let after = acts(secured);
+    eventually(DEADLINE, "everything is read", || is_read(secured));
+    let finished = stays.terminate(DEADLINE);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert!(before.union(&after).all(|id| raised_ids(secured).contains(id)));
+    let failed = "taking over a partition failed";
+    assert!(!finished.stderr.contains(failed), "{}", finished.stderr);
 }
 
 #[test]

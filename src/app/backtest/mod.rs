@@ -27,17 +27,13 @@ use std::thread::{Builder, ScopedJoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use rdkafka::error::KafkaError;
 
 use crate::alert::redact::Redaction;
 use crate::app::latest::{Latest, Sorted};
-use crate::app::offsets::{self, OffsetsError};
-use crate::app::stall::STALL_MAX;
-use crate::app::stretch::StretchError;
+use crate::app::reading::ReadingError;
 use crate::config::Config;
 use crate::rules::patterns::PatternError;
 use crate::rules::set::RuleSet;
-use crate::topics::TopicsError;
 
 use episodes::Episodes;
 use examine::{Counts, Examined, Examiner};
@@ -91,13 +87,7 @@ impl Sides {
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestError {
     #[error(transparent)]
-    Topics(#[from] TopicsError),
-    #[error("the brokers have not answered for {} s: {reason}", STALL_MAX.as_secs())]
-    Lost { reason: String },
-    #[error("partition {partition} of `{topic}` has lost its end while it was read")]
-    Shrunk { topic: String, partition: i32 },
-    #[error("the Kafka client failed: {0}")]
-    Client(#[from] KafkaError),
+    Reading(#[from] ReadingError),
     #[error("`alerts.redact`: {0}")]
     Redaction(#[from] PatternError),
     #[error("the temporary file failed: {0}")]
@@ -106,26 +96,6 @@ pub enum BacktestError {
     Encode(#[from] serde_json::Error),
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
-}
-
-impl From<OffsetsError> for BacktestError {
-    fn from(error: OffsetsError) -> BacktestError {
-        match error {
-            OffsetsError::Topics(error) => BacktestError::Topics(error),
-            OffsetsError::Client(error) => BacktestError::Client(error),
-        }
-    }
-}
-
-impl From<StretchError> for BacktestError {
-    fn from(error: StretchError) -> BacktestError {
-        match error {
-            StretchError::NoRight(topic) => BacktestError::Topics(offsets::no_right(&topic)),
-            StretchError::Lost { reason } => BacktestError::Lost { reason },
-            StretchError::Shrunk { topic, partition } => BacktestError::Shrunk { topic, partition },
-            StretchError::Client(error) => BacktestError::Client(error),
-        }
-    }
 }
 
 /// Who watches a backtest at work. Called from one thread.
@@ -147,7 +117,7 @@ pub struct Outcome {
 enum Told {
     Examined(Box<Examined>),
     Read(PartRead),
-    Failed(BacktestError),
+    Failed(ReadingError),
 }
 
 /// How far the readers are, for whoever watches.
@@ -267,7 +237,7 @@ fn collect(
             Ok(Told::Examined(examined)) => kept.take(*examined, config, watcher)?,
             Ok(Told::Read(read)) => kept.reads.push(read),
             Ok(Told::Failed(error)) => {
-                failure.get_or_insert(error);
+                failure.get_or_insert(BacktestError::Reading(error));
                 halt.store(true, Ordering::Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => {}

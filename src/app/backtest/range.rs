@@ -7,8 +7,9 @@
 
 use rdkafka::Offset;
 
-use super::{BacktestError, BacktestOptions};
+use super::BacktestOptions;
 use crate::app::offsets::{self, Index, Offsets};
+use crate::app::reading::ReadingError;
 use crate::config::Config;
 use crate::limits::HOUR_MS;
 
@@ -47,7 +48,7 @@ pub fn longest_first(parts: &[Part]) -> Vec<&Part> {
 }
 
 /// Every partition of the source topics, in their order. Waits for a broker as `run` does.
-pub fn find(config: &Config, options: &BacktestOptions) -> Result<Vec<Part>, BacktestError> {
+pub fn find(config: &Config, options: &BacktestOptions) -> Result<Vec<Part>, ReadingError> {
     let index = Index::new(config, offsets::partitions(config)?)?;
     let moment = |ms: i64| Offset::Offset(ms.max(0));
     let lows = index.ask(Offset::Beginning)?;

@@ -12,7 +12,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::examine::Examiner;
 use super::hits::Place;
 use super::range::{self, Part};
-use super::{BacktestError, BacktestOptions, Progress, Told};
+use super::{BacktestOptions, Progress, Told};
+use crate::app::reading::ReadingError;
 use crate::app::stretch::{self, Stretch, Take, Taker};
 use crate::config::{ClusterFrom, Config};
 use crate::ingest::headers;
@@ -87,7 +88,7 @@ impl Reader<'_> {
         &self,
         parts: &Receiver<&Part>,
         told: &Sender<Told>,
-    ) -> Result<(), BacktestError> {
+    ) -> Result<(), ReadingError> {
         let consumer = stretch::consumer(self.config, "backtest", self.read_ahead_bytes)?;
         for part in parts {
             if self.is_stopped() {

@@ -23,17 +23,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rdkafka::error::KafkaError;
-
-use crate::app::offsets::{self, OffsetsError};
-use crate::app::stall::STALL_MAX;
-use crate::app::stretch::StretchError;
+use crate::app::reading::ReadingError;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::envelope::Wrapper;
 use crate::ingest::prefilter::Prefilter;
 use crate::rules::set::RuleSet;
-use crate::topics::TopicsError;
 
 use findings::Facts;
 use needs::Needs;
@@ -52,35 +47,9 @@ pub struct DoctorOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
     #[error(transparent)]
-    Topics(TopicsError),
-    #[error("the brokers have not answered for {} s: {reason}", STALL_MAX.as_secs())]
-    Lost { reason: String },
-    #[error("partition {partition} of `{topic}` has lost its end while it was read")]
-    Shrunk { topic: String, partition: i32 },
-    #[error("the Kafka client failed: {0}")]
-    Client(#[from] KafkaError),
+    Reading(#[from] ReadingError),
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
-}
-
-impl From<OffsetsError> for DoctorError {
-    fn from(error: OffsetsError) -> DoctorError {
-        match error {
-            OffsetsError::Topics(error) => DoctorError::Topics(error),
-            OffsetsError::Client(error) => DoctorError::Client(error),
-        }
-    }
-}
-
-impl From<StretchError> for DoctorError {
-    fn from(error: StretchError) -> DoctorError {
-        match error {
-            StretchError::NoRight(topic) => DoctorError::Topics(offsets::no_right(&topic)),
-            StretchError::Lost { reason } => DoctorError::Lost { reason },
-            StretchError::Shrunk { topic, partition } => DoctorError::Shrunk { topic, partition },
-            StretchError::Client(error) => DoctorError::Client(error),
-        }
-    }
 }
 
 /// Who watches the reading. Called from one thread.
@@ -127,7 +96,7 @@ pub fn topics(
             parts.iter().filter(|part| part.topic == number).copied().collect();
         let mut tally = Tally::default();
         let read = reader.topic(&of_topic, &mut tally, watcher);
-        failure = read.err();
+        failure = read.err().map(DoctorError::Reading);
         let is_stopped = stop.load(Ordering::Relaxed);
         // Of a topic that was not begun nothing can be said.
         if (failure.is_none() && !is_stopped) || tally.records > 0 {

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::tally::{Record, Tally};
-use super::{DoctorError, DoctorOptions, Watcher};
+use super::{DoctorOptions, Watcher};
 use crate::app::offsets::{self, Index, Place};
+use crate::app::reading::ReadingError;
 use crate::app::stretch::{self, Stretch, Take, Taker};
 use crate::clock;
 use crate::config::{ClusterFrom, Config};
@@ -38,7 +39,7 @@ impl Part {
 }
 
 /// Every partition of the source topics, in their order, and what of it is read.
-pub fn find(config: &Config, options: &DoctorOptions) -> Result<Vec<Part>, DoctorError> {
+pub fn find(config: &Config, options: &DoctorOptions) -> Result<Vec<Part>, ReadingError> {
     let index = Index::new(config, offsets::partitions(config)?)?;
     let lows = index.ask(rdkafka::Offset::Beginning)?;
     let highs = index.ask(rdkafka::Offset::End)?;
@@ -101,7 +102,7 @@ impl Reader<'_> {
         parts: &[Part],
         tally: &mut Tally,
         watcher: &mut dyn Watcher,
-    ) -> Result<(), DoctorError> {
+    ) -> Result<(), ReadingError> {
         let consumer = stretch::consumer(self.config, "doctor", READ_AHEAD_BYTES)?;
         for part in parts {
             if self.stop.load(Ordering::Relaxed) {

@@ -189,7 +189,7 @@ static MARKS_SEARCH: LazyLock<Marks> = LazyLock::new(|| Marks::new(&marks()));
 
 /// What any audit event shows, what may hide one, and what else the reader knows one by.
 fn marks() -> Vec<&'static str> {
-    let others = ["verb", "EventList", "\"items\"", "protoPayload"];
+    let others = ["verb", "EventList", "\"items\"", super::GKE_PAYLOAD];
     [&super::MARKS[..], &super::OPAQUE, &others].concat()
 }
 
@@ -317,8 +317,10 @@ impl<'r> Cursor<'r> {
             }
             Some(())
         })?;
-        // A list has items, and nothing else has.
-        ((fields.kind == Some(Kind::List)) == has_items).then_some(fields)
+        // A list has items, and nothing else has; an event it may be too, where the configuration says
+        // that every record is one.
+        let is_list = fields.kind == Some(Kind::List);
+        (is_list == has_items && !(is_list && seen & Key::AuditId.bit() != 0)).then_some(fields)
     }
 
     fn user(&mut self, fields: &mut Fields<'r>) -> Option<()> {

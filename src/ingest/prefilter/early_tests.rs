@@ -101,6 +101,8 @@ fn what_is_written_in_another_way_is_not_judged() {
             .to_owned(),
         r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":["{}"]}"#.to_owned(),
         r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1"}"#.to_owned(),
+        // An event by its id, where every record is said to be one.
+        r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","auditID":"","items":[]}"#.to_owned(),
     ]);
     for record in cut {
         assert_eq!(known(&record), None, "{record}");

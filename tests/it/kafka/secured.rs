@@ -130,6 +130,8 @@ fn properties(certificates: &Certificates, more_users: &[String]) -> Vec<(String
              unsecuredLoginStringClaim_sub=\"broker\";"
                 .to_owned(),
         ),
+        // Who does not sign in again before its token ends is sent away.
+        ("listener.name.sasl.oauthbearer.connections.max.reauth.ms", "3600000".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
