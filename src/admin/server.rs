@@ -1,5 +1,7 @@
-//! The HTTP server: one thread, a bounded number of connections, each of a bounded length.
+//! The HTTP server: one thread, a bounded number of connections, each of a bounded length. Whoever
+//! keeps connections open keeps nobody else out.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -12,13 +14,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 
 use super::Watched;
 use super::answer::{Answer, Question, answer};
 use crate::clock;
 
-/// Connections at a time; others wait to be accepted.
+/// Connections at a time. A new one takes the place of the oldest.
 const CONNECTIONS_MAX: usize = 32;
 /// For the head of a request, also of the next one on a connection that is kept.
 const HEAD_MAX: Duration = Duration::from_secs(5);
@@ -85,12 +87,18 @@ pub fn run(listener: TcpListener, watched: Watched) {
 async fn serve(listener: TcpListener, watched: Arc<Watched>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(sample(Arc::clone(&watched)));
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(&watched), place));
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= CONNECTIONS_MAX
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                let connection = tokio::spawn(connection(stream, Arc::clone(&watched)));
+                open.push_back(connection.abort_handle());
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
@@ -109,7 +117,7 @@ async fn sample(watched: Arc<Watched>) {
     }
 }
 
-async fn connection(stream: TcpStream, watched: Arc<Watched>, _place: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, watched: Arc<Watched>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answered(&request, &watched);
         async move { Ok::<_, Infallible>(answer) }

@@ -168,6 +168,9 @@ pub struct Settings {
 }
 
 pub struct OutputProducer {
+    /// Before the clients, so that it goes first: their threads may wait for room in it, and a
+    /// client that goes waits for its thread.
+    deliveries: Receiver<Delivery>,
     properties: ClientConfig,
     settings: Settings,
     batching: Client,
@@ -176,7 +179,6 @@ pub struct OutputProducer {
     /// By topic, the size from which on records go alone: the smallest that was refused.
     alone_from: HashMap<Arc<str>, usize>,
     sender: Sender<Delivery>,
-    deliveries: Receiver<Delivery>,
     /// Not in librdkafka's queue: it was full, or the broker refused.
     backlog: VecDeque<Attempt>,
     lines: Lines,
@@ -263,13 +265,13 @@ impl OutputProducer {
         let (name, queue) = (settings.name, QUEUE_MAX_MESSAGES);
         let batching = Client::batching(properties, name, sender.clone(), queue, figures)?;
         Ok(OutputProducer {
+            deliveries,
             properties: properties.clone(),
             settings,
             batching,
             lone: None,
             alone_from: HashMap::new(),
             sender,
-            deliveries,
             backlog: VecDeque::new(),
             lines: Lines::default(),
             outstanding: 0,

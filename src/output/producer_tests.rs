@@ -23,21 +23,23 @@ fn mock() -> (Mock, ClientConfig) {
     (mock, config)
 }
 
-fn producer(config: &ClientConfig) -> OutputProducer {
-    let shapes = Shapes { reduce: |_, _, _| None, position: |_, _| None };
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         name: "test producer",
         half: Half::Detect,
         dead_letters: "dead".into(),
-        shapes,
+        shapes: Shapes { reduce: |_, _, _| None, position: |_, _| None },
         stats: Arc::new(Stats::default()),
-    };
+    }
+}
+
+fn producer(config: &ClientConfig) -> OutputProducer {
     // Each record leaves at once, in a request of its own, and is not sent again before all that
     // is handed over meanwhile has left too.
     let mut config = config.clone();
     config.set("linger.ms", "0").set("batch.num.messages", "1");
     config.set("retry.backoff.ms", "1000").set("retry.backoff.max.ms", "1000");
-    OutputProducer::new(&config, settings).unwrap()
+    OutputProducer::new(&config, settings()).unwrap()
 }
 
 fn output(kind: OutputKind, key: &str, payload: &str) -> Output {
@@ -130,6 +132,33 @@ fn keys_do_not_wait_for_each_other() {
     producer.send(output(OutputKind::Alert, "id", "first")).unwrap();
     producer.send(output(OutputKind::Alert, "another", "second")).unwrap();
     assert_eq!(acknowledge(&mut producer, 2), ["second", "first"]);
+}
+
+/// The client's thread waits for room for an acknowledgement. Whoever ends without taking any more
+/// does not wait for that thread in turn.
+#[test]
+fn a_producer_ends_while_nobody_takes_what_is_acknowledged() {
+    const MOST_IN_FLIGHT: usize = 10_000;
+    let (_mock, config) = mock();
+    let mut producer = OutputProducer::new(&config, settings()).unwrap();
+    let end = clock::monotonic() + Duration::from_secs(120);
+    while !producer.deliveries.is_full() {
+        assert!(clock::monotonic() < end, "{} are acknowledged", producer.deliveries.len());
+        if producer.batching.in_flight() < MOST_IN_FLIGHT {
+            producer.send(output(OutputKind::Observation, "id", "x")).unwrap();
+        } else {
+            std::thread::yield_now();
+        }
+    }
+    for _ in 0..MOST_IN_FLIGHT {
+        producer.send(output(OutputKind::Observation, "id", "x")).unwrap();
+    }
+    let (ended, ends) = bounded(1);
+    std::thread::spawn(move || {
+        drop(producer);
+        ended.send(()).unwrap();
+    });
+    ends.recv_timeout(Duration::from_secs(60)).expect("the producer ends");
 }
 
 /// The order of observations and of dead letters is the broker's affair.

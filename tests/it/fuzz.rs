@@ -4,7 +4,7 @@
 //! Each target runs for a few seconds on a thread with the stack that threads have.
 //! `KUBETELL_FUZZ_SECONDS` says for how long, `KUBETELL_FUZZ_SEED` with which seed: execution
 //! number `n` of seed `s` is the first one of seed `s + n`, which a failure names. `tests/fuzz` has
-//! these targets, and one for queries, for libFuzzer.
+//! those that take bytes, and one for queries, for libFuzzer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
