@@ -1,5 +1,5 @@
-//! From an API server's log file to an alert, through a real rsyslog and a real Kafka, with the
-//! configurations that the page on it prints.
+//! From an API server's log file to an alert, through a real rsyslog or a real OpenTelemetry Collector
+//! and a real Kafka, with the configurations that the pages on them print.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -20,11 +20,16 @@ use crate::pipeline::{PARTITIONS, Stream, single_acts};
 use crate::rsyslog;
 use crate::support::{self, json_lines, program};
 
-const PAGE: &str = "docs/upstream/api-server-log.md";
+/// A pipeline from the file `audit.log` of a folder to a topic.
+struct Pipeline {
+    /// Starts it, with the configuration of its page.
+    start: fn(kafka: &Broker, topic: &str, folder: &Path) -> Process,
+    /// The line that a record was.
+    line: fn(record: &[u8]) -> Vec<u8>,
+}
 
-/// The shipper of the page, from the file `audit.log` of a folder to a topic.
-fn shipper(kafka: &Broker, topic: &str, folder: &Path) -> Process {
-    let page = Page::read(PAGE);
+fn rsyslog(kafka: &Broker, topic: &str, folder: &Path) -> Process {
+    let page = Page::read("docs/upstream/api-server-log.md");
     let configuration = placed(
         page.block("conf", "imfile"),
         &[
@@ -56,13 +61,14 @@ fn long_exec(audit_id: &str, bytes: usize) -> Vec<u8> {
 /// Reads a topic from its start while others write to it.
 struct Reader {
     consumer: BaseConsumer,
+    line: fn(record: &[u8]) -> Vec<u8>,
     count: usize,
-    /// The different records so far.
-    values: BTreeSet<Vec<u8>>,
+    /// The different lines so far.
+    lines: BTreeSet<Vec<u8>>,
 }
 
 impl Reader {
-    fn new(kafka: &Broker, topic: &str) -> Self {
+    fn new(kafka: &Broker, topic: &str, line: fn(&[u8]) -> Vec<u8>) -> Self {
         let mut config = kafka.client_config();
         // Nobody joins or commits under this name.
         config.set("group.id", "reads-on").set("enable.auto.commit", "false");
@@ -72,18 +78,18 @@ impl Reader {
             assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&assignment).unwrap();
-        Reader { consumer, count: 0, values: BTreeSet::new() }
+        Reader { consumer, line, count: 0, lines: BTreeSet::new() }
     }
 
     /// Reads on until all of these lines have come.
     fn wait_for(&mut self, lines: &[Vec<u8>]) {
         let until = clock::monotonic() + DEADLINE;
-        while !lines.iter().all(|line| self.values.contains(line)) {
+        while !lines.iter().all(|line| self.lines.contains(line)) {
             let left = until.saturating_duration_since(clock::monotonic());
-            let missing = || lines.iter().filter(|line| !self.values.contains(*line)).count();
+            let missing = || lines.iter().filter(|line| !self.lines.contains(*line)).count();
             assert!(!left.is_zero(), "{} of {} lines have not come", missing(), lines.len());
             if let Some(message) = self.consumer.poll(left) {
-                self.values.insert(message.unwrap().payload().unwrap().to_vec());
+                self.lines.insert((self.line)(message.unwrap().payload().unwrap()));
                 self.count += 1;
             }
         }
@@ -92,11 +98,15 @@ impl Reader {
 
 #[test]
 fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
+    becomes_alerts("upstream", &Pipeline { start: rsyslog, line: <[u8]>::to_vec });
+}
+
+fn becomes_alerts(name: &str, pipeline: &Pipeline) {
     let kafka = broker::shared();
-    let stream = Stream::new(kafka, "upstream");
+    let stream = Stream::new(kafka, name);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.log");
-    let mut reader = Reader::new(kafka, &stream.source());
+    let mut reader = Reader::new(kafka, &stream.source(), pipeline.line);
 
     let mut lines = single_acts(0, 100);
     // Go writes `&` so.
@@ -105,7 +115,7 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     );
     lines.extend([66_000, 300_000].map(|bytes| long_exec(&format!("long-{bytes}"), bytes)));
     append(&log, &lines);
-    let ships = shipper(kafka, &stream.source(), folder.path());
+    let ships = (pipeline.start)(kafka, &stream.source(), folder.path());
     let run = stream.run("one", &[]);
     reader.wait_for(&lines);
 
@@ -126,9 +136,9 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
     lines.extend(away);
     lines.push(long_exec("long-after", 66_000));
     append(&log, &lines[lines.len() - 1..]);
-    let ships = shipper(kafka, &stream.source(), folder.path());
+    let ships = (pipeline.start)(kafka, &stream.source(), folder.path());
     reader.wait_for(&lines);
-    assert_eq!(reader.values, lines.iter().cloned().collect(), "byte for byte, and no other");
+    assert_eq!(reader.lines, lines.iter().cloned().collect(), "byte for byte, and no other");
     assert_eq!(ships.terminate(DEADLINE).code(), Some(0));
 
     stream.wait_until_read(kafka);
@@ -153,4 +163,42 @@ fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
         assert!(has, "{bytes}: the longest is {:?}", raised.iter().map(longest).max());
     }
     assert_eq!(kafka.consume_all(&stream.dead_letters()).len(), 0);
+}
+
+#[cfg(feature = "collector")]
+mod collector {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A record is the line as a JSON string, in which Go writes some characters as escapes.
+    fn line(record: &[u8]) -> Vec<u8> {
+        serde_json::from_slice::<String>(record).unwrap().into_bytes()
+    }
+
+    fn start(kafka: &Broker, topic: &str, folder: &Path) -> Process {
+        let page = Page::read("docs/upstream/opentelemetry.md");
+        let storage = folder.join("otelcol");
+        fs::create_dir_all(&storage).unwrap();
+        let configuration = placed(
+            page.block("yaml", "filelog"),
+            &[
+                ("/var/lib/otelcol", storage.to_str().unwrap()),
+                ("/var/log/kubernetes/audit/audit.log", folder.join("audit.log").to_str().unwrap()),
+                ("kafka:9092", &kafka.bootstrap()),
+                ("topic: kubernetes-audit", &format!("topic: {topic}")),
+            ],
+        );
+        let path = folder.join("otelcol.yaml");
+        fs::write(&path, configuration).unwrap();
+        let program = std::env::var_os("KUBETELL_COLLECTOR").expect("`tests/upstream` sets it");
+        let mut command = Command::new(program);
+        command.arg("--config").arg(path);
+        Process::spawn(command)
+    }
+
+    #[test]
+    fn a_log_file_becomes_alerts_through_the_collector() {
+        becomes_alerts("collector", &Pipeline { start, line });
+    }
 }
