@@ -532,7 +532,8 @@ pub fn reader_config(properties: &ClientConfig, reset: &str) -> ClientConfig {
     default("fetch.message.max.bytes", "4194304");
     default("queued.min.messages", "100000");
     default("queued.max.messages.kbytes", &QUEUE_KBYTES.to_string());
-    default("fetch.queue.backoff.ms", "20");
+    // A full queue is read empty within 20 ms: what is asked for later than that leaves the reader idle.
+    default("fetch.queue.backoff.ms", "5");
     default("topic.metadata.refresh.interval.ms", "30000");
     // The client refuses a value below this property, which the operator may have set high.
     if properties.get("message.max.bytes").is_none() {
