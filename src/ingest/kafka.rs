@@ -506,10 +506,10 @@ fn poll_failed<H: GroupHandler>(
 }
 
 /// What a reader may fetch ahead, in KiB.
-const QUEUE_KBYTES: u32 = 8 * 1024;
+const QUEUE_KBYTES: u32 = 16 * 1024;
 /// The largest answer to one fetch, before it is decompressed: audit logs expand five to ten times,
 /// and an answer is taken whole, on top of what the queue holds. A batch that is larger comes alone.
-const FETCH_MAX_BYTES: u32 = 1024 * 1024;
+const FETCH_MAX_BYTES: u32 = 2 * 1024 * 1024;
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults
 /// where the operator is silent, and what correctness needs on top.
@@ -532,7 +532,7 @@ pub fn reader_config(properties: &ClientConfig, reset: &str) -> ClientConfig {
     default("fetch.message.max.bytes", "4194304");
     default("queued.min.messages", "100000");
     default("queued.max.messages.kbytes", &QUEUE_KBYTES.to_string());
-    // A full queue is read empty within 20 ms: what is asked for later than that leaves the reader idle.
+    // A full queue may be read empty within 40 ms, and the next answer takes its time too.
     default("fetch.queue.backoff.ms", "5");
     default("topic.metadata.refresh.interval.ms", "30000");
     // The client refuses a value below this property, which the operator may have set high.
