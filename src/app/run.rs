@@ -30,9 +30,7 @@ use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
 use crate::faults::Faults;
 use crate::ingest::envelope::Wrapper;
-use crate::ingest::kafka::{
-    GroupConsumer, GroupContext, HalfError, group_config, observations_config, run_member,
-};
+use crate::ingest::kafka::{GroupConsumer, GroupContext, HalfError, group_config, run_member};
 use crate::ingest::start::{check_group, commit_start};
 use crate::output::forms::Shapes;
 use crate::output::producer::{OutputKind, OutputProducer, Settings};
@@ -367,7 +365,7 @@ fn start_first_seen(common: &Common<'_>, store: Arc<dyn Store>) -> Result<(), Ru
     let figures = Arc::clone(&stats.first_seen);
     let context = GroupContext::new(handler, "first-seen consumer", figures);
     let consumer: GroupConsumer<FirstSeenHandler> =
-        observations_config(&client, &group).create_with_context(context)?;
+        group_config(&client, &group, "error").create_with_context(context)?;
     consumer.subscribe(&[config.observations.topic.as_str()])?;
     stats.first_seen.runs.set(true);
     let (stop, ends) = (Arc::clone(stop), common.ends.clone());

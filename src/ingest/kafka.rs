@@ -505,26 +505,17 @@ fn poll_failed<H: GroupHandler>(
     Ok(())
 }
 
-/// What a reader may fetch ahead, in KiB: of the source, and of the observations, which are few.
-const SOURCE_QUEUE_KBYTES: u32 = 32 * 1024;
-const OBSERVATIONS_QUEUE_KBYTES: u32 = 16 * 1024;
-/// The largest answer to one fetch, before it is decompressed.
-const FETCH_MAX_BYTES: u32 = 8 * 1024 * 1024;
+/// What a reader may fetch ahead, in KiB.
+const QUEUE_KBYTES: u32 = 16 * 1024;
+/// The largest answer to one fetch, before it is decompressed: audit logs expand five to ten times,
+/// and an answer is taken whole, on top of what the queue holds. A batch that is larger comes alone.
+const FETCH_MAX_BYTES: u32 = 2 * 1024 * 1024;
 
 /// The client's configuration for a member of `group_id`: the operator's properties, our defaults
 /// where the operator is silent, and what correctness needs on top.
 pub fn group_config(properties: &ClientConfig, group_id: &str, reset: &str) -> ClientConfig {
     let mut config = reader_config(properties, reset);
     config.set("group.id", group_id).set("partition.assignment.strategy", "cooperative-sticky");
-    config
-}
-
-/// As [`group_config`], for the readers of the observations topic.
-pub fn observations_config(properties: &ClientConfig, group_id: &str) -> ClientConfig {
-    let mut config = group_config(properties, group_id, "error");
-    if properties.get("queued.max.messages.kbytes").is_none() {
-        config.set("queued.max.messages.kbytes", OBSERVATIONS_QUEUE_KBYTES.to_string());
-    }
     config
 }
 
@@ -540,8 +531,9 @@ pub fn reader_config(properties: &ClientConfig, reset: &str) -> ClientConfig {
     default("fetch.wait.max.ms", "100");
     default("fetch.message.max.bytes", "4194304");
     default("queued.min.messages", "100000");
-    default("queued.max.messages.kbytes", &SOURCE_QUEUE_KBYTES.to_string());
-    default("fetch.queue.backoff.ms", "20");
+    default("queued.max.messages.kbytes", &QUEUE_KBYTES.to_string());
+    // A full queue may be read empty within 40 ms, and the next answer takes its time too.
+    default("fetch.queue.backoff.ms", "5");
     default("topic.metadata.refresh.interval.ms", "30000");
     // The client refuses a value below this property, which the operator may have set high.
     if properties.get("message.max.bytes").is_none() {

@@ -75,8 +75,8 @@ impl ProducerContext for Context {
         if result.is_ok() {
             self.log.reached();
         }
-        // The channel holds as many as librdkafka's queues and its owner drains it, so this waits
-        // only while the owner is busy. A gone owner needs no more acknowledgements.
+        // This never waits. What the channel holds is outstanding until its owner takes it, and the
+        // owner's bounds are on that. A gone owner needs no more acknowledgements.
         let _ = self.deliveries.send(Delivery { attempt: *attempt, result });
     }
 }

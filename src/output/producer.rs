@@ -13,7 +13,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -260,7 +260,9 @@ fn due(said: &mut Option<Instant>) -> bool {
 impl OutputProducer {
     /// `properties` are the operator's.
     pub fn new(properties: &ClientConfig, settings: Settings) -> Result<Self, KafkaError> {
-        let (sender, deliveries) = bounded(QUEUE_MAX_MESSAGES * 2);
+        // Holds at most what is outstanding. A bounded channel has all its places in memory from the
+        // start: 14 MB for what two full queues hold.
+        let (sender, deliveries) = unbounded();
         let figures = Arc::clone(&settings.stats.half(settings.half).producer);
         let (name, queue) = (settings.name, QUEUE_MAX_MESSAGES);
         let batching = Client::batching(properties, name, sender.clone(), queue, figures)?;
