@@ -96,3 +96,14 @@ fn rules_are_shown() {
     check("rules_list", &["rules", "list"]);
     check("rules_show_exec", &["rules", "show", "pod-exec-sensitive-path"]);
 }
+
+#[test]
+fn the_readme_shows_what_explain_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let command = "cd /etc; cat $(echo c2hhZG93 | base64 -d)";
+    let output = program(&["explain", "--command", command]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let block = format!("```text\n$ kubetell explain --command '{command}'\n{printed}```\n");
+    assert!(readme.contains(&block), "the README should show:\n{block}");
+}
