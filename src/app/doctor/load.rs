@@ -47,7 +47,8 @@ impl Load {
             load.records_a_second = tally.records as f64 / seconds(ms);
             load.bytes_a_second = tally.bytes as f64 / seconds(ms);
         }
-        let last = tally.parts.iter().filter_map(|part| part.times.bounds).map(|(_, last)| last).max();
+        let last =
+            tally.parts.iter().filter_map(|part| part.times.bounds).map(|(_, last)| last).max();
         for (number, part) in tally.parts.iter().enumerate() {
             let (Some((first, _)), Some(last)) = (part.times.bounds, last) else { continue };
             let ms = last.saturating_sub(first);
