@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, keys};
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
 use crate::ingest::connection::{Overheard, unreachable_hint};
@@ -27,6 +27,11 @@ const REQUEST_MAX: Duration = Duration::from_secs(5);
 const FIRST_REQUEST_MAX: Duration = Duration::from_millis(500);
 /// How long is listened after a request that failed; also what paces the attempts.
 const LISTEN: Duration = Duration::from_millis(250);
+/// Said where the brokers that were asked are those that nobody named.
+const DEFAULT_ASKED: &str = "This is the default: `--config FILE` or `KUBETELL_CONFIG` names a configuration, none is \
+                             looked for";
+/// Topics that a hint names.
+const NAMED_MAX: usize = 5;
 /// How long a topic may take from its creation to its first leader.
 const CREATED_MAX: Duration = Duration::from_secs(30);
 
@@ -69,7 +74,12 @@ impl TopicsError {
     /// What to do about it, a line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            TopicsError::Unreachable { reason, .. } => vec![unreachable_hint(reason).to_owned()],
+            TopicsError::Unreachable { servers, reason } => {
+                let hint = unreachable_hint(reason);
+                let key = keys::find("kafka.bootstrap_servers");
+                let is_default = key.is_some_and(|key| key.default.trim_matches('"') == servers);
+                vec![if is_default { format!("{hint} {DEFAULT_ASKED}") } else { hint.to_owned() }]
+            }
             TopicsError::Problems(problems) => {
                 problems.iter().map(|problem| problem.hint.clone()).collect()
             }
@@ -303,9 +313,30 @@ impl<'a> Topics<'a> {
         };
         match found.error {
             None => report.partitions = Some(found.partitions),
-            Some(error) => report.problems.push(absent("source", name, error, false)),
+            Some(error) => {
+                let mut problem = absent("source", name, error, false);
+                if is_absent(error) {
+                    problem.hint.push_str(&self.others(name));
+                }
+                report.problems.push(problem);
+            }
         }
         Ok(report)
+    }
+
+    /// Which topics there are in the place of one that is absent, as the end of a sentence; empty where
+    /// that can't be known.
+    fn others(&self, absent: &str) -> String {
+        let Ok(metadata) = self.reader.fetch_metadata(None, REQUEST_MAX) else {
+            return String::new();
+        };
+        let own = [
+            &self.config.observations.topic,
+            &self.config.alerts.topic,
+            &self.config.dead_letters.topic,
+        ];
+        let names: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+        others_text(absent, names.into_iter().filter(|name| own.iter().all(|own| own != name)))
     }
 
     fn own(
@@ -489,16 +520,18 @@ fn settings_text(settings: &[(&'static str, String)]) -> String {
     settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
+fn is_absent(error: RDKafkaErrorCode) -> bool {
+    matches!(error, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+}
+
 fn absent(role: &str, name: &str, error: RDKafkaErrorCode, ours: bool) -> Problem {
     match error {
-        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Problem {
+        error if is_absent(error) => Problem {
             message: format!("the {role} topic `{name}` does not exist"),
             hint: if ours {
                 "run `kubetell topics create`, or leave `topics.create` at true".to_owned()
             } else {
-                format!(
-                    "make it, or name the right one in `source.topics` (the pipeline that writes audit events owns it; kubetell never makes it): `{name}`"
-                )
+                "make it, or name the right one in `source.topics` (the pipeline that writes audit events owns it; kubetell never makes it)".to_owned()
             },
         },
         RDKafkaErrorCode::TopicAuthorizationFailed => Problem {
@@ -517,6 +550,25 @@ fn absent(role: &str, name: &str, error: RDKafkaErrorCode, ours: bool) -> Proble
             message: format!("the {role} topic `{name}` can't be used: {other}"),
             hint: "see the brokers' logs".to_owned(),
         },
+    }
+}
+
+/// The nearest of the topics, else a few of them. Those of Kafka itself begin with two underscores.
+fn others_text<'a>(absent: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.filter(|name| !name.starts_with("__")).collect();
+    names.sort_unstable();
+    let lower = absent.to_lowercase();
+    let nearest =
+        keys::best_match(absent, names.iter().copied(), |name| name.to_lowercase() == lower);
+    if let Some(nearest) = nearest {
+        return format!("; did you mean `{nearest}`?");
+    }
+    let quoted: Vec<String> =
+        names.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    match (names.is_empty(), names.len().saturating_sub(NAMED_MAX)) {
+        (true, _) => "; there is no other topic that this client may see".to_owned(),
+        (false, 0) => format!("; there are: {}", quoted.join(", ")),
+        (false, more) => format!("; there are: {} and {more} more", quoted.join(", ")),
     }
 }
 
@@ -586,6 +638,33 @@ mod tests {
         check("retention.bytes", "1000", "-1", false);
         check("retention.bytes", "-1", "-1", true);
         check("segment.ms", "604800000", "14400000", true);
+    }
+
+    #[test]
+    fn a_topic_that_is_absent_is_told_with_those_that_there_are() {
+        let check = |absent: &str, names: &[&str], text: &str| {
+            assert_eq!(others_text(absent, names.iter().copied()), text, "{absent}");
+        };
+        let few = ["orders", "k8s-audit", "__consumer_offsets"];
+        check("K8s-Audit", &few, "; did you mean `k8s-audit`?");
+        check("k8s-audits", &few, "; did you mean `k8s-audit`?");
+        check("kubernetes", &few, "; there are: `k8s-audit`, `orders`");
+        check("x", &["__consumer_offsets"], "; there is no other topic that this client may see");
+        let many = ["a", "b", "c", "d", "e", "f", "g"];
+        check("kubernetes", &many, "; there are: `a`, `b`, `c`, `d`, `e` and 2 more");
+    }
+
+    #[test]
+    fn brokers_that_nobody_named_are_said_to_be_the_default() {
+        let check = |servers: &str, is_default: bool| {
+            let reason = "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused";
+            let (servers, reason) = (servers.to_owned(), reason.to_owned());
+            let hints = TopicsError::Unreachable { servers, reason }.hints();
+            assert!(hints[0].starts_with("nothing listens there"), "{hints:?}");
+            assert_eq!(hints[0].contains("--config FILE"), is_default, "{hints:?}");
+        };
+        check("localhost:9092", true);
+        check("kafka:9092", false);
     }
 
     #[test]

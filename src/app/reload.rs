@@ -172,6 +172,7 @@ fn say_changes(before: &RuleSet, after: &RuleSet) {
         ruleset = after.hash(),
         added = ids(after, before),
         removed,
+        exceptions = after.exceptions().iter().count(),
         "the rules were read again"
     );
 }

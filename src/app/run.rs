@@ -210,16 +210,20 @@ pub fn start(
         faults: Faults::from_environment(),
     };
     let (mut running, mut reload) = (0, None);
-    // The state first: another process may hold it, and then nothing should have begun.
+    // The state and the right to the second group first: where either is missing nothing should have
+    // begun. A member of the first group that dies with the process keeps its partitions until its
+    // session is over.
     let store =
         if role.folds() { Some(open_store(config, observations_partitions)?) } else { None };
+    if store.is_some() {
+        check_group(config, &config.terms_group_id(), &config.observations.topic)?;
+    }
     if role.detects() {
         commit_start(config, sources)?;
         reload = Some(start_detect(&common, rules)?);
         running += 1;
     }
     if let Some(store) = store {
-        check_group(config, &config.terms_group_id(), &config.observations.topic)?;
         start_first_seen(&common, store)?;
         running += 1;
     }

@@ -78,6 +78,7 @@ Examples:
 pub(super) const RULES_LIST: &str = "\
 Examples:
   kubetell rules list
+  kubetell rules list --config kubetell.toml
   kubetell rules list --rules rules/ --exceptions exceptions/
   kubetell rules list --format json";
 

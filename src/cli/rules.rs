@@ -22,7 +22,7 @@ use crate::rules::rule::{ExecRule, Rule, RuleKind};
 use crate::rules::set::RuleSet;
 use crate::rules::triage::Triage;
 
-use super::args::TextOrJson;
+use super::args::{ConfigArgs, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
 use super::{help, report, rule_files, stdout};
@@ -68,11 +68,14 @@ pub enum RulesCommand {
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// A file or a folder with rules beside the built-in ones (repeatable)
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// A file or a folder with rules beside the built-in ones and the configuration's (repeatable)
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
 
-    /// A file or a folder with exceptions (repeatable)
+    /// A file or a folder with exceptions beside the configuration's (repeatable)
     #[arg(long, value_name = "PATH")]
     pub exceptions: Vec<PathBuf>,
 
@@ -83,11 +86,14 @@ pub struct ListArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
-    /// A file or a folder with rules beside the built-in ones (repeatable)
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// A file or a folder with rules beside the built-in ones and the configuration's (repeatable)
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,
 
-    /// A file or a folder with exceptions (repeatable)
+    /// A file or a folder with exceptions beside the configuration's (repeatable)
     #[arg(long, value_name = "PATH")]
     pub exceptions: Vec<PathBuf>,
 
@@ -109,6 +115,8 @@ struct Entry {
     kind: &'static str,
     /// Whether it is in force without being asked for.
     enabled: bool,
+    /// Whether it is, by itself or by the configuration.
+    in_force: bool,
     /// What the rule cannot see.
     blind_spots: Vec<String>,
     /// What is known to match without being an intrusion.
@@ -180,16 +188,23 @@ struct ExecText {
 }
 
 pub fn run(args: &RulesArgs, context: &Context) -> Exit {
-    let (files, exceptions) = match &args.command {
-        RulesCommand::List(args) => (&args.rules, &args.exceptions),
-        RulesCommand::Show(args) => (&args.rules, &args.exceptions),
+    let (config, files, exceptions) = match &args.command {
+        RulesCommand::List(args) => (&args.config, &args.rules, &args.exceptions),
+        RulesCommand::Show(args) => (&args.config, &args.rules, &args.exceptions),
         RulesCommand::Check(args) => return check::check(args),
         RulesCommand::Test(args) => return test::test(args, context),
         RulesCommand::Except(args) => return except::run(args),
         RulesCommand::Try(args) => return check::try_query(args, context),
     };
     let now_ms = clock::now_ms();
-    let rules = match rule_files::in_force_excepting(files, exceptions, &[], Exit::Usage) {
+    let config = match context.load_config(config) {
+        Ok(loaded) => loaded.config,
+        Err(exit) => return exit,
+    };
+    let files = [config.rules.as_slice(), files].concat();
+    let exceptions = [config.exceptions.as_slice(), exceptions].concat();
+    let enabled = &config.enabled_rules;
+    let rules = match rule_files::in_force_excepting(&files, &exceptions, enabled, Exit::Usage) {
         Ok(rules) => rules,
         Err(exit) => return exit,
     };
@@ -232,6 +247,7 @@ fn entries(rules: &RuleSet, now_ms: i64) -> Vec<Entry> {
             info: Arc::clone(rule.info()),
             kind: kind_of(rule),
             enabled: rule.enabled(),
+            in_force: rules.rules().iter().any(|it| it.id() == rule.id()),
             blind_spots: rule.notes().blind_spots.clone(),
             known_noise: rule.notes().known_noise.clone(),
             exec: match rule.kind() {
@@ -395,7 +411,12 @@ fn exec_text(info: &RuleInfo, rule: &ExecRule) -> ExecText {
 }
 
 fn kind(entry: &Entry) -> String {
-    format!("{}{}", entry.kind, if entry.enabled { "" } else { ", off by default" })
+    let told = match (entry.enabled, entry.in_force) {
+        (true, _) => "",
+        (false, true) => ", enabled",
+        (false, false) => ", off by default",
+    };
+    format!("{}{told}", entry.kind)
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -438,6 +459,7 @@ mod tests {
             info: Arc::new(info),
             kind: "exec",
             enabled: true,
+            in_force: true,
             blind_spots: vec!["Commands typed into a shell.".to_owned()],
             known_noise: Vec::new(),
             exec: Some(ExecText {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::keys::Kind;
 use crate::limits;
 
 /// Where a value came from.
@@ -96,8 +97,18 @@ impl ProblemKind {
             ProblemKind::Invalid { hint, .. } => hint.clone(),
             ProblemKind::PropertyInvalid { nearest, .. } => mean(nearest),
             ProblemKind::PropertyMissing { hint, .. } => Some((*hint).to_owned()),
-            ProblemKind::Syntax { .. }
-            | ProblemKind::NotUtf8 { .. }
+            ProblemKind::WrongType { expected, found, .. }
+                if *expected == Kind::List.expected() =>
+            {
+                let text = found.strip_prefix("the text ")?;
+                Some(format!("write it as a list: [{text}]"))
+            }
+            // What TOML makes of a word without quotes depends on its first letter.
+            ProblemKind::Syntax { message } => ["invalid float", "invalid boolean"]
+                .iter()
+                .any(|text| message.starts_with(text))
+                .then(|| "a text stands in quotes".to_owned()),
+            ProblemKind::NotUtf8 { .. }
             | ProblemKind::WrongType { .. }
             | ProblemKind::PropertyRefused { .. }
             | ProblemKind::PropertyTwice { .. } => None,

@@ -7,7 +7,7 @@
 //! asks no broker and touches no state: it only reads its file and those that properties name.
 
 mod error;
-mod keys;
+pub(crate) mod keys;
 mod properties;
 mod raw;
 mod resolve;

@@ -295,6 +295,17 @@ fn syntax_errors_are_told_with_their_places_and_without_the_text() {
 }
 
 #[test]
+fn what_lacks_its_quotes_or_brackets_is_told_how_to_be_written() {
+    let check = |file: &str, hint: &str| {
+        let text = problems(file, &[], &[]);
+        assert!(text.contains(&format!("hint: {hint}")), "{text}");
+    };
+    check("[source]\ntopics = \"audit\"\n", "write it as a list: [\"audit\"]");
+    check("[source]\nstart = newest\n", "a text stands in quotes");
+    check("[source]\nstart = first\n", "a text stands in quotes");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let check = |name: &str, content: Option<&[u8]>, expected: &str| {

@@ -386,7 +386,9 @@ impl GroupHandler for DetectHandler {
             self.begin(number, start);
         }
         self.pause(consumer, self.paused);
-        tracing::info!(partitions = explicit.count(), "source partitions assigned");
+        // In a group that shares its partitions anew only the difference is told to a member.
+        let in_all = consumer.assignment().map(|all| all.count()).unwrap_or_default();
+        tracing::info!(added = explicit.count(), in_all, "source partitions assigned");
     }
 
     fn committable(&mut self) -> Vec<Committable<'_>> {

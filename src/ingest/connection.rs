@@ -176,11 +176,16 @@ impl Overheard {
         errors.iter().find_map(|(code, reason)| refusal_of(*code, reason))
     }
 
-    /// What tells why no broker answers and may pass: a token that can't be fetched, or what looks
-    /// like TLS on one side alone, as brokers that go away do for a moment.
+    /// What tells why no broker answers and may pass: a token that can't be fetched, what looks
+    /// like TLS on one side alone, as brokers that go away do for a moment, or else an address where
+    /// nobody is.
     pub fn cause(&self) -> Option<String> {
         let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.iter().map(|(_, reason)| reason).find(|reason| cause_hint(reason).is_some()).cloned()
+        let first = |hint: fn(&str) -> Option<&'static str>| {
+            errors.iter().map(|(_, reason)| reason).find(|reason| hint(reason).is_some())
+        };
+        let address = || first(address_hint).map(|reason| short(reason).to_owned());
+        first(cause_hint).cloned().or_else(address)
     }
 
     /// The text of the first error with one of these codes.
@@ -310,9 +315,23 @@ fn cause_hint(reason: &str) -> Option<&'static str> {
     if is_of_token(reason) { Some(TOKEN_HINT) } else { mismatch_hint(reason) }
 }
 
+/// What is wrong with an address, where nobody is reached at all.
+fn address_hint(reason: &str) -> Option<&'static str> {
+    if reason.contains("Failed to resolve") {
+        return Some(
+            "this machine does not know that name: is `kafka.bootstrap_servers` right, and do the \
+             brokers' `advertised.listeners` name what can be reached from here?",
+        );
+    }
+    reason.contains("Connection refused").then_some(
+        "nothing listens there: are host and port in `kafka.bootstrap_servers` right, and does the \
+         broker run?",
+    )
+}
+
 /// What to do where no broker answered, for that reason.
 pub fn unreachable_hint(reason: &str) -> &'static str {
-    cause_hint(reason).unwrap_or(
+    cause_hint(reason).or_else(|| address_hint(reason)).unwrap_or(
         "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
     )
 }
@@ -403,6 +422,35 @@ mod tests {
         ] {
             check(Code::BrokerTransportFailure, &lost(name, state), None, hint);
         }
+    }
+
+    #[test]
+    fn an_address_where_nobody_is_is_told_unless_there_is_a_better_reason() {
+        let check = |reasons: &[&str], told: &str, hint: &str| {
+            let overheard = Overheard::default();
+            for reason in reasons {
+                overheard.note(&KafkaError::Global(RDKafkaErrorCode::Resolve), reason);
+            }
+            let cause = overheard.cause().unwrap();
+            assert_eq!(cause, told);
+            assert!(unreachable_hint(&cause).contains(hint), "{cause}");
+        };
+        let refused = "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after \
+                       0ms in state CONNECT)";
+        let unknown = "b:1/bootstrap: Failed to resolve 'b:1': Name or service not known (after 7ms \
+                       in state CONNECT)";
+        let sasl = "c:1/bootstrap: Disconnected (after 5ms in state UP)";
+        check(
+            &["1/1 brokers are down", refused, unknown],
+            "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+            "nothing listens there",
+        );
+        check(
+            &[unknown],
+            "b:1/bootstrap: Failed to resolve 'b:1': Name or service not known",
+            "does not know that name",
+        );
+        check(&[refused, sasl], sasl, "ask for SASL");
     }
 
     #[test]

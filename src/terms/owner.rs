@@ -430,12 +430,13 @@ impl GroupHandler for FirstSeenHandler {
             self.fail(HalfError::Consumer(error));
             return;
         }
-        tracing::info!(partitions = partitions.count(), "observations partitions assigned");
         let requests: Vec<Request> = partitions
             .elements()
             .iter()
             .map(|element| self.core.assigned(element.partition()))
             .collect();
+        let (added, in_all) = (partitions.count(), self.core.progress().count());
+        tracing::info!(added, in_all, "observations partitions assigned");
         self.take_over(requests);
         // Nobody takes an assignment for one that is taken over already.
         self.publish();

@@ -96,3 +96,31 @@ fn rules_are_shown() {
     check("rules_list", &["rules", "list"]);
     check("rules_show_exec", &["rules", "show", "pod-exec-sensitive-path"]);
 }
+
+#[test]
+fn the_list_is_that_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let own =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules/own/privileged-pod.toml");
+    let config = folder.path().join("kubetell.toml");
+    let text = format!("enabled_rules = [\"pod-exec-interactive-shell\"]\nrules = [{own:?}]\n");
+    std::fs::write(&config, text).unwrap();
+    let output =
+        program(&["rules", "list", "--config", config.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let line = |id: &str| printed.lines().find(|line| line.starts_with(id)).unwrap_or_default();
+    assert!(line("privileged-pod").contains("query"), "{printed}");
+    assert!(line("pod-exec-interactive-shell").contains("exec, enabled"), "{printed}");
+}
+
+#[test]
+fn the_readme_shows_what_explain_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let command = "cd /etc; cat $(echo c2hhZG93 | base64 -d)";
+    let output = program(&["explain", "--command", command]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let block = format!("```text\n$ kubetell explain --command '{command}'\n{printed}```\n");
+    assert!(readme.contains(&block), "the README should show:\n{block}");
+}

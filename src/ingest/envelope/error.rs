@@ -69,9 +69,10 @@ impl Lack {
 pub enum ReadError {
     #[error("the text is empty")]
     Empty,
-    /// Both count from 1, within the text that holds the document.
-    #[error("not JSON: syntax error at line {line}, column {column}")]
-    NotJson { line: usize, column: usize },
+    /// Both count from 1, within the text that holds the document. `is_wrapped`: what is around that
+    /// text is JSON.
+    #[error("{}not JSON: syntax error at line {line}, column {column}", wrapped_text(*.is_wrapped))]
+    NotJson { line: usize, column: usize, is_wrapped: bool },
     #[error("the text ends in the middle of a document")]
     Truncated,
     #[error("nested deeper than {} levels of JSON", limits::JSON_MAX_DEPTH)]
@@ -98,6 +99,10 @@ pub enum ReadError {
     NestedTooDeep,
     #[error("not UTF-8")]
     NotUtf8,
+}
+
+fn wrapped_text(is_wrapped: bool) -> &'static str {
+    if is_wrapped { "the text in the wrapper's field is " } else { "" }
 }
 
 impl ReadError {

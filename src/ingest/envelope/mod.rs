@@ -271,7 +271,9 @@ impl Reader<'_> {
                         // The lines up to the break are read.
                         skip = used;
                     }
-                    self.unreadable(classify(&error, rest, used, budget.is_exhausted()));
+                    let is_wrapped = context.depth > 0;
+                    let too_many = budget.is_exhausted();
+                    self.unreadable(classify(&error, rest, used, too_many, is_wrapped));
                     if budget.is_exhausted() {
                         self.stopped = true;
                     }
@@ -303,7 +305,13 @@ fn first_value<'a, R: Read<'a>>(
 }
 
 /// The error of a text that does not parse. `used` is how far the parser came.
-fn classify(error: &serde_json::Error, text: &[u8], used: usize, too_many: bool) -> ReadError {
+fn classify(
+    error: &serde_json::Error,
+    text: &[u8],
+    used: usize,
+    too_many: bool,
+    is_wrapped: bool,
+) -> ReadError {
     if too_many {
         return ReadError::TooManyItems;
     }
@@ -321,7 +329,7 @@ fn classify(error: &serde_json::Error, text: &[u8], used: usize, too_many: bool)
         Err(fault) if fault.error_len().is_some() || looked_at.len() == text.len() => {
             ReadError::NotUtf8
         }
-        _ => ReadError::NotJson { line: error.line(), column: error.column() },
+        _ => ReadError::NotJson { line: error.line(), column: error.column(), is_wrapped },
     }
 }
 

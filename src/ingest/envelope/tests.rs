@@ -496,6 +496,23 @@ fn a_wrong_type_in_a_field_that_rules_depend_on_is_named() {
 }
 
 #[test]
+fn a_text_that_is_no_json_is_told_from_a_record_that_is_none() {
+    let check = |record: &str, is_wrapped: bool| {
+        let mut said = Vec::new();
+        read(record.as_bytes(), None, &mut |_, outcome| match outcome {
+            Outcome::Unreadable(error) => said.push(error.to_string()),
+            other => panic!("{record}: {other:?}"),
+        });
+        let text = "not JSON: syntax error at line 1, column 1";
+        let wrapped = format!("the text in the wrapper's field is {text}");
+        assert_eq!(said, [if is_wrapped { wrapped } else { text.to_owned() }], "{record}");
+    };
+    check("hello", false);
+    check(r#"{"order":1,"message":"hello"}"#, true);
+    check(r#"{"log":"hello"}"#, true);
+}
+
+#[test]
 fn wrapper_fields_of_any_type_leave_an_event_readable() {
     let keys = [
         "log",

@@ -31,6 +31,12 @@ impl Findings<'_> {
             let concerned = of(tally.concerned, tally.records, "records may concern a rule");
             let text = format!("{}; {concerned}", load.text());
             self.add(Id::Load, Severity::Ok, Vec::new(), text);
+        } else if tally.records > 0 {
+            let text = format!(
+                "{}, too few or within too short a time to tell what comes in a second",
+                count(tally.records, "record")
+            );
+            self.add(Id::ShortSample, Severity::Note, Vec::new(), text);
         }
         let Some(partitions) = self.facts.partitions else { return };
         if partitions == 1 {

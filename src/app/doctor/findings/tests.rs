@@ -165,6 +165,40 @@ fn a_healthy_sample_is_praised_and_nothing_else() {
     assert!(load.text.starts_with("2.") && load.text.contains("120 of 120 records"), "{load:?}");
 }
 
+#[test]
+fn no_load_is_told_of_a_sample_that_is_too_short() {
+    let check = |what: &str, is_told: bool, change: Harm| {
+        let mut sample = healthy();
+        change(&mut sample);
+        let ids: Vec<&str> = sample.find().iter().map(|finding| finding.id).collect();
+        let of_load = [Id::Load, Id::ShortSample, Id::UnevenPartitions, Id::MorePartitions];
+        let said: Vec<&str> =
+            of_load.map(Id::as_str).into_iter().filter(|id| ids.contains(id)).collect();
+        let id = if is_told { Id::Load } else { Id::ShortSample };
+        assert_eq!(said, [id.as_str()], "{what}");
+    };
+    check("a minute", true, |_| {});
+    check("nine events within 34 ms", false, |it| {
+        it.records.truncate(9);
+        for (number, made) in it.records.iter_mut().enumerate() {
+            made.record_ms = Some(T0 + i64::try_from(number).unwrap() * 4);
+            made.partition = 3;
+        }
+    });
+    check("a file that was sent to the topic at once", false, |it| {
+        it.records.iter_mut().for_each(|made| made.record_ms = Some(T0));
+    });
+    check("the same, after a few records of long before", false, |it| {
+        it.records.iter_mut().skip(9).for_each(|made| made.record_ms = Some(T0 + 3_600_000));
+        it.now_ms = T0 + 3_610_000;
+    });
+    check("a partition that has just begun", true, |it| {
+        let last = it.records.len() - 1;
+        it.records[last].partition = 4;
+        it.records[last - 1].partition = 4;
+    });
+}
+
 /// What makes the healthy sample one that has the finding.
 type Harm = fn(&mut Sample);
 
@@ -334,9 +368,9 @@ fn each_finding_is_raised_by_a_sample_that_deserves_it() {
             it.partitions = Some(1);
             for made in &mut it.records {
                 (made.record_ms, made.partition) =
-                    (made.record_ms.map(|ms| T0 + (ms - T0) / 60), 0);
+                    (made.record_ms.map(|ms| T0 + (ms - T0) / 10), 0);
             }
-            it.each("", |event| event["requestObject"] = json!({ "x": "y".repeat(90_000) }));
+            it.each("", |event| event["requestObject"] = json!({ "x": "y".repeat(600_000) }));
         }),
         (Id::UnevenPartitions, Note, none, "partition 3 has", |it| {
             it.partitions = Some(12);
@@ -351,6 +385,7 @@ fn each_finding_is_raised_by_a_sample_that_deserves_it() {
         (Id::Fields, Ok, none, "120 events", |_| {}),
         (Id::Clocks, Ok, none, "(median)", |_| {}),
         (Id::Load, Ok, none, "events and", |_| {}),
+        (Id::ShortSample, Note, none, "9 records, too few", |it| it.records.truncate(9)),
     ];
     let mut raised = BTreeSet::new();
     for (id, severity, rules, text, harm) in cases {
