@@ -75,8 +75,8 @@ impl ProducerContext for Context {
         if result.is_ok() {
             self.log.reached();
         }
-        // This never waits. What the channel holds is outstanding until its owner takes it, and the
-        // owner's bounds are on that. A gone owner needs no more acknowledgements.
+        // Waits for room while the owner is busy; it takes what is there whenever it polls. A gone owner
+        // needs no more acknowledgements.
         let _ = self.deliveries.send(Delivery { attempt: *attempt, result });
     }
 }

@@ -13,7 +13,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -30,6 +30,9 @@ use crate::stats::{Half, Stats};
 const QUEUE_MAX_MESSAGES: usize = 50_000;
 /// The same for records that go alone.
 const LONE_QUEUE_MAX_MESSAGES: usize = 1_000;
+/// Acknowledgements that wait for the owner. All their places are in memory from the start; behind a
+/// full channel the rest waits within the client.
+const ACKNOWLEDGED_MAX: usize = 4_096;
 /// Pause before an output that a broker refused is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How often something that stands is logged.
@@ -260,9 +263,7 @@ fn due(said: &mut Option<Instant>) -> bool {
 impl OutputProducer {
     /// `properties` are the operator's.
     pub fn new(properties: &ClientConfig, settings: Settings) -> Result<Self, KafkaError> {
-        // Holds at most what is outstanding. A bounded channel has all its places in memory from the
-        // start: 14 MB for what two full queues hold.
-        let (sender, deliveries) = unbounded();
+        let (sender, deliveries) = bounded(ACKNOWLEDGED_MAX);
         let figures = Arc::clone(&settings.stats.half(settings.half).producer);
         let (name, queue) = (settings.name, QUEUE_MAX_MESSAGES);
         let batching = Client::batching(properties, name, sender.clone(), queue, figures)?;
