@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::keys::Kind;
 use super::*;
 
 const SECRET: &str = "hunter2-correct-horse";
@@ -564,4 +565,34 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// A key as docs/configuration.md has it.
+fn row(key: &keys::Key) -> String {
+    let kind = match key.kind {
+        Kind::Text => "text".to_owned(),
+        Kind::List => "list of texts".to_owned(),
+        Kind::Boolean => "`true` or `false`".to_owned(),
+        Kind::Integer { min, max } => format!("{min} to {max}"),
+        Kind::Duration { .. } => "duration".to_owned(),
+        Kind::Size { .. } => "size".to_owned(),
+        Kind::Choice { values, .. } => {
+            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+            values.join(", ")
+        }
+    };
+    let about = key.about.join(" ").replace('|', "\\|").replace('<', "\\<");
+    format!("| `{}` | {kind} | `{}` | {about} |", key.path, key.default)
+}
+
+#[test]
+fn every_key_is_documented() {
+    let documented = include_str!("../../docs/configuration.md");
+    let rows: Vec<String> = keys::KEYS.iter().map(row).collect();
+    let is_key = |line: &&str| {
+        let name = line.strip_prefix("| `").and_then(|line| line.split_once("` | "));
+        name.is_some_and(|(name, _)| !name.starts_with("kafka.properties"))
+    };
+    let found: Vec<&str> = documented.lines().filter(is_key).collect();
+    assert_eq!(found, rows, "docs/configuration.md needs these rows:\n{}", rows.join("\n"));
 }
