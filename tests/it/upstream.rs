@@ -24,8 +24,8 @@ use crate::support::{self, json_lines, program};
 struct Pipeline {
     /// Starts it, with the configuration of its page.
     start: fn(kafka: &Broker, topic: &str, folder: &Path) -> Process,
-    /// The line that a record was.
-    line: fn(record: &[u8]) -> Vec<u8>,
+    /// The lines that a record was.
+    lines: fn(record: &[u8]) -> Vec<Vec<u8>>,
 }
 
 fn rsyslog(kafka: &Broker, topic: &str, folder: &Path) -> Process {
@@ -61,14 +61,15 @@ fn long_exec(audit_id: &str, bytes: usize) -> Vec<u8> {
 /// Reads a topic from its start while others write to it.
 struct Reader {
     consumer: BaseConsumer,
-    line: fn(record: &[u8]) -> Vec<u8>,
+    lines_of: fn(record: &[u8]) -> Vec<Vec<u8>>,
+    /// All lines so far.
     count: usize,
     /// The different lines so far.
     lines: BTreeSet<Vec<u8>>,
 }
 
 impl Reader {
-    fn new(kafka: &Broker, topic: &str, line: fn(&[u8]) -> Vec<u8>) -> Self {
+    fn new(kafka: &Broker, topic: &str, lines_of: fn(&[u8]) -> Vec<Vec<u8>>) -> Self {
         let mut config = kafka.client_config();
         // Nobody joins or commits under this name.
         config.set("group.id", "reads-on").set("enable.auto.commit", "false");
@@ -78,7 +79,7 @@ impl Reader {
             assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&assignment).unwrap();
-        Reader { consumer, line, count: 0, lines: BTreeSet::new() }
+        Reader { consumer, lines_of, count: 0, lines: BTreeSet::new() }
     }
 
     /// Reads on until all of these lines have come.
@@ -89,8 +90,9 @@ impl Reader {
             let missing = || lines.iter().filter(|line| !self.lines.contains(*line)).count();
             assert!(!left.is_zero(), "{} of {} lines have not come", missing(), lines.len());
             if let Some(message) = self.consumer.poll(left) {
-                self.lines.insert((self.line)(message.unwrap().payload().unwrap()));
-                self.count += 1;
+                let lines = (self.lines_of)(message.unwrap().payload().unwrap());
+                self.count += lines.len();
+                self.lines.extend(lines);
             }
         }
     }
@@ -98,7 +100,7 @@ impl Reader {
 
 #[test]
 fn a_log_file_becomes_alerts_through_rotation_kills_and_long_lines() {
-    becomes_alerts("upstream", &Pipeline { start: rsyslog, line: <[u8]>::to_vec });
+    becomes_alerts("upstream", &Pipeline { start: rsyslog, lines: |record| vec![record.to_vec()] });
 }
 
 fn becomes_alerts(name: &str, pipeline: &Pipeline) {
@@ -106,7 +108,7 @@ fn becomes_alerts(name: &str, pipeline: &Pipeline) {
     let stream = Stream::new(kafka, name);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.log");
-    let mut reader = Reader::new(kafka, &stream.source(), pipeline.line);
+    let mut reader = Reader::new(kafka, &stream.source(), pipeline.lines);
 
     let mut lines = single_acts(0, 100);
     // Go writes `&` so.
@@ -171,12 +173,27 @@ mod collector {
 
     use super::*;
 
-    /// A record is the line as a JSON string, in which Go writes some characters as escapes.
-    fn line(record: &[u8]) -> Vec<u8> {
-        serde_json::from_slice::<String>(record).unwrap().into_bytes()
+    /// Of `raw`: a record is a line as a JSON string, in which Go writes some characters as escapes.
+    fn raw(record: &[u8]) -> Vec<Vec<u8>> {
+        vec![serde_json::from_slice::<String>(record).unwrap().into_bytes()]
+    }
+
+    /// Of `otlp_json`: a record is a batch of lines.
+    fn otlp_json(record: &[u8]) -> Vec<Vec<u8>> {
+        let record: Value = serde_json::from_slice(record).unwrap();
+        let below = |value: &Value, key: &str| value[key].as_array().unwrap().clone();
+        let scopes = below(&record, "resourceLogs").into_iter();
+        let logs = scopes.flat_map(|resource| below(&resource, "scopeLogs"));
+        let logs = logs.flat_map(|scope| below(&scope, "logRecords"));
+        logs.map(|log| log["body"]["stringValue"].as_str().unwrap().into()).collect()
     }
 
     fn start(kafka: &Broker, topic: &str, folder: &Path) -> Process {
+        start_with(kafka, topic, folder, &[])
+    }
+
+    /// Starts the Collector with more configurations of its page, merged into the first.
+    fn start_with(kafka: &Broker, topic: &str, folder: &Path, more: &[&str]) -> Process {
         let page = Page::read("docs/upstream/opentelemetry.md");
         let storage = folder.join("otelcol");
         fs::create_dir_all(&storage).unwrap();
@@ -189,16 +206,55 @@ mod collector {
                 ("topic: kubernetes-audit", &format!("topic: {topic}")),
             ],
         );
-        let path = folder.join("otelcol.yaml");
-        fs::write(&path, configuration).unwrap();
         let program = std::env::var_os("KUBETELL_COLLECTOR").expect("`tests/upstream` sets it");
         let mut command = Command::new(program);
-        command.arg("--config").arg(path);
+        let more = more.iter().map(|part| page.block("yaml", part).to_owned());
+        for (number, text) in std::iter::once(configuration).chain(more).enumerate() {
+            let path = folder.join(format!("otelcol-{number}.yaml"));
+            fs::write(&path, text).unwrap();
+            command.arg("--config").arg(path);
+        }
+        // Its own metrics have one port, which another Collector may hold.
+        command.arg("--set=service::telemetry::metrics::level=none");
         Process::spawn(command)
+    }
+
+    fn start_batches(kafka: &Broker, topic: &str, folder: &Path) -> Process {
+        start_with(kafka, topic, folder, &["otlp_json"])
     }
 
     #[test]
     fn a_log_file_becomes_alerts_through_the_collector() {
-        becomes_alerts("collector", &Pipeline { start, line });
+        becomes_alerts("collector", &Pipeline { start, lines: raw });
+    }
+
+    #[test]
+    fn a_log_file_becomes_alerts_through_the_collector_in_batches() {
+        becomes_alerts("batches", &Pipeline { start: start_batches, lines: otlp_json });
+    }
+
+    /// More than one record may hold, waiting when the Collector starts.
+    #[test]
+    fn many_long_lines_at_once_come_through_the_collector() {
+        many_long_lines_come("long", &Pipeline { start, lines: raw });
+    }
+
+    #[test]
+    fn many_long_lines_at_once_come_through_the_collector_in_batches() {
+        many_long_lines_come("batches", &Pipeline { start: start_batches, lines: otlp_json });
+    }
+
+    fn many_long_lines_come(name: &str, pipeline: &Pipeline) {
+        let kafka = broker::shared();
+        let stream = Stream::new(kafka, name);
+        let folder = tempfile::tempdir().unwrap();
+        let mut lines: Vec<_> =
+            (0..200).map(|at| long_exec(&format!("long-{at}"), 100_000)).collect();
+        // Close below the longest line that the page allows.
+        lines.push(long_exec("longest", 4_150_000));
+        append(&folder.path().join("audit.log"), &lines);
+        let ships = (pipeline.start)(kafka, &stream.source(), folder.path());
+        Reader::new(kafka, &stream.source(), pipeline.lines).wait_for(&lines);
+        assert_eq!(ships.terminate(DEADLINE).code(), Some(0));
     }
 }
