@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -159,44 +160,7 @@ impl std::ops::DerefMut for Wrapped<'_> {
     }
 }
 
-static NO_FIELDS: Fields<'static> = Fields {
-    log: Node::Absent,
-    message: Node::Absent,
-    at_timestamp: None,
-    timestamp: None,
-    items: Node::Absent,
-    kubernetes: Node::Absent,
-    audit: Node::Absent,
-    source_type: None,
-    shipper: false,
-    log_type: None,
-    audit_level: None,
-    awslogs: Node::Absent,
-    message_type: None,
-    log_stream: None,
-    log_events: Node::Absent,
-    id: None,
-    records: Node::Absent,
-    category: None,
-    operation_name: None,
-    properties: Node::Absent,
-    time: None,
-    received_messages: Node::Absent,
-    data: None,
-    message_id: None,
-    publish_time: None,
-    payload: None,
-    operation: None,
-    labels: None,
-    insert_id: None,
-    resource_logs: Node::Absent,
-    scope_logs: Node::Absent,
-    log_records: Node::Absent,
-    body: Node::Absent,
-    string_value: None,
-    time_unix_nano: None,
-    observed_time_unix_nano: None,
-};
+static NO_FIELDS: LazyLock<Fields<'static>> = LazyLock::new(Fields::default);
 
 /// The fields of all wrappers.
 #[derive(Debug, Default)]

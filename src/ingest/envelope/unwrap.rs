@@ -29,7 +29,7 @@ const AUDIT_LEVELS: [&str; 4] = ["None", "Metadata", "Request", "RequestResponse
 
 /// The wrapper of a document by its content.
 fn detect(document: &Document<'_>) -> Option<Wrapper> {
-    let fields = &document.wrapper;
+    let fields: &Fields<'_> = &document.wrapper;
     if document.event.kind.as_deref() == Some("EventList") && fields.items.is_list() {
         return Some(Wrapper::EventList);
     }
@@ -91,7 +91,7 @@ fn detect_line(fields: &Fields<'_>) -> Option<Wrapper> {
 
 /// The wrapper of a document that is an event: what collectors add beside its fields.
 fn own_wrapper(document: &Document<'_>) -> Wrapper {
-    let fields = &document.wrapper;
+    let fields: &Fields<'_> = &document.wrapper;
     if fields.log_type.is_some() || fields.audit_level.is_some() {
         Wrapper::OpenShift
     } else if matches!(fields.at_timestamp, Some(Scalar::Integer(_) | Scalar::Float(_))) {
