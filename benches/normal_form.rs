@@ -15,6 +15,7 @@ use clap::Parser;
 use kubetell::audit::shell;
 use kubetell::clock;
 use kubetell::detect::command::{Command, judge};
+use kubetell::detect::finding::{ExecCommand, ExecVia};
 use kubetell::rules::rule::{ExecRule, RuleKind};
 use kubetell::rules::set::RuleSet;
 
@@ -166,7 +167,8 @@ fn main() {
     let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
     for size in sizes {
         for (at, (name, script)) in shapes(size).into_iter().enumerate() {
-            let exec = corpus::exec_of(vec!["sh".to_owned(), "-c".to_owned(), script]);
+            let exec =
+                ExecCommand::new(ExecVia::PodsExec, vec!["sh".to_owned(), "-c".to_owned(), script]);
             let time = median(3, || {
                 black_box(judge(rule, &Command::new(&exec)));
             });

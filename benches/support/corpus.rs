@@ -29,18 +29,8 @@ struct Case {
 pub fn execs(text: &str) -> Vec<ExecCommand> {
     let corpus: Corpus = toml::from_str(text).unwrap();
     let cases = corpus.group.into_iter().flat_map(|group| group.case);
-    cases.filter(|case| case.repeat.is_empty()).map(|case| exec_of(case.argv)).collect()
-}
-
-pub fn exec_of(argv: Vec<String>) -> ExecCommand {
-    ExecCommand {
-        via: ExecVia::PodsExec,
-        text: argv.join(" "),
-        argv,
-        container: None,
-        namespace: None,
-        pod: None,
-        stdin: false,
-        tty: false,
-    }
+    cases
+        .filter(|case| case.repeat.is_empty())
+        .map(|case| ExecCommand::new(ExecVia::PodsExec, case.argv))
+        .collect()
 }

@@ -96,7 +96,7 @@ fn decode_pod_exec(event: &Event<'_>, object: &ObjectRef<'_>) -> ExecCommand {
         if let Some(command) = event.annotation(GKE_COMMAND) {
             return ExecCommand { namespace, pod, ..from_gke_label(command) };
         }
-        return ExecCommand { namespace, pod, ..from_argv(ExecVia::PodsExec, Vec::new()) };
+        return ExecCommand { namespace, pod, ..ExecCommand::new(ExecVia::PodsExec, Vec::new()) };
     };
 
     let mut argv = Vec::new();
@@ -116,7 +116,7 @@ fn decode_pod_exec(event: &Event<'_>, object: &ObjectRef<'_>) -> ExecCommand {
         pod,
         stdin: stdin.is_some_and(|value| is_true_for_api_server(&value)),
         tty: tty.is_some_and(|value| is_true_for_api_server(&value)),
-        ..from_argv(ExecVia::PodsExec, argv)
+        ..ExecCommand::new(ExecVia::PodsExec, argv)
     }
 }
 
@@ -158,7 +158,7 @@ fn decode_node_proxy(event: &Event<'_>) -> Option<ExecCommand> {
         pod: Some(route.pod),
         stdin: stdin.is_some_and(|value| &*value == b"1"),
         tty: tty.is_some_and(|value| &*value == b"1"),
-        ..from_argv(route.via, argv)
+        ..ExecCommand::new(route.via, argv)
     })
 }
 
@@ -205,24 +205,11 @@ fn kubelet_route(path: &str) -> Option<KubeletRoute> {
     })
 }
 
-fn from_argv(via: ExecVia, argv: Vec<String>) -> ExecCommand {
-    ExecCommand {
-        via,
-        text: argv.join(" "),
-        argv,
-        container: None,
-        namespace: None,
-        pod: None,
-        stdin: false,
-        tty: false,
-    }
-}
-
 /// The command text of a GKE label, whose argument boundaries are gone.
 fn from_gke_label(command: &str) -> ExecCommand {
     let words = command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
     // The text stays as it came: runs of spaces in it are the caller's.
-    ExecCommand { text: command.to_owned(), ..from_argv(ExecVia::GkeLabel, words) }
+    ExecCommand { text: command.to_owned(), ..ExecCommand::new(ExecVia::GkeLabel, words) }
 }
 
 /// Path and query. The first `?` divides them; a `#` divides nothing in a request URI.

@@ -118,16 +118,7 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Exit {
 
 /// The command as a shell is given it: `sh -c TEXT`, without those words.
 fn from_text(text: &str) -> ExecCommand {
-    ExecCommand {
-        via: ExecVia::ShellText,
-        argv: vec![text.to_owned()],
-        text: text.to_owned(),
-        container: None,
-        namespace: None,
-        pod: None,
-        stdin: false,
-        tty: false,
-    }
+    ExecCommand::new(ExecVia::ShellText, vec![text.to_owned()])
 }
 
 fn text_of(line: &[u8]) -> String {

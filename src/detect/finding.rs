@@ -69,6 +69,22 @@ pub struct ExecCommand {
     pub tty: bool,
 }
 
+impl ExecCommand {
+    /// A command of which nothing else is known.
+    pub fn new(via: ExecVia, argv: Vec<String>) -> ExecCommand {
+        ExecCommand {
+            via,
+            text: argv.join(" "),
+            argv,
+            container: None,
+            namespace: None,
+            pod: None,
+            stdin: false,
+            tty: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecVia {

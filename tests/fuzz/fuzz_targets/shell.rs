@@ -35,16 +35,7 @@ fuzz_target!(|text: &str| {
     let most = limits::SHELL_WORK_BASE + limits::SHELL_WORK_PER_BYTE * (text.len() + 1);
     assert!(told <= most);
     for via in [ExecVia::PodsExec, ExecVia::GkeLabel, ExecVia::ShellText] {
-        let exec = ExecCommand {
-            via,
-            text: text.clone(),
-            argv: argv.clone(),
-            container: None,
-            namespace: None,
-            pod: None,
-            stdin: false,
-            tty: false,
-        };
+        let exec = ExecCommand::new(via, argv.clone());
         let json = serde_json::to_string(&explain(&exec, &RULES)).expect("JSON");
         assert!(json.starts_with('{'));
     }
