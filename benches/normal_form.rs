@@ -30,6 +30,9 @@ struct Args {
     /// Prints so many of the commands that cost most, each with its share of the sum.
     #[arg(long, default_value_t = 0)]
     slowest: usize,
+    /// Measures only the commands that hold this text.
+    #[arg(long, default_value = "")]
+    filter: String,
     /// Given by `cargo bench`.
     #[arg(long)]
     bench: bool,
@@ -57,8 +60,9 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn measure(name: &str, text: &str, rule: &ExecRule, Args { rounds, slowest, .. }: &Args) {
-    let execs = corpus::execs(text);
+fn measure(name: &str, text: &str, rule: &ExecRule, Args { rounds, slowest, filter, .. }: &Args) {
+    let execs: Vec<_> =
+        corpus::execs(text).into_iter().filter(|exec| exec.text.contains(filter)).collect();
     let rounds = *rounds;
     let mut rows: Vec<(f64, f64, f64, &str)> = execs
         .iter()

@@ -41,7 +41,7 @@ use serde::Deserialize;
 
 use self::ending::Ending;
 use self::judge::Judge;
-use self::language::Alternative;
+use self::language::{Alternative, Component};
 use crate::audit::shell::reading::Access;
 use crate::limits;
 
@@ -151,6 +151,17 @@ struct Start {
     alternative: usize,
     /// Index of the component. Above 0 only for paths whose beginning is not known.
     component: usize,
+    /// What the path's next name begins with, where the alternative says so.
+    next: Option<u8>,
+}
+
+impl Start {
+    /// Whether the path's names, from the component on, may be what the alternative's are: a
+    /// directory such as `/etc` is where many begin.
+    fn may_begin(&self, names: &[&str]) -> bool {
+        let next = || names.get(1).and_then(|name| name.bytes().next());
+        self.next.is_none() || next() == self.next
+    }
 }
 
 impl PathSet {
@@ -170,7 +181,9 @@ impl PathSet {
         }
         for (at, alternative) in set.alternatives.iter().enumerate() {
             for (component, name) in alternative.starts() {
-                let start = Start { alternative: at, component };
+                let next = alternative.components.get(component + 1);
+                let next = next.and_then(Component::first_byte);
+                let start = Start { alternative: at, component, next };
                 set.starts.entry(name.into()).or_default().push(start);
             }
             if alternative.begins_loosely() {

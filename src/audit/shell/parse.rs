@@ -358,6 +358,16 @@ impl<'a, 's> Parser<'a, 's> {
         if !ahead.peek().is_some_and(begins_reserved) {
             return None;
         }
+        // Mostly it stands there in one piece.
+        let rest = ahead.rest().as_bytes();
+        let rest = rest.get(..=LONGEST_RESERVED).unwrap_or(rest);
+        let ends = |byte: &u8| ends_word(*byte) || *byte == b'\\';
+        let length = rest.iter().position(ends).unwrap_or(rest.len());
+        if rest.get(length) != Some(&b'\\') {
+            let reserved = reserved_word(rest.get(..length)?, self.state.dialect)?;
+            ahead.go_to(ahead.at() + length);
+            return Some((reserved, ahead));
+        }
         let mut word = [0; LONGEST_RESERVED];
         let mut length = 0;
         while let Some(byte) = ahead.peek().filter(|byte| !ends_word(*byte)) {

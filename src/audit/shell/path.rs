@@ -62,7 +62,7 @@ pub fn clean(path: &Text) -> Text {
 
 /// [`clean`], without copying what is clean.
 pub fn cleaned(path: &Text) -> Cow<'_, Text> {
-    if path.as_literal().is_some_and(is_clean) {
+    if is_clean(path.as_str()) && (path.is_literal() || path.len() > 1) {
         return Cow::Borrowed(path);
     }
     let absolute = is_absolute(path);
@@ -141,7 +141,9 @@ fn leave(kept: &mut Vec<Text>, absolute: bool) {
     }
 }
 
-/// Whether there is nothing to clean, looked at in one pass.
+/// Whether there is nothing to clean, looked at in one pass. Of a path with patterns and holes its
+/// characters: a part that is nothing but a hole is an empty one here, and so is not clean, but in a
+/// path of one slash.
 fn is_clean(path: &str) -> bool {
     let path = path.as_bytes();
     // How many characters the part has, and whether all of them are dots.
@@ -199,29 +201,10 @@ fn raw_components(path: &Text) -> Vec<Text> {
     parts
 }
 
-/// [`Text::slice`] without its steps, by looking only at the marks inside.
+/// [`Text::slice`] without its steps.
 fn part(path: &Text, start: usize, end: usize) -> Text {
-    let marks = path.marks();
     let mut part = Text::new();
-    let mut from = start;
-    let first = marks.partition_point(|mark| mark.at < start);
-    for mark in marks.get(first..).unwrap_or_default() {
-        if mark.at >= end && !(mark.at == end && end == path.len()) {
-            break;
-        }
-        part.push_str(path.as_str().get(from..mark.at).unwrap_or_default());
-        from = mark.at;
-        match mark.kind {
-            MarkKind::Hole => part.push_hole(),
-            MarkKind::Active => {
-                if let Some(character) = path.as_str().get(from..).and_then(|s| s.chars().next()) {
-                    part.push_active(character);
-                    from += character.len_utf8();
-                }
-            }
-        }
-    }
-    part.push_str(path.as_str().get(from..end).unwrap_or_default());
+    part.append_slice(path, start, end);
     part
 }
 

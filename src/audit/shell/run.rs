@@ -17,6 +17,7 @@ mod reach;
 mod rounds;
 mod simple;
 mod source;
+mod sparse;
 mod test;
 
 use std::cell::{Cell, OnceCell, RefCell};

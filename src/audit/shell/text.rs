@@ -266,15 +266,16 @@ impl Text {
             return;
         }
         let base = self.text.len();
-        let last = other.text.len();
-        for mark in &other.marks {
-            let inside = mark.at >= start
-                && (mark.at < end || mark.kind == MarkKind::Hole && mark.at == end && end == last);
-            if inside {
-                let mark = Mark { at: mark.at - start + base, kind: mark.kind };
-                if mark.kind == MarkKind::Active || self.marks.last() != Some(&mark) {
-                    self.marks.push(mark);
-                }
+        // A hole at the very end belongs to the slice that has it.
+        let until = end + usize::from(end == other.text.len());
+        let first = other.marks.partition_point(|mark| mark.at < start);
+        let marks = other.marks.get(first..).unwrap_or_default();
+        let marks = marks.get(..marks.partition_point(|mark| mark.at < until)).unwrap_or_default();
+        self.marks.reserve(marks.len());
+        for mark in marks {
+            let mark = Mark { at: mark.at - start + base, kind: mark.kind };
+            if mark.kind == MarkKind::Active || self.marks.last() != Some(&mark) {
+                self.marks.push(mark);
             }
         }
         self.text.push_str(slice);

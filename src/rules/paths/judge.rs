@@ -116,6 +116,7 @@ impl<'s> Judge<'s> {
             for start in set.starts.get(*name).into_iter().flatten() {
                 let Some(alternative) = set.alternatives.get(start.alternative) else { continue };
                 if (start.component == 0 || unknown_start && at == 0)
+                    && start.may_begin(rest)
                     && alternative.begins(start.component, rest)
                 {
                     self.add(alternative.entry, how, &example);

@@ -98,6 +98,12 @@ impl Component {
         matches!(self.shape, Shape::Literal).then_some(&*self.text)
     }
 
+    /// The byte with which every name begins that it matches, where it spells it.
+    pub(super) fn first_byte(&self) -> Option<u8> {
+        let spells = matches!(self.shape, Shape::Literal | Shape::Prefix);
+        self.text.bytes().next().filter(|_| spells)
+    }
+
     pub(super) fn is_deep(&self) -> bool {
         matches!(self.shape, Shape::Deep)
     }

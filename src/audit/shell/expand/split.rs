@@ -14,8 +14,6 @@ pub(super) struct Separators {
     /// Other ASCII ones, a bit each, and the others in order.
     ascii: u128,
     others: Vec<char>,
-    /// Letters and digits are among them.
-    has_words: bool,
     /// Whitespace comes first, or there are none.
     first_is_space: bool,
 }
@@ -35,7 +33,6 @@ impl Separators {
                 out.space |= 1 << character as u32;
             } else if character.is_ascii() {
                 out.ascii |= 1 << character as u32;
-                out.has_words |= character.is_ascii_alphanumeric();
             } else {
                 out.others.push(character);
             }
@@ -51,6 +48,15 @@ impl Separators {
             return text.bytes().any(|byte| self.is_in_ascii(byte));
         }
         text.chars().any(|character| self.kind(character) != Kind::None)
+    }
+
+    /// The first one in a text, and its place.
+    fn next_in(&self, text: &str) -> Option<(usize, char)> {
+        if self.others.is_empty() {
+            let at = text.bytes().position(|byte| self.is_in_ascii(byte))?;
+            return Some((at, text.as_bytes().get(at).copied()?.into()));
+        }
+        text.char_indices().find(|(_, character)| self.kind(*character) != Kind::None)
     }
 
     fn is_in_ascii(&self, byte: u8) -> bool {
@@ -205,26 +211,32 @@ impl Fields {
 
     /// A value that is plain characters and separators.
     fn split(&mut self, value: &Text) {
-        let text = value.as_str();
-        let mut from = 0;
-        for (at, character) in text.char_indices() {
-            let Some(separators) = &self.separators else { return };
-            // Most characters are none, and are told so by their byte.
-            let kind = match u8::try_from(character) {
-                Ok(byte) if byte.is_ascii_alphanumeric() && !separators.has_words => Kind::None,
-                _ => separators.kind(character),
-            };
-            if kind == Kind::None {
-                continue;
+        let mut rest = value.as_str();
+        while let Some(separators) = &self.separators
+            && let Some((at, separator)) = separators.next_in(rest)
+        {
+            let kind = separators.kind(separator);
+            let (text, behind) = rest.split_at(at);
+            rest = behind.get(separator.len_utf8()..).unwrap_or_default();
+            if self.started || text.is_empty() || text.len() > EXPANDED_MAX_BYTES {
+                if !self.add(text) {
+                    return;
+                }
+                self.separate(kind);
+            } else {
+                self.add_field(text, kind == Kind::Space);
             }
-            if !self.add(text.get(from..at).unwrap_or_default()) {
-                return;
-            }
-            from = at + character.len_utf8();
-            self.separate(kind);
             self.current.steps.extend(value.steps);
         }
-        self.add(text.get(from..).unwrap_or_default());
+        self.add(rest);
+    }
+
+    /// Characters that are all of a field, and what ended it.
+    fn add_field(&mut self, text: &str, space: bool) {
+        self.work += text.len() + 1;
+        let steps = std::mem::take(&mut self.current.steps).and(self.steps);
+        self.done.push(Text::literal(text).with_steps(steps));
+        self.after_space = space;
     }
 
     /// Plain characters of a value; false when there is no more room.
@@ -264,7 +276,11 @@ impl Fields {
     }
 
     pub(super) fn finish_into(mut self, out: &mut Vec<Text>) {
-        out.append(&mut self.done);
+        if out.is_empty() && self.done.len() > out.capacity() {
+            *out = std::mem::take(&mut self.done);
+        } else {
+            out.append(&mut self.done);
+        }
         if self.started {
             out.push(self.closed());
         }

@@ -3,7 +3,6 @@
 //! Owns the state that a subshell copies. Where a branch may or may not have been taken, a
 //! variable has several possible values, the likeliest first.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use compact_str::CompactString;
@@ -14,6 +13,7 @@ use super::super::ast::Node;
 use super::super::text::{Step, Text};
 use super::array::Array;
 use super::simple::subscripted;
+use super::sparse::Sparse;
 
 /// The most names that are gone through to the variable that is meant.
 const REFERENCES_FOLLOWED_MAX: usize = 8;
@@ -29,11 +29,11 @@ struct Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `None` is a variable that was unset.
-    variables: BTreeMap<CompactString, Option<Rc<Variable>>>,
+    variables: Sparse<CompactString, Option<Rc<Variable>>>,
     /// `declare -n r=x`: the variable that another name stands for; empty before it is given.
-    references: BTreeMap<String, String>,
-    pub functions: BTreeMap<String, Rc<Node>>,
-    pub aliases: BTreeMap<String, Text>,
+    references: Sparse<String, String>,
+    pub(super) functions: Sparse<String, Rc<Node>>,
+    pub(super) aliases: Sparse<String, Text>,
     /// `$0` first.
     pub positional: Vec<Text>,
     /// Empty when unknown, as at the start.
@@ -98,7 +98,7 @@ impl Environment {
             array.put("0", value.clone(), false);
         }
         let name = CompactString::from(self.target(name));
-        let variable = self.variables.entry(name).or_default().get_or_insert_default();
+        let variable = self.variables.entries().entry(name).or_default().get_or_insert_default();
         Rc::make_mut(variable).array = array;
     }
 
@@ -219,7 +219,7 @@ impl Environment {
                 !before.functions.get(name).is_some_and(|other| Rc::ptr_eq(body, other))
             })
             || self.aliases != before.aliases;
-        for (name, value) in &self.variables {
+        for (name, value) in self.variables.iter() {
             if before.variables.get(name) == Some(value) {
                 continue;
             }
@@ -268,7 +268,10 @@ impl Environment {
 
     /// Takes in what holds if the part that made this out of `before` was not run.
     pub fn merge(&mut self, before: &Environment) {
-        for (name, now) in &mut self.variables {
+        if self.variables.is_empty() {
+            return self.remember_directory(before.directory.clone());
+        }
+        for (name, now) in self.variables.entries() {
             let earlier = match before.variables.get(name) {
                 Some(Some(earlier)) => Rc::clone(earlier),
                 _ => Rc::new(Variable {
