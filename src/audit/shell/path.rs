@@ -42,6 +42,23 @@ const MOUNTS: [&str; 19] = [
 /// The same, but the directory alone may be something else as well.
 const MOUNTS_WITH_MORE: [&str; 5] = ["/node", "/mnt/node", "/mnt/root", "/chroot", "/target"];
 
+/// A quick look at a path from the root on: true for all that begin with a mount point.
+fn may_be_mount(path: &str) -> bool {
+    let Some(rest) = path.as_bytes().get(1..) else { return false };
+    let begins = |text: &[u8]| rest.starts_with(text);
+    match rest.first() {
+        Some(b'h') => begins(b"host"),
+        Some(b'n') => begins(b"node"),
+        Some(b'r') => begins(b"rootfs") || begins(b"run/host"),
+        Some(b's') => begins(b"sysroot"),
+        Some(b'v') => begins(b"var/run/host"),
+        Some(b'm') => begins(b"mnt/") || begins(b"media/host"),
+        Some(b'c') => begins(b"chroot"),
+        Some(b't') => begins(b"target"),
+        _ => false,
+    }
+}
+
 /// Whether the path begins at the root, as far as is known.
 pub fn is_absolute(path: &Text) -> bool {
     path.as_str().starts_with('/') && !starts_unknown(path)
@@ -246,14 +263,7 @@ pub fn resolve(directory: &Text, path: &Text) -> Text {
 
 /// Whether a clean path has none of the beginnings that stand for something else.
 fn is_final(path: &str) -> bool {
-    let mounts = || MOUNTS.iter().chain(&MOUNTS_WITH_MORE);
-    let other = || path.starts_with("/proc/") || mounts().any(|mount| path.starts_with(mount));
-    is_clean(path) && !(path.as_bytes().get(1).is_some_and(begins_other_name) && other())
-}
-
-/// The first letters of `/proc` and of the names of mount points.
-fn begins_other_name(letter: &u8) -> bool {
-    matches!(letter, b'p' | b'h' | b'n' | b'r' | b's' | b'v' | b'm' | b'c' | b't')
+    is_clean(path) && !path.starts_with("/proc/") && !may_be_mount(path)
 }
 
 /// [`without_roots`], and links to the working directory (`/proc/self/cwd`) replaced by it.
@@ -368,6 +378,9 @@ fn is_process(part: &Text) -> bool {
 }
 
 fn without_mount(path: &Text) -> Option<Text> {
+    if !may_be_mount(path.as_str()) {
+        return None;
+    }
     let after = |mount: &str| {
         let rest = path.as_str().strip_prefix(mount)?;
         let ends = rest.is_empty() || rest.starts_with('/');

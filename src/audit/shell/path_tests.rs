@@ -264,6 +264,16 @@ fn long_paths_take_no_longer_than_their_length() {
     resolve(&Text::literal("/etc"), &holes);
 }
 
+#[test]
+fn no_mount_point_is_overlooked() {
+    for mount in MOUNTS.iter().chain(&MOUNTS_WITH_MORE) {
+        assert!(may_be_mount(mount), "{mount}");
+        let path = Text::literal(format!("{mount}/etc/shadow"));
+        assert_eq!(without_roots(&path).as_str(), "/etc/shadow", "{mount}");
+    }
+    assert!(!["", "/", "/etc", "/var/log", "/root", "/mnt"].iter().any(|path| may_be_mount(path)));
+}
+
 proptest! {
     #[test]
     fn cleaning_is_stable_and_nothing_panics(written in "[/.ax*?…é%:\\[\\](|){},-]{0,24}") {

@@ -42,7 +42,7 @@ const DIRECTORY_MAX_BYTES: usize = 4096;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Program {
     /// Runs another command.
-    Wrapper(Wrapper),
+    Wrapper(Box<Wrapper>),
     /// A shell with a script given as text (`sh -c SCRIPT NAME ARG…`); `positional` is `$0` first.
     ShellText { script: Text, positional: Vec<Text> },
     /// A shell that reads its script from stdin (`sh`, `bash -s x`, `sh -`).
@@ -128,6 +128,10 @@ impl Program {
         Program::Files { operands }
     }
 
+    fn wrapper(wrapper: Wrapper) -> Program {
+        Program::Wrapper(Box::new(wrapper))
+    }
+
     /// A program that starts a shell with a text.
     fn shell(script: Text) -> Program {
         Program::ShellText { script, positional: vec![Text::literal("sh")] }
@@ -138,7 +142,7 @@ impl Program {
         if operands.is_empty() {
             return Program::shell(script);
         }
-        Program::Wrapper(Wrapper { argv: shell_argv(script), operands, ..Wrapper::default() })
+        Program::wrapper(Wrapper { argv: shell_argv(script), operands, ..Wrapper::default() })
     }
 }
 
@@ -170,7 +174,7 @@ pub fn classify(words: &[Text]) -> Program {
         patterns += usize::from(!first.is_literal());
         if wrapped && (outer.directory.is_some() || patterns > PATTERN_NAMES_MAX) {
             outer.argv = words.to_vec();
-            return Program::Wrapper(outer);
+            return Program::wrapper(outer);
         }
         let class = class_of(first);
         let inner = match class {
@@ -180,7 +184,7 @@ pub fn classify(words: &[Text]) -> Program {
             Class::Wraps(read) => read(words, &mut outer),
             _ if wrapped => {
                 outer.argv = words.to_vec();
-                return Program::Wrapper(outer);
+                return Program::wrapper(outer);
             }
             Class::Shell => return shells::classify(words),
             Class::Code(language) => return code::classify(language, words),
@@ -191,11 +195,11 @@ pub fn classify(words: &[Text]) -> Program {
             Inner::Words(rest) if outer.input == WrapperInput::None => words = rest,
             Inner::Words(rest) => {
                 outer.argv = rest.to_vec();
-                return Program::Wrapper(outer);
+                return Program::wrapper(outer);
             }
             Inner::Owned(argv) => {
                 outer.argv = argv;
-                return Program::Wrapper(outer);
+                return Program::wrapper(outer);
             }
             Inner::Nothing => return Program::files(outer.operands),
         }

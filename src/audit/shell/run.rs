@@ -249,12 +249,13 @@ impl<'a> Interpreter<'a> {
         })
     }
 
-    fn finish(mut self, whole: Range<usize>) -> Reading {
+    /// Hands out what was read.
+    fn finish(&mut self, whole: Range<usize>) -> Reading {
         for why in self.budget.exceeded() {
             let hidden = Hidden { why: *why, steps: Steps::NONE, span: whole.clone() };
             self.reading.hidden.push(hidden);
         }
-        self.reading
+        std::mem::take(&mut self.reading)
     }
 
     fn environment(&mut self) -> &mut Environment {

@@ -83,6 +83,17 @@ const SYMBOLS: &[&str] = &[
     ">>", "+=", "-=", "*=", ".=", "/=", "%=", "|=", "^=", "&=", ":=", "++", "--", "~~", "~=",
 ];
 
+/// The second characters of these, a bit each.
+const SECONDS: u128 = {
+    let mut bits = 0;
+    let mut at = 0;
+    while at < SYMBOLS.len() {
+        bits |= 1 << SYMBOLS[at].as_bytes()[1];
+        at += 1;
+    }
+    bits
+};
+
 const SINGLE: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
 /// Words after which a slash begins a regular expression.
@@ -535,8 +546,9 @@ impl<'s> Lexer<'s> {
 
     fn symbol(&mut self) -> Kind {
         let rest = self.rest();
-        let second = rest.as_bytes().get(1).filter(|byte| byte.is_ascii_punctuation());
-        let long = SYMBOLS.iter().filter(|_| second.is_some()).find(|symbol| {
+        let second = rest.as_bytes().get(1);
+        let may_be_long = second.is_some_and(|byte| byte.is_ascii() && SECONDS & 1 << byte != 0);
+        let long = SYMBOLS.iter().filter(|_| may_be_long).find(|symbol| {
             rest.starts_with(**symbol)
                 && match self.language {
                     // `[::-1]` has two colons.

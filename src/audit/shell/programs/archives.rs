@@ -140,7 +140,7 @@ impl Tar {
             argv.push(directory);
         }
         let from = if self.nul { Separator::Nul } else { Separator::Line };
-        Program::Wrapper(names_from(argv, Some(list), from, self.operands))
+        Program::wrapper(names_from(argv, Some(list), from, self.operands))
     }
 }
 
@@ -179,7 +179,7 @@ pub(super) fn cpio(words: &[Text]) -> Program {
         return Program::files(operands);
     }
     let argv = vec![Text::literal("cat")];
-    Program::Wrapper(Wrapper { directory, ..names_from(argv, None, from, operands) })
+    Program::wrapper(Wrapper { directory, ..names_from(argv, None, from, operands) })
 }
 
 pub(super) fn zip(words: &[Text]) -> Program {
@@ -217,7 +217,7 @@ pub(super) fn zip(words: &[Text]) -> Program {
         Some(script) => Program::shell_with(script, operands),
         None if from_stdin => {
             let argv = vec![Text::literal("cat")];
-            Program::Wrapper(names_from(argv, None, Separator::Line, operands))
+            Program::wrapper(names_from(argv, None, Separator::Line, operands))
         }
         None => Program::files(operands),
     }
@@ -257,7 +257,7 @@ pub(super) fn pax(words: &[Text]) -> Program {
     }
     if writes && members.is_empty() {
         let argv = vec![Text::literal("cat")];
-        return Program::Wrapper(names_from(argv, None, Separator::Line, operands));
+        return Program::wrapper(names_from(argv, None, Separator::Line, operands));
     }
     if writes {
         operands.append(&mut members);
@@ -275,7 +275,7 @@ pub(super) fn counted(words: &[Text]) -> Program {
             _ if is(arg, "files0-from") => {
                 let argv = vec![Text::literal("cat")];
                 let list = scan.value();
-                return Program::Wrapper(names_from(argv, list, Separator::Nul, operands));
+                return Program::wrapper(names_from(argv, list, Separator::Nul, operands));
             }
             _ => {}
         }
@@ -290,5 +290,5 @@ pub(super) fn from_list(directory: Option<Text>, list: Text, operands: Vec<Opera
         argv.push(Text::literal("-C"));
         argv.push(directory);
     }
-    Program::Wrapper(names_from(argv, Some(list), Separator::Line, operands))
+    Program::wrapper(names_from(argv, Some(list), Separator::Line, operands))
 }

@@ -59,7 +59,7 @@ pub(super) fn classify(words: &[Text]) -> Program {
             let mut argv = vec![itself(), Text::literal("-c")];
             argv.extend_from_slice(rest);
             let operands = vec![Operand::named(file)];
-            return Program::Wrapper(Wrapper { argv, operands, ..Wrapper::default() });
+            return Program::wrapper(Wrapper { argv, operands, ..Wrapper::default() });
         }
         let positional = if positional.is_empty() { vec![itself()] } else { positional.to_vec() };
         return Program::ShellText { script: script.clone(), positional };

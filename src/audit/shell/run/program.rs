@@ -74,7 +74,7 @@ impl Interpreter<'_> {
                 let last = self.run_traps();
                 self.joined(output, last)
             }
-            Program::Wrapper(wrapper) => self.run_wrapper(wrapper, words, spans, span),
+            Program::Wrapper(wrapper) => self.run_wrapper(*wrapper, words, spans, span),
             Program::ShellText { script, positional } => {
                 self.with_script(positional, |shell| shell.run_text(&script, Step::Eval))
             }
