@@ -75,7 +75,9 @@ impl<'a> Index<'a> {
             if !passes || clock::monotonic() >= deadline {
                 let servers = self.config.kafka.bootstrap_servers.clone();
                 let reason = error.to_string();
-                return Err(TopicsError::Unreachable { servers, reason }.into());
+                return Err(
+                    TopicsError::Unreachable { servers, waited: CONNECT_MAX, reason }.into()
+                );
             }
             // A partition may be between two leaders.
             tracing::debug!(%error, "the index of timestamps does not answer yet");

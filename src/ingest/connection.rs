@@ -331,10 +331,12 @@ fn address_hint(reason: &str) -> Option<&'static str> {
 
 /// What to do where no broker answered, for that reason.
 pub fn unreachable_hint(reason: &str) -> &'static str {
-    cause_hint(reason).or_else(|| address_hint(reason)).unwrap_or(
-        "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
-    )
+    cause_hint(reason).or_else(|| address_hint(reason)).unwrap_or(UNKNOWN_HINT)
 }
+
+/// What to do where nothing is known of the reason.
+pub const UNKNOWN_HINT: &str =
+    "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?";
 
 /// Without the remark about how long the client was in which state.
 fn short(reason: &str) -> &str {

@@ -148,6 +148,7 @@ fn no_group_right(group: &str) -> TopicsError {
 fn unreachable(config: &Config, error: &KafkaError) -> TopicsError {
     TopicsError::Unreachable {
         servers: config.kafka.bootstrap_servers.clone(),
+        waited: CONNECT_MAX,
         reason: error.to_string(),
     }
 }
