@@ -173,13 +173,8 @@ impl<'a> Topics<'a> {
         loop {
             let left = deadline.saturating_duration_since(clock::monotonic());
             let attempt = attempt_time(left, attempt_max);
-            match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
-                Ok(metadata) => {
-                    // Nobody polls the other client.
-                    oauth::sign_in(self.admin.inner(), &self.client_config)
-                        .map_err(|error| self.unreachable(&error))?;
-                    return Ok(metadata.brokers().len());
-                }
+            match self.attempt(attempt) {
+                Ok(brokers) => return Ok(brokers),
                 Err(error) => {
                     // A refused connection comes back at once, and a request that waits for one
                     // does not hear what the client's threads ran into: so little by little.
@@ -201,6 +196,17 @@ impl<'a> Topics<'a> {
                 }
             }
         }
+    }
+
+    /// Asks once who the brokers are. Nobody polls the clients by then, so each is given its token.
+    fn attempt(&self, time: Duration) -> Result<usize, KafkaError> {
+        let until = clock::monotonic() + time;
+        let signed_in = oauth::sign_in(self.reader.client(), &self.client_config, time)
+            .and_then(|()| oauth::sign_in(self.admin.inner(), &self.client_config, Duration::ZERO));
+        signed_in.inspect_err(|error| self.overheard.no_token(error))?;
+        let left = until.saturating_duration_since(clock::monotonic()).max(ATTEMPT_MIN);
+        let metadata = self.reader.fetch_metadata(Some("kubetell.no-such-topic"), left)?;
+        Ok(metadata.brokers().len())
     }
 
     /// Hears what the client's threads ran into, for so long.

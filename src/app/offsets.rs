@@ -53,7 +53,7 @@ impl<'a> Index<'a> {
         let properties = reader_config(&config.client_config(), "error");
         let client: BaseConsumer<Overheard> =
             properties.create_with_context(Overheard::default())?;
-        oauth::sign_in(client.client(), &properties)?;
+        oauth::sign_in(client.client(), &properties, oauth::REQUEST_MAX)?;
         Ok(Index { config, client, partitions })
     }
 

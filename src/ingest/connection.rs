@@ -169,6 +169,16 @@ impl Overheard {
         }
     }
 
+    /// That a client could not sign in, in the words in which the library says it of one that is polled.
+    pub fn no_token(&self, error: &KafkaError) {
+        let reason = match error {
+            KafkaError::ClientCreation(reason) => reason.clone(),
+            other => other.to_string(),
+        };
+        let unsigned = KafkaError::Global(RDKafkaErrorCode::Authentication);
+        self.note(&unsigned, &format!("{NO_TOKEN}: {reason}"));
+    }
+
     /// Why a connection is refused, by the brokers or by this client itself, where that is certain and
     /// will not pass by itself.
     pub fn refusal(&self) -> Option<Refusal> {
@@ -304,8 +314,10 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
 }
 
 /// What librdkafka says before the words of whoever was to fetch a token.
+const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+
 fn is_of_token(reason: &str) -> bool {
-    reason.contains("Failed to acquire SASL OAUTHBEARER token")
+    reason.contains(NO_TOKEN)
 }
 
 const TOKEN_HINT: &str = "see `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.id`, \
