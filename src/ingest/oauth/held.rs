@@ -158,7 +158,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use crossbeam_channel::{Receiver, Sender, bounded};
 
     use super::*;
 
@@ -172,11 +172,10 @@ mod tests {
     }
 
     fn endpoint() -> (Arc<Held>, Endpoint) {
-        let ((says, asked), (answers, told)) = (channel(), channel());
-        let told = Mutex::new(told);
+        let ((says, asked), (answers, told)) = (bounded(8), bounded(8));
         let fetch = move || {
             says.send(()).unwrap();
-            let answer: Result<(u32, i64), &str> = told.lock().unwrap().recv().unwrap();
+            let answer: Result<(u32, i64), &str> = told.recv().unwrap();
             let (number, life_ms) = answer.map_err(str::to_owned)?;
             Ok(OAuthToken {
                 token: number.to_string(),
