@@ -13,8 +13,10 @@
 
 #[path = "support/audit/mod.rs"]
 mod audit;
-#[path = "support/corpus.rs"]
+#[path = "../tests/fixtures/commands/corpus.rs"]
 mod corpus;
+#[path = "support/execs.rs"]
+mod execs;
 #[path = "support/parts.rs"]
 mod parts;
 

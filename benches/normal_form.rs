@@ -19,8 +19,10 @@ use kubetell::detect::finding::{ExecCommand, ExecVia};
 use kubetell::rules::rule::{ExecRule, RuleKind};
 use kubetell::rules::set::RuleSet;
 
-#[path = "support/corpus.rs"]
+#[path = "../tests/fixtures/commands/corpus.rs"]
 mod corpus;
+#[path = "support/execs.rs"]
+mod execs;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -60,12 +62,16 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn measure(name: &str, text: &str, rule: &ExecRule, Args { rounds, slowest, filter, .. }: &Args) {
-    let execs: Vec<_> =
-        corpus::execs(text).into_iter().filter(|exec| exec.text.contains(filter)).collect();
+fn measure(
+    name: &str,
+    execs: &[ExecCommand],
+    rule: &ExecRule,
+    Args { rounds, slowest, filter, .. }: &Args,
+) {
     let rounds = *rounds;
     let mut rows: Vec<(f64, f64, f64, &str)> = execs
         .iter()
+        .filter(|exec| exec.text.contains(filter))
         .map(|exec| {
             let written = median(rounds, || {
                 black_box(as_written(rule, black_box(&exec.text)));
@@ -161,8 +167,8 @@ fn main() {
     let rules = RuleSet::builtin().unwrap();
     let rule = rules.get("pod-exec-sensitive-path").unwrap();
     let RuleKind::Exec(rule) = rule.kind() else { panic!("an exec rule") };
-    measure("harmless", corpus::HARMLESS, rule, &args);
-    measure("hidden", corpus::HIDDEN, rule, &args);
+    measure("harmless", &execs::harmless(), rule, &args);
+    measure("hidden", &execs::hidden(), rule, &args);
 
     println!(
         "\nmilliseconds for the worst shapes, by size; `sh -c` and the shape, read and judged"

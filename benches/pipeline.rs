@@ -19,6 +19,8 @@
 
 #[path = "support/audit/mod.rs"]
 mod audit;
+#[path = "../tests/fixtures/commands/corpus.rs"]
+mod corpus;
 #[path = "support/deployment.rs"]
 mod deployment;
 // Without a test harness its tests are left out, but not what they import.

@@ -11,6 +11,8 @@
 
 #[path = "support/audit/mod.rs"]
 mod audit;
+#[path = "../tests/fixtures/commands/corpus.rs"]
+mod corpus;
 #[allow(dead_code)]
 #[path = "support/process.rs"]
 mod process;

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::{Config, keys};
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
-use crate::ingest::connection::{Overheard, unreachable_hint};
+use crate::ingest::connection::{Overheard, UNKNOWN_HINT, unreachable_hint};
 use crate::ingest::oauth;
 use crate::limits;
 
@@ -25,11 +25,15 @@ pub const CONNECT_MAX: Duration = Duration::from_secs(30);
 const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// How long the very first may.
 const FIRST_REQUEST_MAX: Duration = Duration::from_millis(500);
+/// However little time is left.
+const ATTEMPT_MIN: Duration = Duration::from_millis(100);
 /// How long is listened after a request that failed; also what paces the attempts.
 const LISTEN: Duration = Duration::from_millis(250);
 /// Said where the brokers that were asked are those that nobody named.
 const DEFAULT_ASKED: &str = "This is the default: `--config FILE` or `KUBETELL_CONFIG` names a configuration, none is \
                              looked for";
+/// Said where nobody answered in less time than the start takes, for no reason that is known.
+const SLOW: &str = "A slow broker may need more time: see `--timeout`.";
 /// Topics that a hint names.
 const NAMED_MAX: usize = 5;
 /// How long a topic may take from its creation to its first leader.
@@ -38,8 +42,8 @@ const CREATED_MAX: Duration = Duration::from_secs(30);
 /// What keeps the stream from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
-    #[error("no broker of `{servers}` answered within {} s: {reason}", CONNECT_MAX.as_secs())]
-    Unreachable { servers: String, reason: String },
+    #[error("no broker of `{servers}` answered within {} s: {reason}", waited.as_secs_f64())]
+    Unreachable { servers: String, waited: Duration, reason: String },
     /// Everything that is wrong, in words, each with what to do.
     #[error("{}", problems_text(.0))]
     Problems(Vec<Problem>),
@@ -74,11 +78,14 @@ impl TopicsError {
     /// What to do about it, a line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            TopicsError::Unreachable { servers, reason } => {
-                let hint = unreachable_hint(reason);
+            TopicsError::Unreachable { servers, waited, reason } => {
+                let mut hint = unreachable_hint(reason).to_owned();
+                if *waited < CONNECT_MAX && hint == UNKNOWN_HINT {
+                    hint = format!("{hint} {SLOW}");
+                }
                 let key = keys::find("kafka.bootstrap_servers");
                 let is_default = key.is_some_and(|key| key.default.trim_matches('"') == servers);
-                vec![if is_default { format!("{hint} {DEFAULT_ASKED}") } else { hint.to_owned() }]
+                vec![if is_default { format!("{hint} {DEFAULT_ASKED}") } else { hint }]
             }
             TopicsError::Problems(problems) => {
                 problems.iter().map(|problem| problem.hint.clone()).collect()
@@ -165,14 +172,9 @@ impl<'a> Topics<'a> {
         let mut said = false;
         loop {
             let left = deadline.saturating_duration_since(clock::monotonic());
-            let attempt = left.min(attempt_max).max(Duration::from_millis(100));
-            match self.reader.fetch_metadata(Some("kubetell.no-such-topic"), attempt) {
-                Ok(metadata) => {
-                    // Nobody polls the other client.
-                    oauth::sign_in(self.admin.inner(), &self.client_config)
-                        .map_err(|error| self.unreachable(&error))?;
-                    return Ok(metadata.brokers().len());
-                }
+            let attempt = attempt_time(left, attempt_max);
+            match self.attempt(attempt) {
+                Ok(brokers) => return Ok(brokers),
                 Err(error) => {
                     // A refused connection comes back at once, and a request that waits for one
                     // does not hear what the client's threads ran into: so little by little.
@@ -184,16 +186,27 @@ impl<'a> Topics<'a> {
                     let reason = self.overheard.cause().unwrap_or_else(|| error.to_string());
                     if clock::monotonic() >= deadline {
                         let servers = self.config.kafka.bootstrap_servers.clone();
-                        return Err(TopicsError::Unreachable { servers, reason });
+                        return Err(TopicsError::Unreachable { servers, waited: wait, reason });
                     }
                     if !said {
                         said = true;
                         tracing::warn!(reason, servers = %self.config.kafka.bootstrap_servers,
-                            "no broker answers yet; trying for {} s", wait.as_secs());
+                            "no broker answers yet; trying for {} s", wait.as_secs_f64());
                     }
                 }
             }
         }
+    }
+
+    /// Asks once who the brokers are. Nobody polls the clients by then, so each is given its token.
+    fn attempt(&self, time: Duration) -> Result<usize, KafkaError> {
+        let until = clock::monotonic() + time;
+        let signed_in = oauth::sign_in(self.reader.client(), &self.client_config, time)
+            .and_then(|()| oauth::sign_in(self.admin.inner(), &self.client_config, Duration::ZERO));
+        signed_in.inspect_err(|error| self.overheard.no_token(error))?;
+        let left = until.saturating_duration_since(clock::monotonic()).max(ATTEMPT_MIN);
+        let metadata = self.reader.fetch_metadata(Some("kubetell.no-such-topic"), left)?;
+        Ok(metadata.brokers().len())
     }
 
     /// Hears what the client's threads ran into, for so long.
@@ -477,6 +490,7 @@ impl<'a> Topics<'a> {
     fn unreachable(&self, error: &KafkaError) -> TopicsError {
         TopicsError::Unreachable {
             servers: self.config.kafka.bootstrap_servers.clone(),
+            waited: CONNECT_MAX,
             reason: error.to_string(),
         }
     }
@@ -485,6 +499,13 @@ impl<'a> Topics<'a> {
     pub fn client_config(&self) -> &ClientConfig {
         &self.client_config
     }
+}
+
+/// How long an attempt takes of the time that is left. One that would leave too little for the next one,
+/// which takes twice as long, has all of it: a slow broker is heard rather late than not.
+fn attempt_time(left: Duration, attempt_max: Duration) -> Duration {
+    let time = if left < attempt_max * 3 { left.min(REQUEST_MAX) } else { attempt_max };
+    time.max(ATTEMPT_MIN)
 }
 
 /// Whether what went wrong passes by itself: brokers come and go.

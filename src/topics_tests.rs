@@ -39,12 +39,25 @@ fn brokers_that_nobody_named_are_said_to_be_the_default() {
     let check = |servers: &str, is_default: bool| {
         let reason = "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused";
         let (servers, reason) = (servers.to_owned(), reason.to_owned());
-        let hints = TopicsError::Unreachable { servers, reason }.hints();
+        let hints = TopicsError::Unreachable { servers, waited: CONNECT_MAX, reason }.hints();
         assert!(hints[0].starts_with("nothing listens there"), "{hints:?}");
         assert_eq!(hints[0].contains("--config FILE"), is_default, "{hints:?}");
     };
     check("localhost:9092", true);
     check("kafka:9092", false);
+}
+
+#[test]
+fn whoever_waits_for_a_short_time_is_told_that_a_broker_may_be_slow() {
+    let check = |waited: Duration, reason: &str, is_told: bool| {
+        let (servers, reason) = ("a:1".to_owned(), reason.to_owned());
+        let hints = TopicsError::Unreachable { servers, waited, reason }.hints();
+        assert_eq!(hints[0].contains("--timeout"), is_told, "{hints:?}");
+    };
+    let short = Duration::from_secs(5);
+    check(short, "Local: Broker transport failure", true);
+    check(short, "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused", false);
+    check(CONNECT_MAX, "Local: Broker transport failure", false);
 }
 
 #[test]
@@ -94,7 +107,20 @@ fn every_problem_is_told_with_a_hint_of_its_own() {
     let error = TopicsError::Problems(vec![problem(1), problem(2)]);
     assert_eq!(error.to_string(), "wrong 1\nwrong 2");
     assert_eq!(error.hints(), ["do 1", "do 2"]);
-    let error = TopicsError::Unreachable { servers: "a:1,b:2".to_owned(), reason: "r".to_owned() };
-    assert_eq!(error.to_string(), "no broker of `a:1,b:2` answered within 30 s: r");
-    assert_eq!(error.hints().len(), 1);
+    for (waited, text) in [(CONNECT_MAX, "30 s"), (Duration::from_millis(1_500), "1.5 s")] {
+        let (servers, reason) = ("a:1,b:2".to_owned(), "r".to_owned());
+        let error = TopicsError::Unreachable { servers, waited, reason };
+        assert_eq!(error.to_string(), format!("no broker of `a:1,b:2` answered within {text}: r"));
+        assert_eq!(error.hints().len(), 1);
+    }
+}
+
+/// A request that is cut off at the end of a short wait once kept a slow broker from being heard.
+#[test]
+fn the_last_attempt_has_all_the_time_that_is_left() {
+    let ms = Duration::from_millis;
+    assert_eq!(attempt_time(ms(30_000), ms(500)), ms(500));
+    assert_eq!(attempt_time(ms(3_250), ms(2_000)), ms(3_250));
+    assert_eq!(attempt_time(ms(14_000), ms(5_000)), REQUEST_MAX);
+    assert_eq!(attempt_time(ms(0), ms(500)), ATTEMPT_MIN);
 }

@@ -25,7 +25,7 @@ use kubetell::terms::observation::Observation;
 use kubetell::terms::record::{self, HASH_VERSION, Marker, Record};
 
 use crate::audit::{AuditLog, Plan};
-use crate::corpus;
+use crate::execs;
 
 /// Events of the log that most parts go over.
 const EVENTS: u64 = 4_000;
@@ -150,7 +150,7 @@ fn uris(records: &[Vec<u8>]) -> Part {
 
 /// The commands of the two corpora.
 fn commands() -> Vec<ExecCommand> {
-    [corpus::HARMLESS, corpus::HIDDEN].into_iter().flat_map(corpus::execs).collect()
+    [execs::harmless(), execs::hidden()].concat()
 }
 
 fn of_commands(name: &'static str, mut each: impl FnMut(&ExecCommand) + 'static) -> Part {

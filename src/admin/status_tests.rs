@@ -81,3 +81,26 @@ fn its_figures_are_those_of_the_metrics() {
     let warnings = shown["warnings"].to_string();
     assert!(warnings.contains("2 records could not be read"), "{warnings}");
 }
+
+/// `1 attempts` once stood there.
+#[test]
+fn one_of_a_thing_is_said_as_one() {
+    for (count, says) in [
+        (
+            1,
+            ["1 record could not", "1 offset was gone", "1 attempt to put", "1 output was refused"],
+        ),
+        (2, ["2 records could not", "2 offsets were gone", "2 attempts to", "2 outputs were"]),
+    ] {
+        let watched = watched();
+        let stats = &watched.stats;
+        stats.dead_letters.add(count);
+        stats.gap.add(count);
+        stats.reloads.add("refused", count);
+        stats.diverted.add("alerts", count);
+        let warnings = shown(&watched)["warnings"].to_string();
+        for text in says {
+            assert!(warnings.contains(&format!("since the start: {text}")), "{warnings}");
+        }
+    }
+}

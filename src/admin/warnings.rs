@@ -34,14 +34,15 @@ fn of_halves(snapshot: &Snapshot<'_>, warnings: &mut Vec<String>) {
         let age_ms = (half.age_seconds() * 1e3) as i64;
         if age_ms >= BEHIND_MS {
             let age = format_duration(age_ms / 1_000 * 1_000);
-            warnings.push(format!(
-                "{name}: {} records are not done, the oldest behind by {age}",
-                half.lag()
-            ));
+            warnings.push(match half.lag() {
+                1 => format!("{name}: 1 record is not done, behind by {age}"),
+                lag => format!("{name}: {lag} records are not done, the oldest behind by {age}"),
+            });
         }
-        let restoring = half.restoring();
-        if restoring > 0 {
-            warnings.push(format!("{name}: {restoring} partitions are being taken over"));
+        match half.restoring() {
+            0 => {}
+            1 => warnings.push(format!("{name}: 1 partition is being taken over")),
+            many => warnings.push(format!("{name}: {many} partitions are being taken over")),
         }
     }
 }
@@ -49,21 +50,44 @@ fn of_halves(snapshot: &Snapshot<'_>, warnings: &mut Vec<String>) {
 /// What was counted since the start and should not occur.
 fn of_counts(snapshot: &Snapshot<'_>, warnings: &mut Vec<String>) {
     let stats = snapshot.stats;
-    let mut counted = |count: u64, what: &str| {
+    let mut counted = |count: u64, one: &str, many: &str| {
         if count > 0 {
+            let what = if count == 1 { one } else { many };
             warnings.push(format!("since the start: {count} {what}"));
         }
     };
-    counted(stats.gap.get(), "offsets were gone from a log before they were read");
-    counted(stats.damaged.get(), "batches of records were damaged and passed over");
-    counted(stats.dead_letters.get(), "records could not be read and went to the dead letters");
-    let diverted = stats.diverted.snapshot().values().sum();
-    counted(diverted, "outputs were refused by their topic and went to the dead letters");
-    counted(stats.poison.get(), "records of the observations topic are none of ours");
-    let refused = stats.reloads.snapshot().get("refused").copied().unwrap_or(0);
-    counted(refused, "attempts to put changed rules in force were refused; the log says why");
+    counted(
+        stats.gap.get(),
+        "offset was gone from a log before it was read",
+        "offsets were gone from a log before they were read",
+    );
+    counted(
+        stats.damaged.get(),
+        "batch of records was damaged and passed over",
+        "batches of records were damaged and passed over",
+    );
+    counted(
+        stats.dead_letters.get(),
+        "record could not be read and went to the dead letters",
+        "records could not be read and went to the dead letters",
+    );
+    counted(
+        stats.diverted.snapshot().values().sum(),
+        "output was refused by its topic and went to the dead letters",
+        "outputs were refused by their topic and went to the dead letters",
+    );
+    counted(
+        stats.poison.get(),
+        "record of the observations topic is none of ours",
+        "records of the observations topic are none of ours",
+    );
+    counted(
+        stats.reloads.snapshot().get("refused").copied().unwrap_or(0),
+        "attempt to put changed rules in force was refused; the log says why",
+        "attempts to put changed rules in force were refused; the log says why",
+    );
     let expired = stats.exceptions_expired.snapshot();
     let names: Vec<&str> = expired.keys().take(NAMES_MAX).map(String::as_str).collect();
-    let what = format!("events would have been excepted by what has expired: {}", names.join(", "));
-    counted(expired.values().sum(), &what);
+    let what = format!("would have been excepted by what has expired: {}", names.join(", "));
+    counted(expired.values().sum(), &format!("event {what}"), &format!("events {what}"));
 }

@@ -53,7 +53,7 @@ impl<'a> Index<'a> {
         let properties = reader_config(&config.client_config(), "error");
         let client: BaseConsumer<Overheard> =
             properties.create_with_context(Overheard::default())?;
-        oauth::sign_in(client.client(), &properties)?;
+        oauth::sign_in(client.client(), &properties, oauth::REQUEST_MAX)?;
         Ok(Index { config, client, partitions })
     }
 
@@ -75,7 +75,9 @@ impl<'a> Index<'a> {
             if !passes || clock::monotonic() >= deadline {
                 let servers = self.config.kafka.bootstrap_servers.clone();
                 let reason = error.to_string();
-                return Err(TopicsError::Unreachable { servers, reason }.into());
+                return Err(
+                    TopicsError::Unreachable { servers, waited: CONNECT_MAX, reason }.into()
+                );
             }
             // A partition may be between two leaders.
             tracing::debug!(%error, "the index of timestamps does not answer yet");

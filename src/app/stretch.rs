@@ -85,7 +85,7 @@ pub fn consumer(
     }
     let consumer: StretchConsumer =
         client.create_with_context(Quiet(ConnectionLog::new(purpose)))?;
-    oauth::sign_in(consumer.client(), &client)?;
+    oauth::sign_in(consumer.client(), &client, oauth::REQUEST_MAX)?;
     Ok(consumer)
 }
 

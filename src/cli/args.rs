@@ -1,6 +1,7 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -137,6 +138,19 @@ pub(crate) fn learning_ms(text: &str) -> Result<i64, String> {
     Ok(ms)
 }
 
+/// How long something is waited for: at least as long as one request, at most an hour.
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    let ms = u64::try_from(duration_ms(text)?).unwrap_or(0);
+    let wait = Duration::from_millis(ms);
+    if (WAIT_MIN..=WAIT_MAX).contains(&wait) {
+        return Ok(wait);
+    }
+    Err("not from `100ms` to `1h`".to_owned())
+}
+
+const WAIT_MIN: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
 /// clap puts the text of an error into a line of its own making.
 fn one_line(text: &str) -> String {
     let (message, hint) = report::split_hint(text);
@@ -187,6 +201,19 @@ impl std::str::FromStr for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_has_bounds() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(wait(text).ok(), expected.map(Duration::from_millis), "{text}");
+        };
+        check("100ms", Some(100));
+        check("5s", Some(5_000));
+        check("1h", Some(3_600_000));
+        check("99ms", None);
+        check("61m", None);
+        check("5", None);
+    }
 
     #[test]
     fn a_moment_is_a_timestamp_a_date_or_a_time_ago() {

@@ -1,11 +1,13 @@
 //! `kubetell config`: is it valid, what is in force and why, a file to start from, the schema.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use crate::config::{self, Config};
-use crate::topics::{CONNECT_MAX, Topics};
+use crate::topics::Topics;
 
-use super::args::{ConfigArgs, TextOrJson};
+use super::args::{self, ConfigArgs, TextOrJson};
 use super::context::Context;
 use super::exit::Exit;
 use super::{help, run, stdout};
@@ -42,6 +44,16 @@ pub struct CheckArgs {
     /// Asks no broker
     #[arg(long)]
     pub offline: bool,
+
+    /// Waits so long for a broker to answer
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5s",
+        conflicts_with = "offline",
+        value_parser = args::wait
+    )]
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -72,13 +84,13 @@ fn check(args: &CheckArgs, context: &Context) -> Exit {
     if printed != Exit::Done || args.offline {
         return printed;
     }
-    check_brokers(&loaded.config)
+    check_brokers(&loaded.config, args.timeout)
 }
 
 /// Asks the brokers who they are and says so. `Unreachable` and `Configuration` (missing rights)
 /// are how it fails.
-fn check_brokers(config: &Config) -> Exit {
-    match Topics::new(config).and_then(|topics| topics.connect(CONNECT_MAX)) {
+fn check_brokers(config: &Config, timeout: Duration) -> Exit {
+    match Topics::new(config).and_then(|topics| topics.connect(timeout)) {
         Ok(brokers) => stdout::print(&format!("brokers: {brokers} answered\n")),
         Err(error) => run::topics_failed(&error),
     }

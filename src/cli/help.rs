@@ -131,6 +131,7 @@ pub(super) const CONFIG_CHECK: &str = "\
 Examples:
   kubetell config check --config kubetell.toml
   kubetell config check --offline --config kubetell.toml
+  kubetell config check --timeout 30s --config kubetell.toml
   kubetell config check --set kafka.bootstrap_servers=kafka:9092
 
 Exit codes: 0 all is well, 69 brokers unreachable, 78 invalid.";

@@ -262,7 +262,9 @@ mod tests {
             hint: "run `kubetell topics create`".to_owned(),
         };
         check(RunError::Topics(TopicsError::Problems(vec![problem])), Exit::Configuration);
-        let unreachable = TopicsError::Unreachable { servers: "a:1".into(), reason: "r".into() };
+        let waited = crate::topics::CONNECT_MAX;
+        let (servers, reason) = ("a:1".into(), "r".into());
+        let unreachable = TopicsError::Unreachable { servers, waited, reason };
         check(RunError::Topics(unreachable), Exit::Unreachable);
         check(RunError::Topics(TopicsError::Client(kafka())), Exit::Configuration);
         check(RunError::State(OpenError::Locked(directory())), Exit::Configuration);

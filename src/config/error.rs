@@ -49,6 +49,56 @@ pub struct Problem {
     pub kind: ProblemKind,
 }
 
+/// What should stand there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Value(Kind),
+    Table,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Expected::Value(kind) => kind.expected(),
+            Expected::Table => "a table",
+        })
+    }
+}
+
+/// What stands there instead: its type, and the value where that is short and telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Text(String),
+    /// Of a variable or `--set`, where everything is text.
+    Written(String),
+    /// As it is written.
+    Number(String),
+    Boolean(bool),
+    Date,
+    List,
+    /// A list, with an entry of another type.
+    ListWith(Box<Found>),
+    Table,
+    /// Where a table should be.
+    Value,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Found::Text(text) => write!(f, "the text \"{}\"", visible(text)),
+            Found::Written(text) => write!(f, "\"{}\"", visible(text)),
+            Found::Number(number) => write!(f, "the number {}", visible(number)),
+            Found::Boolean(value) => write!(f, "`{value}`"),
+            Found::Date => f.write_str("a date"),
+            Found::List => f.write_str("a list"),
+            Found::ListWith(entry) => write!(f, "a list with {entry} in it"),
+            Found::Table => f.write_str("a table"),
+            Found::Value => f.write_str("a value of its own"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProblemKind {
     #[error("cannot read configuration file `{path}`: {reason}")]
@@ -62,7 +112,7 @@ pub enum ProblemKind {
     #[error("value of `{key}` is not valid UTF-8")]
     NotUtf8 { key: String },
     #[error("`{key}` must be {expected}, not {found}")]
-    WrongType { key: String, expected: &'static str, found: String },
+    WrongType { key: String, expected: Expected, found: Found },
     #[error("`{key}`: {message}")]
     Invalid { key: String, message: String, hint: Option<String> },
     #[error("`{key} = \"{value}\"` is not available in this version")]
@@ -97,12 +147,11 @@ impl ProblemKind {
             ProblemKind::Invalid { hint, .. } => hint.clone(),
             ProblemKind::PropertyInvalid { nearest, .. } => mean(nearest),
             ProblemKind::PropertyMissing { hint, .. } => Some((*hint).to_owned()),
-            ProblemKind::WrongType { expected, found, .. }
-                if *expected == Kind::List.expected() =>
-            {
-                let text = found.strip_prefix("the text ")?;
-                Some(format!("write it as a list: [{text}]"))
-            }
+            ProblemKind::WrongType {
+                expected: Expected::Value(Kind::List),
+                found: Found::Text(text),
+                ..
+            } => Some(format!("write it as a list: [\"{}\"]", visible(text))),
             // What TOML makes of a word without quotes depends on its first letter.
             ProblemKind::Syntax { message } => ["invalid float", "invalid boolean"]
                 .iter()

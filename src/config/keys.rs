@@ -20,8 +20,8 @@ pub(crate) struct Key {
 }
 
 /// The type of a key's value.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     Text,
     /// Texts.
     List,

@@ -23,7 +23,7 @@ mod tests;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use error::{ConfigErrors, Problem, ProblemKind, Source};
+pub use error::{ConfigErrors, Expected, Found, Problem, ProblemKind, Source};
 pub use properties::{HIDDEN, Properties, is_secret};
 pub use resolve::{Provenance, names_a_listener};
 pub use schema::schema;

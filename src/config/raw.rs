@@ -4,7 +4,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ProblemKind, visible};
+use super::error::{Expected, Found, ProblemKind, visible};
 use super::keys::{Key, Kind};
 use crate::duration;
 
@@ -88,7 +88,7 @@ pub(crate) fn from_toml(key: &Key, value: &DeValue<'_>) -> Result<Value, Problem
             let items = value.as_array().ok_or_else(wrong)?;
             let texts = items.iter().map(|item| match item.get_ref() {
                 DeValue::String(text) => Ok(text.clone().into_owned()),
-                other => Err(wrong_type(key, format!("a list with {} in it", found(other)))),
+                other => Err(wrong_type(key, Found::ListWith(Box::new(found(other))))),
             });
             texts.collect::<Result<_, _>>().map(Value::List)
         }
@@ -104,10 +104,11 @@ pub(crate) fn from_text(key: &Key, text: &str, quotes: Quotes) -> Result<Value, 
         Kind::Boolean => match text.trim() {
             "true" => Ok(Value::Boolean(true)),
             "false" => Ok(Value::Boolean(false)),
-            other => Err(wrong_type(key, quoted(other))),
+            other => Err(wrong_type(key, Found::Written(other.to_owned()))),
         },
         Kind::Integer { .. } => {
-            let number = text.trim().parse().map_err(|_| wrong_type(key, quoted(text)))?;
+            let wrong = |_| wrong_type(key, Found::Written(text.to_owned()));
+            let number = text.trim().parse().map_err(wrong)?;
             ranged(key, number)
         }
         Kind::List if text.trim_start().starts_with('[') => {
@@ -204,17 +205,15 @@ fn ranged(key: &Key, number: i64) -> Result<Value, ProblemKind> {
     Ok(Value::Integer(number))
 }
 
-/// What stands there instead of what was expected: its type, and the value where that is short
-/// and telling.
-fn found(value: &DeValue<'_>) -> String {
+fn found(value: &DeValue<'_>) -> Found {
     match value {
-        DeValue::String(text) => format!("the text {}", quoted(text)),
-        DeValue::Integer(number) => format!("the number {}", visible(number.as_str())),
-        DeValue::Float(number) => format!("the number {}", visible(number.as_str())),
-        DeValue::Boolean(value) => format!("`{value}`"),
-        DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
+        DeValue::String(text) => Found::Text(text.clone().into_owned()),
+        DeValue::Integer(number) => Found::Number(number.as_str().to_owned()),
+        DeValue::Float(number) => Found::Number(number.as_str().to_owned()),
+        DeValue::Boolean(value) => Found::Boolean(*value),
+        DeValue::Datetime(_) => Found::Date,
+        DeValue::Array(_) => Found::List,
+        DeValue::Table(_) => Found::Table,
     }
 }
 
@@ -222,8 +221,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", visible(text))
 }
 
-fn wrong_type(key: &Key, found: String) -> ProblemKind {
-    ProblemKind::WrongType { key: key.path.to_owned(), expected: key.kind.expected(), found }
+fn wrong_type(key: &Key, found: Found) -> ProblemKind {
+    ProblemKind::WrongType { key: key.path.to_owned(), expected: Expected::Value(key.kind), found }
 }
 
 fn invalid(key: &Key, message: String) -> ProblemKind {

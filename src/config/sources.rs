@@ -14,7 +14,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Problem, ProblemKind, Source, visible};
+use super::error::{Expected, Found, Problem, ProblemKind, Source, visible};
 use super::keys::{self, Key};
 use super::properties;
 use super::raw::{self, Quotes, Value};
@@ -306,11 +306,7 @@ fn unknown_key(path: &str) -> ProblemKind {
 }
 
 fn not_a_table(path: &str) -> ProblemKind {
-    ProblemKind::WrongType {
-        key: path.to_owned(),
-        expected: "a table",
-        found: "a value of its own".to_owned(),
-    }
+    ProblemKind::WrongType { key: path.to_owned(), expected: Expected::Table, found: Found::Value }
 }
 
 #[cfg(test)]

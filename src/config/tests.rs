@@ -304,6 +304,12 @@ fn what_lacks_its_quotes_or_brackets_is_told_how_to_be_written() {
     check("[source]\ntopics = \"audit\"\n", "write it as a list: [\"audit\"]");
     check("[source]\nstart = newest\n", "a text stands in quotes");
     check("[source]\nstart = first\n", "a text stands in quotes");
+    for file in
+        ["[source]\ntopics = 1\n", "[source]\ntopics = [1]\n", "[new_terms]\nlearning = [\"1d\"]\n"]
+    {
+        let text = problems(file, &[], &[]);
+        assert!(text.contains(" must be ") && !text.contains("write it as a list"), "{text}");
+    }
 }
 
 #[test]

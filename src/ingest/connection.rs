@@ -169,6 +169,16 @@ impl Overheard {
         }
     }
 
+    /// That a client could not sign in, in the words in which the library says it of one that is polled.
+    pub fn no_token(&self, error: &KafkaError) {
+        let reason = match error {
+            KafkaError::ClientCreation(reason) => reason.clone(),
+            other => other.to_string(),
+        };
+        let unsigned = KafkaError::Global(RDKafkaErrorCode::Authentication);
+        self.note(&unsigned, &format!("{NO_TOKEN}: {reason}"));
+    }
+
     /// Why a connection is refused, by the brokers or by this client itself, where that is certain and
     /// will not pass by itself.
     pub fn refusal(&self) -> Option<Refusal> {
@@ -304,8 +314,10 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
 }
 
 /// What librdkafka says before the words of whoever was to fetch a token.
+const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+
 fn is_of_token(reason: &str) -> bool {
-    reason.contains("Failed to acquire SASL OAUTHBEARER token")
+    reason.contains(NO_TOKEN)
 }
 
 const TOKEN_HINT: &str = "see `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.id`, \
@@ -331,10 +343,12 @@ fn address_hint(reason: &str) -> Option<&'static str> {
 
 /// What to do where no broker answered, for that reason.
 pub fn unreachable_hint(reason: &str) -> &'static str {
-    cause_hint(reason).or_else(|| address_hint(reason)).unwrap_or(
-        "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?",
-    )
+    cause_hint(reason).or_else(|| address_hint(reason)).unwrap_or(UNKNOWN_HINT)
 }
+
+/// What to do where nothing is known of the reason.
+pub const UNKNOWN_HINT: &str =
+    "is `kafka.bootstrap_servers` right, and do `kafka.properties` fit the listener (TLS, SASL)?";
 
 /// Without the remark about how long the client was in which state.
 fn short(reason: &str) -> &str {

@@ -70,7 +70,8 @@ fn committed(
     let overheard = Overheard::default();
     let consumer: BaseConsumer<Overheard> =
         client.create_with_context(overheard.clone()).map_err(TopicsError::Client)?;
-    oauth::sign_in(consumer.client(), &client).map_err(|error| unreachable(config, &error))?;
+    oauth::sign_in(consumer.client(), &client, oauth::REQUEST_MAX)
+        .map_err(|error| unreachable(config, &error))?;
     let refused = |error: &KafkaError| {
         error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
     };
@@ -148,6 +149,7 @@ fn no_group_right(group: &str) -> TopicsError {
 fn unreachable(config: &Config, error: &KafkaError) -> TopicsError {
     TopicsError::Unreachable {
         servers: config.kafka.bootstrap_servers.clone(),
+        waited: CONNECT_MAX,
         reason: error.to_string(),
     }
 }

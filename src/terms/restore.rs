@@ -30,6 +30,8 @@ use crate::terms::takeover::{Committed, Flow, Request, Restored, Seen, Takeover,
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long an attempt waits for a token: not longer than a stop may take.
+const TOKEN_MAX: Duration = Duration::from_secs(1);
 /// How often a takeover that takes its time says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Of how many records one looks at the clock.
@@ -235,7 +237,7 @@ impl Restorer {
             None => {
                 let made: Reader =
                     self.client.create_with_context(ConnectionLog::new("takeover reader"))?;
-                oauth::sign_in(made.client(), &self.client)?;
+                oauth::sign_in(made.client(), &self.client, TOKEN_MAX)?;
                 reader.insert(made)
             }
         };

@@ -100,6 +100,19 @@ fn wrong_log_filter_exits_64() {
 }
 
 #[test]
+fn a_check_that_nobody_answers_says_so_with_a_hint() {
+    // A port that was free a moment ago: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let servers = format!("kafka.bootstrap_servers=127.0.0.1:{port}");
+    let (stdout, stderr) = check(&["config", "check", "--set", &servers], 69);
+    assert_eq!(stdout, "configuration: valid\n");
+    assert!(stderr.contains("answered within 5 s: "), "{stderr}");
+    assert!(stderr.contains("Connection refused\nhint: nothing listens there: "), "{stderr}");
+    let (_, stderr) = check(&["config", "check", "--timeout", "10ms", "--set", &servers], 64);
+    assert!(stderr.contains("not from `100ms` to `1h`"), "{stderr}");
+}
+
+#[test]
 fn wrong_configuration_exits_78_with_every_problem_and_its_hint() {
     for command in [
         &["run"][..],

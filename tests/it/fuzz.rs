@@ -23,8 +23,8 @@ use kubetell::ingest::envelope;
 use kubetell::limits;
 use kubetell::rules::rule::{ExecRule, RuleKind};
 use kubetell::rules::set::RuleSet;
-use serde::Deserialize;
 
+use crate::corpus;
 use crate::shells::{self, Xorshift, from_environment};
 
 mod mutate;
@@ -41,32 +41,9 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Scripts made up at random that are judged as they are written.
 const AS_WRITTEN_SCRIPTS: u64 = 2_000;
 
-#[derive(Deserialize)]
-struct Commands {
-    #[serde(default, alias = "family")]
-    group: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    argv: Vec<String>,
-}
-
 /// The commands of all the fixtures.
 fn commands() -> Vec<Vec<String>> {
-    let files = [
-        include_str!("../fixtures/commands/hidden.toml"),
-        include_str!("../fixtures/commands/harmless.toml"),
-        include_str!("../fixtures/commands/noisy.toml"),
-    ];
-    let parsed = files.map(|file| toml::from_str::<Commands>(file).unwrap());
-    let groups = parsed.into_iter().flat_map(|commands| commands.group);
-    groups.flat_map(|group| group.case).map(|case| case.argv).collect()
+    [corpus::hidden_argvs(), corpus::harmless_argvs(), corpus::noisy_argvs()].concat()
 }
 
 /// Checks one input after another until the time is over.

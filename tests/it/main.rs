@@ -6,6 +6,8 @@ mod backtest;
 mod browser;
 mod cli;
 mod commands;
+#[path = "../fixtures/commands/corpus.rs"]
+mod corpus;
 mod demo;
 mod doctor;
 mod downstream;

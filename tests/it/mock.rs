@@ -328,3 +328,23 @@ fn broker_that_goes_and_comes_back_loses_nothing() {
     assert_eq!(stream.lags(), [Some(0), Some(0)]);
     stream.assert_nothing_lost();
 }
+
+/// A check that nobody answers ends soon; whoever has a slow broker waits longer.
+#[test]
+fn a_check_waits_for_a_slow_broker_as_long_as_it_is_told_to() {
+    let mock = MockCluster::new(1).unwrap();
+    let servers = format!("kafka.bootstrap_servers={:?}", mock.bootstrap_servers());
+    // A connection is there after two answers.
+    mock.broker_round_trip_time(BROKER, Duration::from_secs(3)).unwrap();
+    let check = |arguments: &[&str], code: i32, says: &str| {
+        let command = ["config", "check", "--set", &servers];
+        let output = support::program(&[&command[..], arguments].concat()).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(told.contains(says), "{told}");
+    };
+    check(&[], 69, "answered within 5 s");
+    check(&["--timeout", "2s"], 69, "A slow broker may need more time: see `--timeout`");
+    check(&["--timeout", "2m"], 0, "brokers: 1 answered");
+}

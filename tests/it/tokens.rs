@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -21,15 +21,22 @@ use crate::support::eventually;
 
 /// How long a token holds: the client asks for another one after four fifths of it.
 const LIFETIME_S: i64 = 15;
+/// How long one holds with which something is done after the client has asked for another one.
+const LONGER_S: i64 = 60;
 
 /// A token endpoint. Its thread ends with the test binary.
 struct Endpoint {
     port: u16,
     given: Arc<AtomicUsize>,
+    /// It takes connections and answers no more.
+    hangs: Arc<AtomicBool>,
+    /// Connections that it has taken since.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
-    fn start(secured: &Secured) -> Endpoint {
+    /// Of tokens that hold so many seconds.
+    fn start(secured: &Secured, lifetime_s: i64) -> Endpoint {
         let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls_server()).unwrap();
         acceptor.set_certificate_chain_file(secured.file("server.pem")).unwrap();
         acceptor.set_private_key_file(secured.file("server.key"), SslFiletype::PEM).unwrap();
@@ -38,13 +45,27 @@ impl Endpoint {
         let port = listener.local_addr().unwrap().port();
         let given = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&given);
+        let (hangs, unanswered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (is_silent, silent) = (Arc::clone(&hangs), Arc::clone(&unanswered));
         std::thread::spawn(move || {
+            let mut kept = Vec::new();
             for stream in listener.incoming() {
-                // A client that does not trust the certificate ends it here.
-                let _ = answer(&acceptor, stream.unwrap(), &count);
+                if is_silent.load(Ordering::SeqCst) {
+                    kept.push(stream.unwrap());
+                    silent.fetch_add(1, Ordering::SeqCst);
+                } else {
+                    // A client that does not trust the certificate ends it here.
+                    let _ = answer(&acceptor, stream.unwrap(), lifetime_s, &count);
+                }
             }
         });
-        Endpoint { port, given }
+        Endpoint { port, given, hangs, unanswered }
+    }
+
+    fn hanging(secured: &Secured) -> Endpoint {
+        let endpoint = Endpoint::start(secured, LIFETIME_S);
+        endpoint.hangs.store(true, Ordering::SeqCst);
+        endpoint
     }
 
     fn setting(&self) -> String {
@@ -59,6 +80,7 @@ impl Endpoint {
 fn answer(
     acceptor: &SslAcceptor,
     stream: TcpStream,
+    lifetime_s: i64,
     given: &AtomicUsize,
 ) -> Result<(), Box<dyn std::error::Error>> {
     stream.set_read_timeout(Some(DEADLINE))?;
@@ -80,7 +102,8 @@ fn answer(
     let known = format!("Basic {}", STANDARD.encode(format!("{USER}:{quoted}")));
     let (status, body) = if header("authorization") == known {
         given.fetch_add(1, Ordering::SeqCst);
-        let body = format!(r#"{{"access_token":"{}","expires_in":{LIFETIME_S}}}"#, token());
+        let body =
+            format!(r#"{{"access_token":"{}","expires_in":{lifetime_s}}}"#, token(lifetime_s));
         ("200 OK", body)
     } else {
         ("401 Unauthorized", r#"{"error":"invalid_client"}"#.to_owned())
@@ -92,9 +115,9 @@ fn answer(
     Ok(())
 }
 
-fn token() -> String {
+fn token(lifetime_s: i64) -> String {
     let now = kubetell::clock::now_ms() / 1_000;
-    let claims = format!(r#"{{"sub":"{USER}","iat":{now},"exp":{}}}"#, now + LIFETIME_S);
+    let claims = format!(r#"{{"sub":"{USER}","iat":{now},"exp":{}}}"#, now + lifetime_s);
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.", part(r#"{"alg":"none"}"#), part(&claims))
 }
@@ -109,18 +132,18 @@ fn setup(endpoint: &Endpoint, secret: &str) -> Setup {
 fn tokens_are_fetched_and_fetched_again_before_they_expire() {
     let guarded = guarded();
     let _member = guarded.members.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let endpoint = Endpoint::start(&guarded.secured);
+    let endpoint = Endpoint::start(&guarded.secured, LIFETIME_S);
     let setup = setup(&endpoint, CLIENT_SECRET);
     check_runs("OAUTHBEARER", &setup);
     let first = endpoint.given.load(Ordering::SeqCst);
     assert!(first > 0);
 
-    // Its clients stay, and each asks again.
+    // Its clients stay, and another one is asked for, for all of them, and another.
     let run = setup.run();
     run.wait_for_stderr(DEADLINE, |line| line.contains("observations partitions assigned"));
     let begun = endpoint.given.load(Ordering::SeqCst);
-    eventually(DEADLINE, "all clients have asked again", || {
-        endpoint.given.load(Ordering::SeqCst) >= begun + 4 || run.has_ended()
+    eventually(DEADLINE, "it has asked twice again", || {
+        endpoint.given.load(Ordering::SeqCst) >= begun + 2 || run.has_ended()
     });
     let finished = run.terminate(DEADLINE);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
@@ -137,17 +160,17 @@ fn a_takeover_has_a_token_however_long_after_the_last_one_it_comes() {
     let guarded = guarded();
     let _member = guarded.members.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let secured = &guarded.secured;
-    let endpoint = Endpoint::start(secured);
+    let endpoint = Endpoint::start(secured, LIFETIME_S);
     let (first, second) = (setup(&endpoint, CLIENT_SECRET), setup(&endpoint, CLIENT_SECRET));
     let stays = first.run();
     let takeovers = || stays.stderr().matches(TAKES_OVER).count();
     eventually(DEADLINE, "all partitions are taken over", || takeovers() >= 4);
     let before = acts(secured);
     eventually(DEADLINE, "everything is read", || is_read(secured));
-    // Three tokens of each client that is polled: those of the takeover have ended.
+    // Three tokens of those that are polled: those of the takeover have ended.
     let begun = endpoint.given.load(Ordering::SeqCst);
     eventually(DEADLINE, "the first tokens have ended", || {
-        endpoint.given.load(Ordering::SeqCst) >= begun + 12 || stays.has_ended()
+        endpoint.given.load(Ordering::SeqCst) >= begun + 3 || stays.has_ended()
     });
 
     let taken = takeovers();
@@ -164,10 +187,45 @@ fn a_takeover_has_a_token_however_long_after_the_last_one_it_comes() {
     assert!(!finished.stderr.contains(failed), "{}", finished.stderr);
 }
 
+/// A request that hung once kept the thread that polls waiting, ten seconds at a time.
+#[test]
+fn an_endpoint_that_hangs_is_not_waited_for() {
+    let guarded = guarded();
+    let _member = guarded.members.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let secured = &guarded.secured;
+    let endpoint = Endpoint::start(secured, LONGER_S);
+    let (stay, stop) = (setup(&endpoint, CLIENT_SECRET), setup(&endpoint, CLIENT_SECRET));
+    let (stays, stops) = (stay.run(), stop.run());
+    for run in [&stays, &stops] {
+        run.wait_for_stderr(DEADLINE, |line| line.contains("observations partitions assigned"));
+    }
+    let mut all = acts(secured);
+    eventually(DEADLINE, "everything is read", || is_read(secured));
+
+    endpoint.hangs.store(true, Ordering::SeqCst);
+    eventually(DEADLINE, "both ask for another one", || {
+        endpoint.unanswered.load(Ordering::SeqCst) >= 2 || stays.has_ended() || stops.has_ended()
+    });
+    // The old ones hold for a while.
+    all.append(&mut acts(secured));
+    eventually(DEADLINE, "everything is read meanwhile", || is_read(secured));
+    let stopped = stops.terminate(DEADLINE);
+    assert_eq!(stopped.code(), Some(0), "{}", stopped.stderr);
+
+    // Then the broker ends the connections, and takes the old token no more.
+    stays.wait_for_stderr(DEADLINE, |line| line.contains("no broker can be reached"));
+    endpoint.hangs.store(false, Ordering::SeqCst);
+    all.append(&mut acts(secured));
+    eventually(DEADLINE, "everything is read again", || is_read(secured));
+    let stopped = stays.terminate(DEADLINE);
+    assert_eq!(stopped.code(), Some(0), "{}", stopped.stderr);
+    assert!(all.is_subset(&raised_ids(secured)));
+}
+
 #[test]
 fn what_keeps_a_token_away_is_said() {
     let secured = &guarded().secured;
-    let endpoint = Endpoint::start(secured);
+    let endpoint = Endpoint::start(secured, LIFETIME_S);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
@@ -183,9 +241,15 @@ fn what_keeps_a_token_away_is_said() {
         ),
         (
             "nobody there",
-            setup(&Endpoint { port, given: Arc::default() }, CLIENT_SECRET),
+            setup(&Endpoint { port, ..Endpoint::hanging(secured) }, CLIENT_SECRET),
             69,
             &["the token endpoint `127.0.0.1", "can't be reached", "endpoint.url"],
+        ),
+        (
+            "no answer",
+            setup(&Endpoint::hanging(secured), CLIENT_SECRET),
+            69,
+            &["the token endpoint has not answered yet", "endpoint.url"],
         ),
         (
             "another authority",

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use kubetell::demo::event::{Client, Concern, Object, Request, Stages};
 use kubetell::demo::random::Random;
 use kubetell::demo::request::{
@@ -13,6 +11,7 @@ use kubetell::demo::request::{
 use kubetell::demo::story;
 
 use super::bodies;
+use crate::corpus;
 
 const BUILD: &str = "v1.34.2 (linux/amd64) kubernetes/8cc511e";
 const NODES: usize = 60;
@@ -20,26 +19,6 @@ const NAMESPACES: usize = 80;
 /// Clients that read a Secret again and again.
 const USUAL_CLIENTS: usize = 400;
 const PEOPLE: usize = 12;
-
-/// Commands as they are run all day, none of which is sensitive.
-const HARMLESS: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/commands/harmless.toml"));
-
-#[derive(Deserialize)]
-struct Corpus {
-    group: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    #[serde(default)]
-    argv: Vec<String>,
-}
 
 pub struct Cast {
     nodes: Vec<(String, Arc<Client>)>,
@@ -50,6 +29,7 @@ pub struct Cast {
     pods: Vec<(String, String)>,
     /// Clients of Secrets, each with the namespace and the Secret that it reads.
     readers: Vec<(Arc<Client>, String, String)>,
+    /// Commands as they are run all day, none of which is sensitive.
     harmless: Vec<Vec<String>>,
 }
 
@@ -115,7 +95,7 @@ impl Cast {
             namespaces,
             pods,
             readers,
-            harmless: harmless(),
+            harmless: corpus::harmless_argvs(),
         }
     }
 
@@ -313,12 +293,6 @@ pub fn unusual_read(random: &mut Random, serial: u64) -> Request {
 /// A command that alerts, always the same one.
 pub fn sentinel(random: &mut Random) -> Request {
     story::sensitive_exec(random, 1)
-}
-
-fn harmless() -> Vec<Vec<String>> {
-    let corpus: Corpus = toml::from_str(HARMLESS).unwrap();
-    let cases = corpus.group.into_iter().flat_map(|group| group.case);
-    cases.map(|case| case.argv).filter(|argv| !argv.is_empty()).collect()
 }
 
 /// A service account as its pod's token names it.

@@ -1,9 +1,11 @@
 //! Redaction over the commands of `tests/fixtures/commands`, and over generated ones.
 
+#[path = "../../../tests/fixtures/commands/corpus.rs"]
+mod corpus;
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use serde::Deserialize;
 
 use super::tests::redaction;
 use super::*;
@@ -11,27 +13,6 @@ use crate::alert::{self, fixtures};
 use crate::detect::command::{Command, judge};
 use crate::rules::rule::RuleKind;
 use crate::rules::set::RuleSet;
-
-#[derive(Deserialize)]
-struct Corpus {
-    #[serde(alias = "family")]
-    group: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    argv: Vec<String>,
-}
-
-fn corpus(text: &str) -> Vec<Case> {
-    let corpus: Corpus = toml::from_str(text).unwrap();
-    corpus.group.into_iter().flat_map(|group| group.case).collect()
-}
 
 fn exec(via: ExecVia, argv: &[String]) -> ExecCommand {
     let text = argv.join(" ");
@@ -72,20 +53,14 @@ fn finding(exec: ExecCommand) -> Finding {
 #[test]
 fn of_harmless_commands_only_secrets_are_hidden() {
     let mut changed = String::new();
-    for file in [
-        include_str!("../../../tests/fixtures/commands/harmless.toml"),
-        include_str!("../../../tests/fixtures/commands/noisy.toml"),
-        include_str!("../../../tests/fixtures/commands/hidden.toml"),
-    ] {
-        for case in corpus(file) {
-            let before = exec(ExecVia::PodsExec, &case.argv);
-            let mut finding = fixtures::shell_exec();
-            finding.matches.clear();
-            finding.exec = before.clone();
-            let after = redaction().apply(finding).exec;
-            for (old, new) in before.argv.iter().zip(&after.argv).filter(|(old, new)| old != new) {
-                changed.push_str(&format!("- {old}\n+ {new}\n"));
-            }
+    for argv in [corpus::harmless_argvs(), corpus::noisy_argvs(), corpus::hidden_argvs()].concat() {
+        let before = exec(ExecVia::PodsExec, &argv);
+        let mut finding = fixtures::shell_exec();
+        finding.matches.clear();
+        finding.exec = before.clone();
+        let after = redaction().apply(finding).exec;
+        for (old, new) in before.argv.iter().zip(&after.argv).filter(|(old, new)| old != new) {
+            changed.push_str(&format!("- {old}\n+ {new}\n"));
         }
     }
     insta::assert_snapshot!(changed);
@@ -94,16 +69,11 @@ fn of_harmless_commands_only_secrets_are_hidden() {
 /// Which file was read stays in sight, whatever is hidden around it.
 #[test]
 fn no_alert_loses_what_was_matched() {
-    for file in [
-        include_str!("../../../tests/fixtures/commands/noisy.toml"),
-        include_str!("../../../tests/fixtures/commands/hidden.toml"),
-    ] {
-        for case in corpus(file) {
-            for via in [ExecVia::PodsExec, ExecVia::NodesProxyRun, ExecVia::GkeLabel] {
-                let before = finding(exec(via, &case.argv));
-                let after = redaction().apply(before.clone());
-                assert_eq!(told(&before), told(&after), "{:?}", case.argv);
-            }
+    for argv in [corpus::noisy_argvs(), corpus::hidden_argvs()].concat() {
+        for via in [ExecVia::PodsExec, ExecVia::NodesProxyRun, ExecVia::GkeLabel] {
+            let before = finding(exec(via, &argv));
+            let after = redaction().apply(before.clone());
+            assert_eq!(told(&before), told(&after), "{argv:?}");
         }
     }
 }

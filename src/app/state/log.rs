@@ -85,7 +85,7 @@ impl ObservationsLog {
         }
         let reader: BaseConsumer<ConnectionLog> =
             client.create_with_context(ConnectionLog::new("state reader"))?;
-        oauth::sign_in(reader.client(), &client)?;
+        oauth::sign_in(reader.client(), &client, oauth::REQUEST_MAX)?;
         let mut log = ObservationsLog {
             topic: config.observations.topic.clone(),
             bounds: Vec::new(),

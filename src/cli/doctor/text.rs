@@ -180,7 +180,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::app::doctor::findings::ids::Id;
+    use crate::app::doctor::findings::ids::{Id, Input};
     use crate::app::doctor::report::{
         self, ExecsView, RuleView, SampleView, SecretReadsView, SpreadView, ValueView,
     };
@@ -192,9 +192,9 @@ mod tests {
             id: id.as_str(),
             severity,
             text: text.to_owned(),
-            means: id.means(),
+            means: id.means(Input::Topic),
             rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
-            remedy: id.remedy(),
+            remedy: id.remedy(Input::Topic),
         }
     }
 

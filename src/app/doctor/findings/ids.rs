@@ -1,9 +1,18 @@
 //! Every finding by its id, with what it means and what is to be done. The ids are stable; they,
-//! and nothing else, stand in docs/doctor.md.
+//! and nothing else, stand in docs/doctor.md. Where files are read there is no topic and there are no
+//! dead letters: what would speak of them has a text for files as well, in brackets.
+
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    Topic,
+    Files,
+}
 
 /// Defines [`Id`] and what belongs to each.
 macro_rules! ids {
-    ($($name:ident $id:literal $means:literal $remedy:literal)+) => {
+    ($($name:ident $id:literal $means:literal $remedy:literal
+        $([$of_files:literal $for_files:literal])?)+) => {
         /// Which finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Id {
@@ -18,13 +27,19 @@ macro_rules! ids {
             }
 
             /// What it means for the rules; empty where all is well.
-            pub fn means(self) -> &'static str {
-                match self { $(Id::$name => $means),+ }
+            pub fn means(self, input: Input) -> &'static str {
+                match (self, input) {
+                    $($((Id::$name, Input::Files) => $of_files,)?
+                    (Id::$name, _) => $means,)+
+                }
             }
 
             /// What to do; empty where there is nothing to be done.
-            pub fn remedy(self) -> &'static str {
-                match self { $(Id::$name => $remedy),+ }
+            pub fn remedy(self, input: Input) -> &'static str {
+                match (self, input) {
+                    $($((Id::$name, Input::Files) => $for_files,)?
+                    (Id::$name, _) => $remedy,)+
+                }
             }
         }
     };
@@ -34,12 +49,18 @@ ids! {
     NoRecords "no-records"
         "Nothing can be said of the input, and no rule sees anything."
         "Look whether the pipeline writes to this topic, and read more with `--sample`, or an earlier time with `--from`."
+        ["Nothing can be said of the input, and no rule sees anything."
+        "Look whether these are the files of the audit log, and whether anything writes to them."]
     NoEvents "no-events"
         "What is there are no audit events, so no rule sees anything."
         "Name the topic with the audit log in `source.topics`; docs of the pipeline say which of its outputs holds it."
+        ["What is there are no audit events, so no rule sees anything."
+        "Name the files with the audit log; docs of the pipeline say which of its outputs holds it."]
     UnreadableRecords "unreadable-records"
         "What is in them is seen by no rule; `run` sends them to the dead letters."
         "Read one of them at the place that is named, and mend what writes it; `kubetell scan --unreadable FILE` keeps those of a file."
+        ["What is in them is seen by no rule."
+        "Look at the place that is named, and mend what writes it; `kubetell scan --unreadable FILE` keeps all of them."]
     CutRecords "cut-records"
         "Somebody on the way cuts long records, so their JSON has no end. What is behind the cut is seen by no rule, and long requests are what an intruder may choose."
         "Raise the limit of a line or a message in the pipeline (Fluent Bit: `Buffer_Max_Size`, Docker: 16 KiB a line, CloudWatch: 256 KiB)."
@@ -49,6 +70,8 @@ ids! {
     OtherRecords "other-records"
         "They are passed over: control messages, other logs. They cost reading and nothing else."
         "Where most are of other kinds, let the pipeline write the audit log to a topic of its own."
+        ["They are passed over: control messages, other logs. They cost reading and nothing else."
+        "Where most are of other kinds, let the pipeline keep the audit log apart."]
     EmptyRecords "empty-records"
         "Records without a value are passed over."
         "Look why the pipeline writes them; the topic should not be compacted."
@@ -58,6 +81,8 @@ ids! {
     NoExecs "no-execs"
         "Rules about commands have nothing to look at: either nobody ran any, or the audit policy or the pipeline drops them."
         "Run `kubectl exec` once and this command again with `--last 5m`. If it is still missing, give `pods/exec`, `pods/attach`, `pods/portforward` and `nodes/proxy` the level `Metadata` in the audit policy, before any rule that drops them, and let no filter of the pipeline drop them."
+        ["Rules about commands have nothing to look at: either nobody ran any, or the audit policy or the pipeline drops them."
+        "Run `kubectl exec` once and this command again on the log of that time. If it is still missing, give `pods/exec`, `pods/attach`, `pods/portforward` and `nodes/proxy` the level `Metadata` in the audit policy, before any rule that drops them, and let no filter of the pipeline drop them."]
     ExecsWithoutCommand "execs-without-command"
         "An exec whose command is not shown can't be judged: no path in it raises anything."
         "Keep `requestURI` whole through the pipeline: it holds the command. On GKE the label `command.gke.io/command` stands for it."
@@ -85,9 +110,13 @@ ids! {
     SecretBodies "secret-bodies"
         "The values of Secrets, or tokens, stand in the topic. No rule needs them, kubetell never writes them anywhere, and whoever may read the topic may read them."
         "Give `secrets`, `serviceaccounts/token` and `tokenreviews` the level `Metadata` in the audit policy, restrict who may read the topic, and renew what was written."
+        ["The values of Secrets, or tokens, stand in the files. No rule needs them, kubetell never writes them anywhere, and whoever may read the files may read them."
+        "Give `secrets`, `serviceaccounts/token` and `tokenreviews` the level `Metadata` in the audit policy, restrict who may read the files, and renew what was written."]
     UnusedBodies "unused-bodies"
         "Bodies of requests and responses are a large part of what is written, and no rule in force looks into them."
         "Let the audit policy log at the level `Metadata` what no other reader of the topic needs."
+        ["Bodies of requests and responses are a large part of what is written, and no rule in force looks into them."
+        "Let the audit policy log at the level `Metadata` what no other reader of the log needs."]
     NoBodies "no-bodies"
         "Rules that ask for fields of a body never match."
         "Give what they ask about the level `Request` or `RequestResponse` in the audit policy, but not Secrets and tokens."
@@ -154,12 +183,16 @@ ids! {
     LargeRecords "large-records"
         "Records near a broker's usual limit of 1 MiB: the next larger one may be refused on the way, and its events with it."
         "Write one event a record, or smaller batches; raise `max.message.bytes` of the topic and the limits of the producers; log large bodies at the level `Metadata`."
+        ["Records near a broker's usual limit of 1 MiB: in Kafka, the next larger one may be refused on the way, and its events with it."
+        "Write one event a record, or smaller batches; raise the limits of what ships the log; log large bodies at the level `Metadata`."]
     Load "load"
         ""
         ""
     ShortSample "short-sample"
         "Neither the load nor how it is spread over the partitions can be judged. Everything else here holds of these records."
         "Run this command again when more has come, or read more with `--sample`."
+        ["The load can't be judged. Everything else here holds of these records."
+        "Run this command again on more of the log."]
     SinglePartition "single-partition"
         "Only one instance can read a topic of one partition; a second one stands by."
         "Add partitions if one instance does not keep up or is not to be alone; 6 to 12 are plenty for most clusters."

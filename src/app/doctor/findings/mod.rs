@@ -12,7 +12,7 @@ mod load;
 
 use serde::Serialize;
 
-use self::ids::Id;
+use self::ids::{Id, Input};
 use super::needs::Needs;
 use super::tally::Tally;
 
@@ -65,6 +65,12 @@ pub struct Facts {
     pub partitions: Option<usize>,
 }
 
+impl Facts {
+    fn input(self) -> Input {
+        if self.partitions.is_some() { Input::Topic } else { Input::Files }
+    }
+}
+
 /// Everything that the figures tell, the gravest first.
 pub fn find(tally: &Tally, needs: &Needs, facts: Facts) -> Vec<Finding> {
     let mut findings = Findings { tally, needs, facts, found: Vec::new() };
@@ -92,7 +98,8 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn add(&mut self, id: Id, severity: Severity, rules: Vec<String>, text: String) {
-        let (means, remedy) = (id.means(), id.remedy());
+        let input = self.facts.input();
+        let (means, remedy) = (id.means(input), id.remedy(input));
         self.found.push((id, Finding { id: id.as_str(), severity, text, means, rules, remedy }));
     }
 

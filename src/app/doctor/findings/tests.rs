@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::ids::Id;
+use super::ids::{Id, Input};
 use super::*;
 use crate::app::doctor::tally::Record;
 use crate::rules::set::RuleSet;
@@ -434,10 +434,43 @@ fn every_finding_is_documented_and_nothing_else() {
     for id in Id::ALL {
         let row = documented.lines().find(|line| line.starts_with(&format!("| `{}`", id.as_str())));
         let row = row.unwrap();
-        for said in [id.means(), id.remedy()] {
+        for said in [id.means(Input::Topic), id.remedy(Input::Topic)] {
             assert!(row.contains(said), "the row of `{}` lacks: {said}", id.as_str());
         }
     }
+}
+
+/// Of a file it was once said that `run` sends what it can't read to the dead letters.
+#[test]
+fn of_files_nothing_is_said_that_only_topics_have() {
+    // What only the brokers tell, and what is judged by partition.
+    let of_topics = [
+        Id::LostRecords,
+        Id::EmptyRecords,
+        Id::RecordsAhead,
+        Id::LateArrival,
+        Id::StaleTopic,
+        Id::UnnamedCluster,
+        Id::SinglePartition,
+        Id::MorePartitions,
+        Id::UnevenPartitions,
+    ];
+    for id in Id::ALL.iter().filter(|id| !of_topics.contains(id)) {
+        let said = format!("{} {}", id.means(Input::Files), id.remedy(Input::Files));
+        for of_topic in
+            ["topic", "dead letter", "`run`", "`source.", "`--from`", "`--last", "partition"]
+        {
+            assert!(!said.contains(of_topic), "`{}` of files: {said}", id.as_str());
+        }
+    }
+    let mut sample = healthy();
+    sample.partitions = None;
+    sample.records[0].payload = Some(b"{".to_vec());
+    sample.records[1].payload = Some(b"no JSON".to_vec());
+    let found = sample.find();
+    let unreadable = found.iter().find(|found| found.id == Id::UnreadableRecords.as_str()).unwrap();
+    assert_eq!(unreadable.means, "What is in them is seen by no rule.");
+    assert!(unreadable.remedy.contains("`kubetell scan --unreadable FILE`"));
 }
 
 #[test]
