@@ -11,6 +11,7 @@ use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::exceptions::{self, Answer};
 use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
+use crate::detect::harmless::Harmless;
 use crate::detect::identity::{event_id, with_bounded_id};
 use crate::detect::queries::{self, Asker};
 use crate::detect::triage::{Triaged, triage};
@@ -165,15 +166,28 @@ impl Matcher {
         context: Context<'_>,
         out: &mut Vec<Detection>,
     ) -> ExamineStats {
+        self.examine_knowing(&mut Harmless::default(), event, context, out)
+    }
+
+    /// [`Matcher::examine`], with the commands that need not be judged again.
+    pub fn examine_knowing(
+        &self,
+        harmless: &mut Harmless,
+        event: Event<'_>,
+        context: Context<'_>,
+        out: &mut Vec<Detection>,
+    ) -> ExamineStats {
         let mut stats = ExamineStats::default();
         let exec = exec::decode(&event);
         let command = exec.as_ref().map(Command::new);
+        let is_harmless = exec.as_ref().is_some_and(|exec| harmless.knows(&self.rules, exec));
+        let to_judge = command.as_ref().filter(|_| !is_harmless);
         let asker = Asker { rules: &self.rules, event: &event, command: command.as_ref() };
         let mut matches: Vec<Match<'_>> = Vec::new();
         for rule in self.rules.rules() {
             match rule.kind() {
                 RuleKind::Exec(exec_rule) => {
-                    if let Some(command) = &command
+                    if let Some(command) = to_judge
                         && let Some(verdict) = command::judge(exec_rule, command)
                     {
                         matches.push(Match::Exec(rule, command.exec().clone(), verdict));
@@ -190,6 +204,9 @@ impl Matcher {
                 // All together, below.
                 RuleKind::Query(_) => {}
             }
+        }
+        if to_judge.is_some() && !matches.iter().any(|found| matches!(found, Match::Exec(..))) {
+            harmless.learn();
         }
         if let Some(queries) = self.rules.queries() {
             match asker.matching(queries) {
