@@ -9,8 +9,7 @@ use crate::detect::finding::ExecVia;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::position::Position;
 
-static RULES: LazyLock<Arc<RuleSet>> =
-    LazyLock::new(|| Arc::new(RuleSet::builtin().unwrap()));
+static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin().unwrap()));
 
 fn rules() -> Arc<RuleSet> {
     Arc::clone(&RULES)
