@@ -234,23 +234,9 @@ impl Prefilter {
 /// Whether so many braces are closed that were not opened there, those in strings included. Brackets
 /// tell no more: where a record of objects is cut off, a brace is open.
 fn closes(text: &[u8], braces: usize) -> bool {
-    // Both in one pass, in so many lanes that it is done by vectors, each with what a lane can count.
-    const LANES: usize = 32;
-    const BLOCK: usize = LANES * i8::MAX as usize;
-    let step = |byte: u8| i8::from(byte == b'{') - i8::from(byte == b'}');
-    let mut open = i64::try_from(braces).unwrap_or(i64::MAX);
-    for block in text.chunks(BLOCK) {
-        let mut lanes = [0_i8; LANES];
-        let (rows, rest) = block.as_chunks::<LANES>();
-        for row in rows {
-            for (lane, byte) in lanes.iter_mut().zip(row) {
-                *lane = lane.wrapping_add(step(*byte));
-            }
-        }
-        let counted = lanes.into_iter().chain(rest.iter().map(|byte| step(*byte)));
-        open += counted.map(i64::from).sum::<i64>();
-    }
-    open == 0
+    // Counted by vectors.
+    let count = |byte| memchr::memchr_iter(byte, text).count();
+    count(b'{') + braces == count(b'}')
 }
 
 #[cfg(test)]
