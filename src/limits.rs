@@ -28,6 +28,11 @@ pub const RECORD_MAX_ITEMS: usize = 50_000;
 /// Most source addresses of one event that become new-terms tuples (X-Forwarded-For is the
 /// caller's to write); the others are counted.
 pub const SOURCE_IPS_MAX: usize = 8;
+/// What the harmless commands may take that a worker need not judge again, and the longest of them
+/// that is kept, by its arguments and its text. The commands of a cluster that repeat are some
+/// hundreds, of some hundred bytes.
+pub const HARMLESS_COMMANDS_MAX_BYTES: usize = 1024 * 1024;
+pub const HARMLESS_COMMAND_MAX_BYTES: usize = 8 * 1024;
 /// Most matches of one view that an alert lists.
 pub const MATCHES_LISTED_MAX: usize = 32;
 
@@ -184,6 +189,7 @@ const _: () = {
     assert!(DECOMPRESSED_FREE_BYTES <= DECOMPRESSED_MAX_BYTES);
     assert!(RECORD_MAX_BYTES <= DECOMPRESSED_MAX_BYTES);
     assert!(WRAPPER_MAX_DEPTH < JSON_MAX_DEPTH);
+    assert!(16 * HARMLESS_COMMAND_MAX_BYTES <= HARMLESS_COMMANDS_MAX_BYTES);
     // A command, at most eight names, and the words between them.
     assert!(MESSAGE_COMMAND_MAX_CHARS + 8 * MESSAGE_NAME_MAX_CHARS + 1_024 <= MESSAGE_MAX_CHARS);
     assert!(MESSAGE_COMMAND_MAX_CHARS <= TERMINAL_VALUE_MAX_CHARS);

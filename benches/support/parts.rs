@@ -13,6 +13,7 @@ use kubetell::audit::event::Event;
 use kubetell::audit::exec;
 use kubetell::detect::command::{Command, judge};
 use kubetell::detect::finding::{ExecCommand, Finding};
+use kubetell::detect::harmless::Harmless;
 use kubetell::detect::matcher::{Context, Detection, Matcher};
 use kubetell::ingest::envelope::{self, Outcome};
 use kubetell::ingest::prefilter::{Prefilter, Verdict};
@@ -192,23 +193,30 @@ fn context(number: usize) -> Context<'static> {
     Context { cluster: "prod-eu-1", position, wrapper_id: None, wrapper_time_ms: None }
 }
 
-/// From a record's bytes to detections, the prefilter first: what `run` does for each record.
+/// From a record's bytes to detections, the prefilter first: what `run` does for each record. No command
+/// is known before the first.
 fn way(rules: &RuleSet, matcher: Matcher, records: Vec<Vec<u8>>) -> Part {
     let prefilter = Prefilter::new(rules);
     Part::new("way", "record", records, Vec::len, move |records| {
+        let mut harmless = Harmless::default();
         for (number, record) in records.iter().enumerate() {
             if prefilter.verdict(record) == Verdict::Pass {
-                black_box(examined(&matcher, record, number));
+                black_box(examined(&matcher, &mut harmless, record, number));
             }
         }
     })
 }
 
-fn examined(matcher: &Matcher, record: &[u8], number: usize) -> Vec<Detection> {
+fn examined(
+    matcher: &Matcher,
+    harmless: &mut Harmless,
+    record: &[u8],
+    number: usize,
+) -> Vec<Detection> {
     let mut found = Vec::new();
     envelope::read(record, None, &mut |_, outcome| {
         if let Outcome::Event(item) = outcome {
-            matcher.examine(item.event, context(number), &mut found);
+            matcher.examine_knowing(harmless, item.event, context(number), &mut found);
         }
     });
     found
@@ -217,7 +225,7 @@ fn examined(matcher: &Matcher, record: &[u8], number: usize) -> Vec<Detection> {
 fn detections(matcher: &Matcher, records: &[Vec<u8>]) -> (Vec<Finding>, Vec<Observation>) {
     let (mut findings, mut observations) = (Vec::new(), Vec::new());
     for (number, record) in records.iter().enumerate() {
-        for detection in examined(matcher, record, number) {
+        for detection in examined(matcher, &mut Harmless::default(), record, number) {
             match detection {
                 Detection::Finding(finding) => findings.push(*finding),
                 Detection::Observation(observation) => observations.push(*observation),

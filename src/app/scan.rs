@@ -15,6 +15,7 @@ use crate::alert::{self, Alert, Origin};
 use crate::app::held::Held;
 use crate::audit::event::Event;
 use crate::clock;
+use crate::detect::harmless::Harmless;
 use crate::detect::matcher::{Context, Detection, Excepted, Matcher};
 use crate::detect::suppress::Suppressor;
 use crate::ingest::envelope::{self, Outcome};
@@ -172,8 +173,10 @@ pub fn scan(
             builder = std::thread::Builder::new().name(format!("scan-worker-{number}"));
             builder
                 .spawn_scoped(scope, move || {
+                    let mut harmless = Harmless::default();
                     for chunk in chunks {
-                        if examined_sender.send(examiner.examine(chunk)).is_err() {
+                        let examined = examiner.examine(chunk, &mut harmless);
+                        if examined_sender.send(examined).is_err() {
                             return;
                         }
                     }
@@ -189,6 +192,7 @@ pub fn scan(
 /// A scan of records at hand, in the caller's thread: the same work in the same order.
 pub struct Replay<'a, 'fold> {
     examiner: Examiner<'a>,
+    harmless: Harmless,
     merge: Merge<'a, 'fold>,
 }
 
@@ -202,7 +206,8 @@ impl<'a, 'fold> Replay<'a, 'fold> {
     ) -> Self {
         // What is read here is told about, whether a rule is concerned or not.
         let examiner = Examiner { options, matcher, prefilter: None };
-        Replay { examiner, merge: Merge::new(options, fold, sink) }
+        let harmless = Harmless::default();
+        Replay { examiner, harmless, merge: Merge::new(options, fold, sink) }
     }
 
     /// Reads one record, of a line of a file.
@@ -210,7 +215,7 @@ impl<'a, 'fold> Replay<'a, 'fold> {
         let whole = Text { path: Arc::clone(path), line, range: 0..record.len(), is_run: false };
         let parts = vec![Part::Text(whole)];
         let chunk = Chunk { parts, bytes: record.to_vec(), ..Chunk::default() };
-        self.merge.merge(self.examiner.examine(chunk))
+        self.merge.merge(self.examiner.examine(chunk, &mut self.harmless))
     }
 
     /// Tells of text that is no record.
@@ -226,7 +231,7 @@ impl<'a, 'fold> Replay<'a, 'fold> {
         let failure =
             Failure { path: Arc::clone(path), line, class, reason: reason.to_owned(), record };
         let chunk = Chunk { parts: vec![Part::Failure(failure)], ..Chunk::default() };
-        self.merge.merge(self.examiner.examine(chunk))
+        self.merge.merge(self.examiner.examine(chunk, &mut self.harmless))
     }
 
     /// Hands over what waited for an outcome that may come yet.
@@ -297,7 +302,7 @@ struct Place<'a> {
 }
 
 impl Examiner<'_> {
-    fn examine(&self, chunk: Chunk) -> Examined {
+    fn examine(&self, chunk: Chunk, harmless: &mut Harmless) -> Examined {
         let mut result = Examined {
             number: chunk.number,
             items: Vec::new(),
@@ -323,18 +328,24 @@ impl Examiner<'_> {
                 && let Some(feed) = memchr::memchr(b'\n', rest)
             {
                 let (record, after) = rest.split_at(feed);
-                self.record(record, &place, &mut result);
+                self.record(record, &place, harmless, &mut result);
                 rest = after.get(1..).unwrap_or_default();
                 place.line += 1;
             }
             if !text.is_run {
-                self.record(rest, &place, &mut result);
+                self.record(rest, &place, harmless, &mut result);
             }
         }
         result
     }
 
-    fn record(&self, bytes: &[u8], place: &Place<'_>, result: &mut Examined) {
+    fn record(
+        &self,
+        bytes: &[u8],
+        place: &Place<'_>,
+        harmless: &mut Harmless,
+        result: &mut Examined,
+    ) {
         result.records += 1;
         result.bytes += bytes.len() as u64;
         if self.prefilter.is_some_and(|prefilter| prefilter.verdict(bytes) == Verdict::Drop) {
@@ -360,7 +371,8 @@ impl Examiner<'_> {
                     wrapper_id: read.wrapper_id.as_deref(),
                     wrapper_time_ms,
                 };
-                self.matcher.examine(read.event, context, &mut detections);
+                let found = &mut detections;
+                self.matcher.examine_knowing(harmless, read.event, context, found);
                 let number = result.events + result.prefiltered;
                 for found in detections.drain(..) {
                     match found {

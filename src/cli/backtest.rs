@@ -17,7 +17,6 @@ use crate::app::backtest::{
 use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
-use crate::heap;
 use crate::limits;
 use crate::rules::set::RuleSet;
 
@@ -101,7 +100,6 @@ pub struct BacktestArgs {
 }
 
 pub fn run(args: &BacktestArgs, context: &Context) -> Exit {
-    heap::limit_arenas();
     match prepare(args, context) {
         Ok(prepared) => read(args, &prepared, context),
         Err(exit) => exit,

@@ -14,7 +14,6 @@ use crate::app::doctor::report::Report;
 use crate::app::doctor::{self as engine, DoctorError, DoctorOptions, Outcome, Watcher};
 use crate::clock;
 use crate::config::Config;
-use crate::heap;
 use crate::rules::set::RuleSet;
 
 use super::args::{self, ConfigArgs, Moment, TextOrJson};
@@ -74,7 +73,6 @@ pub struct DoctorArgs {
 }
 
 pub fn run(args: &DoctorArgs, context: &Context) -> Exit {
-    heap::limit_arenas();
     match prepare(args, context) {
         Ok((config, rules)) => read(args, &config, &rules, context),
         Err(exit) => exit,

@@ -12,7 +12,6 @@ use crate::app::watch;
 use crate::clock;
 use crate::config::Loaded;
 use crate::failure::Remedy;
-use crate::heap;
 use crate::stats::Stats;
 use crate::topics::{Report, TopicsError};
 
@@ -45,7 +44,6 @@ pub enum Role {
 }
 
 pub fn run(args: &RunArgs, context: &Context) -> Exit {
-    heap::limit_arenas();
     match context.load_config(&args.config) {
         Ok(loaded) => serve(&loaded, args.role, context),
         Err(exit) => exit,

@@ -11,6 +11,7 @@ use crate::audit::exec;
 use crate::detect::command::{self, Command, CommandVerdict};
 use crate::detect::exceptions::{self, Answer};
 use crate::detect::finding::{ExecCommand, Finding, RequestFinding};
+use crate::detect::harmless::Harmless;
 use crate::detect::identity::{event_id, with_bounded_id};
 use crate::detect::queries::{self, Asker};
 use crate::detect::triage::{Triaged, triage};
@@ -125,6 +126,14 @@ impl<'r> Match<'r> {
         of_verdict.unwrap_or((info.severity, info.risk_score))
     }
 
+    /// How many copies of the event are made for it at most.
+    fn copies(&self) -> usize {
+        match self {
+            Match::Exec(..) | Match::Request(_) => 1,
+            Match::Terms(_, _, tuples) => tuples.len(),
+        }
+    }
+
     /// Nothing if there is no tuple.
     fn terms(rule: &'r Rule, of: &'r NewTermsRule, tuples: Vec<Tuple>) -> Option<Match<'r>> {
         (!tuples.is_empty()).then_some(Match::Terms(rule, of, tuples))
@@ -165,15 +174,28 @@ impl Matcher {
         context: Context<'_>,
         out: &mut Vec<Detection>,
     ) -> ExamineStats {
+        self.examine_knowing(&mut Harmless::default(), event, context, out)
+    }
+
+    /// [`Matcher::examine`], with the commands that need not be judged again.
+    pub fn examine_knowing(
+        &self,
+        harmless: &mut Harmless,
+        event: Event<'_>,
+        context: Context<'_>,
+        out: &mut Vec<Detection>,
+    ) -> ExamineStats {
         let mut stats = ExamineStats::default();
         let exec = exec::decode(&event);
         let command = exec.as_ref().map(Command::new);
+        let is_harmless = exec.as_ref().is_some_and(|exec| harmless.knows(&self.rules, exec));
+        let to_judge = command.as_ref().filter(|_| !is_harmless);
         let asker = Asker { rules: &self.rules, event: &event, command: command.as_ref() };
         let mut matches: Vec<Match<'_>> = Vec::new();
         for rule in self.rules.rules() {
             match rule.kind() {
                 RuleKind::Exec(exec_rule) => {
-                    if let Some(command) = &command
+                    if let Some(command) = to_judge
                         && let Some(verdict) = command::judge(exec_rule, command)
                     {
                         matches.push(Match::Exec(rule, command.exec().clone(), verdict));
@@ -190,6 +212,9 @@ impl Matcher {
                 // All together, below.
                 RuleKind::Query(_) => {}
             }
+        }
+        if to_judge.is_some() && !matches.iter().any(|found| matches!(found, Match::Exec(..))) {
+            harmless.learn();
         }
         if let Some(queries) = self.rules.queries() {
             match asker.matching(queries) {
@@ -236,19 +261,19 @@ impl Matcher {
         });
         let asked: Vec<(Option<Answer>, Triaged)> = asked.collect();
         let is_first_stage = exceptions::is_first_stage(&event);
-        let seen = Seen::new(event, context);
+        let mut seen = Seen::new(event, context, matches.iter().map(Match::copies).sum());
         let exec = command.map(Command::exec);
         for (found, (answer, triaged)) in matches.into_iter().zip(asked) {
             match answer {
                 Some(Answer::Holds(by)) => {
-                    let excepted = self.excepted(by, found, &seen, exec, is_first_stage);
+                    let excepted = self.excepted(by, found, &mut seen, exec, is_first_stage);
                     out.push(Detection::Excepted(Box::new(excepted)));
                     continue;
                 }
                 Some(Answer::Expired(by)) => out.push(Detection::ExceptionExpired(by)),
                 None => {}
             }
-            self.raise(found, triaged, &seen, exec, out);
+            self.raise(found, triaged, &mut seen, exec, out);
         }
     }
 
@@ -256,7 +281,7 @@ impl Matcher {
         &self,
         found: Match<'_>,
         triaged: Triaged,
-        seen: &Seen,
+        seen: &mut Seen,
         exec: Option<&ExecCommand>,
         out: &mut Vec<Detection>,
     ) {
@@ -282,7 +307,7 @@ impl Matcher {
         &self,
         by: Arc<Exception>,
         found: Match<'_>,
-        seen: &Seen,
+        seen: &mut Seen,
         exec: Option<&ExecCommand>,
         is_first_stage: bool,
     ) -> Excepted {
@@ -320,6 +345,8 @@ fn time_ms(event: &Event<'_>, context: &Context<'_>) -> Option<i64> {
 /// An event that matched, in a form that outlives the record it came in.
 struct Seen {
     event: Event<'static>,
+    /// How many copies of it may still be asked for.
+    copies: usize,
     event_id: String,
     event_time_ms: Option<i64>,
     cluster: String,
@@ -327,8 +354,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(event: Event<'_>, context: Context<'_>) -> Seen {
+    fn new(event: Event<'_>, context: Context<'_>, copies: usize) -> Seen {
         Seen {
+            copies,
             event_id: event_id(&event, context.wrapper_id),
             event_time_ms: time_ms(&event, &context),
             event: with_bounded_id(with_few_sources(event)).into_owned(),
@@ -337,8 +365,14 @@ impl Seen {
         }
     }
 
+    /// The event; the last one that may be asked for is no copy.
+    fn event(&mut self) -> Event<'static> {
+        self.copies -= 1;
+        if self.copies == 0 { std::mem::take(&mut self.event) } else { self.event.clone() }
+    }
+
     fn finding(
-        &self,
+        &mut self,
         rule: &Rule,
         (severity, risk_score): (Severity, u8),
         exec: ExecCommand,
@@ -350,7 +384,7 @@ impl Seen {
             severity,
             risk_score,
             cluster: self.cluster.clone(),
-            event: self.event.clone(),
+            event: self.event(),
             event_id: self.event_id.clone(),
             event_time_ms: self.event_time_ms,
             position: self.position.clone(),
@@ -363,11 +397,11 @@ impl Seen {
         }
     }
 
-    fn request(&self, rule: &Rule, triaged: Triaged) -> RequestFinding {
+    fn request(&mut self, rule: &Rule, triaged: Triaged) -> RequestFinding {
         RequestFinding {
             rule: Arc::clone(rule.info()),
             cluster: self.cluster.clone(),
-            event: self.event.clone(),
+            event: self.event(),
             event_id: self.event_id.clone(),
             event_time_ms: self.event_time_ms,
             position: self.position.clone(),
@@ -377,7 +411,7 @@ impl Seen {
     }
 
     fn observation(
-        &self,
+        &mut self,
         rule: &Rule,
         of: &NewTermsRule,
         tuple: Tuple,
@@ -394,7 +428,7 @@ impl Seen {
             shard_key: tuple.shard_key,
             window_ms: of.window_ms,
             learning_ms,
-            event: self.event.clone(),
+            event: self.event(),
             event_id: self.event_id.clone(),
             event_time_ms: self.event_time_ms,
             position: self.position.clone(),

@@ -4,6 +4,7 @@ pub mod command;
 pub mod exceptions;
 pub mod explain;
 pub mod finding;
+pub mod harmless;
 pub mod identity;
 pub mod in_force;
 pub mod ledger;

@@ -1,8 +1,8 @@
 //! The worker pool: batches of candidate records in, settled records out.
 //!
-//! A worker owns nothing between two batches. It decodes, matches and encodes; it sends nothing
-//! and commits nothing. What a batch turns into depends on the batch alone, so the order of the
-//! workers never shows.
+//! A worker owns nothing between two batches but what it need not find out again. It decodes, matches
+//! and encodes; it sends nothing and commits nothing. What a batch turns into depends on the batch
+//! alone, so the order of the workers never shows.
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::alert::{self, Alert, EncodeError, Origin, wire};
 use crate::audit::event::EventOutcome;
 use crate::clock;
+use crate::detect::harmless::Harmless;
 use crate::detect::in_force::InForce;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::detect::suppress::Suppression;
@@ -136,15 +137,16 @@ impl Worker {
     /// Until the channel of jobs closes.
     pub fn run(&self, jobs: &Receiver<Job>, settled: &Sender<Vec<Settled>>) {
         let own = self.stats.pool.worker();
+        let mut harmless = Harmless::default();
         for job in jobs {
-            let results = own.busy(|| self.process(&job));
+            let results = own.busy(|| self.process(&job, &mut harmless));
             if settled.send(results).is_err() {
                 return;
             }
         }
     }
 
-    pub fn process(&self, job: &Job) -> Vec<Settled> {
+    pub fn process(&self, job: &Job, harmless: &mut Harmless) -> Vec<Settled> {
         let Job { batch, rules } = job;
         let mut tally = Tally::default();
         let settled = batch
@@ -153,7 +155,7 @@ impl Worker {
             .map(|candidate| {
                 // No input is known to panic. Should one, it costs its own record, not the stream.
                 let settle = AssertUnwindSafe(|| {
-                    self.settle(candidate, &batch.bytes, &rules.matcher, &mut tally)
+                    self.settle(candidate, &batch.bytes, &rules.matcher, harmless, &mut tally)
                 });
                 std::panic::catch_unwind(settle)
                     .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
@@ -203,6 +205,7 @@ impl Worker {
         candidate: &Candidate,
         bytes: &[u8],
         matcher: &Matcher,
+        harmless: &mut Harmless,
         tally: &mut Tally,
     ) -> Settled {
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
@@ -230,7 +233,8 @@ impl Worker {
                         wrapper_id: read.wrapper_id.as_deref(),
                         wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                     };
-                    let examined = matcher.examine(read.event, context, &mut detections);
+                    let found = &mut detections;
+                    let examined = matcher.examine_knowing(harmless, read.event, context, found);
                     self.count(examined);
                 }
                 Outcome::Skipped(reason) => self.stats.skipped.add(reason.as_str(), 1),

@@ -42,7 +42,7 @@ fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
     };
     let rules = Arc::new(InForce::new(Arc::new(rules), 0, Arc::new(Redaction::none())));
     let batch = Batch { bytes, candidates: vec![candidate] };
-    let mut settled = worker.process(&Job { batch, rules });
+    let mut settled = worker.process(&Job { batch, rules }, &mut Harmless::default());
     assert_eq!(settled.len(), 1);
     let settled = settled.remove(0);
     assert_eq!((settled.ticket, settled.size), (TICKET, payload.len() + 9));

@@ -132,7 +132,12 @@ impl DetectHandler {
         if self.batch.candidates.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
+        // The next one gets as large as this one was, or nearly so.
+        let next = Batch {
+            bytes: Vec::with_capacity(self.batch.bytes.len()),
+            candidates: Vec::with_capacity(self.batch.candidates.len()),
+        };
+        let batch = std::mem::replace(&mut self.batch, next);
         match self.pool.jobs.try_send(Job { batch, rules: Arc::clone(&self.rules.now) }) {
             Ok(()) => self.in_pool += 1,
             Err(TrySendError::Full(job)) => self.batch = job.batch,

@@ -108,8 +108,14 @@ pub fn key(observation: &Observation) -> Vec<u8> {
 }
 
 pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(observation)
+    // Few are longer.
+    let mut value = Vec::with_capacity(VALUE_BYTES);
+    serde_json::to_writer(&mut value, observation)?;
+    Ok(value)
 }
+
+/// Room for the JSON of most observations, so that it need not move while it grows.
+const VALUE_BYTES: usize = 4 * 1024;
 
 /// A shorter form of an observation's value, for a topic that refuses the whole as too large: the
 /// event is cut until the value takes `below` bytes or the event can't be cut any more. What
