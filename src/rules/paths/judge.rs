@@ -93,8 +93,7 @@ impl<'s> Judge<'s> {
 
     /// `assumed`: the root may be any other directory.
     fn literal(&mut self, literal: &str, assumed: bool) {
-        let names = literal.split('/').filter(|name| !name.is_empty());
-        let names: SmallVec<[&str; 8]> = names.skip_while(|name| *name == "..").collect();
+        let names = names_of(literal);
         let unknown_start = !literal.starts_with('/');
         self.names(&names, unknown_start, How::Read, || literal.to_owned());
         if assumed {
@@ -379,12 +378,34 @@ fn anchored_alternatives<'s>(
     pieces: &'s [Piece],
 ) -> impl Iterator<Item = &'s Alternative> {
     let first = pieces.first().and_then(Piece::literal);
-    set.alternatives.iter().filter(move |alternative| {
-        alternative.anchored
-            && first.is_none_or(|first| {
-                alternative.components.first().is_none_or(|component| component.matches(first))
-            })
-    })
+    let spelled = first.and_then(|first| set.starts.get(first));
+    let spelled = spelled.into_iter().flatten().filter(|start| start.component == 0);
+    // With a name that is not known it may be any.
+    let all = if first.is_none() { 0..set.alternatives.len() } else { 0..0 };
+    let loose = set.loose.iter().filter(move |at| {
+        let begins = |first| set.alternatives.get(**at).is_some_and(|it| it.begins_with(first));
+        first.is_some_and(begins)
+    });
+    let places = spelled.map(|start| start.alternative).chain(loose.copied()).chain(all);
+    places.filter_map(|at| set.alternatives.get(at)).filter(|alternative| alternative.anchored)
+}
+
+/// The names between the slashes, those in front left out that only go up.
+fn names_of(path: &str) -> SmallVec<[&str; 8]> {
+    let mut names = SmallVec::new();
+    let mut start = 0;
+    for (at, byte) in path.bytes().chain([b'/']).enumerate() {
+        if byte != b'/' {
+            continue;
+        }
+        let name = path.get(start..at).unwrap_or_default();
+        let skipped = names.is_empty() && name == "..";
+        if !name.is_empty() && !skipped {
+            names.push(name);
+        }
+        start = at + 1;
+    }
+    names
 }
 
 fn align(alternative: &Alternative, pieces: &[Piece]) -> Alignment {

@@ -67,6 +67,11 @@ impl Alternative {
         self.components.first().is_some_and(|first| first.literal().is_none())
     }
 
+    /// Whether the first component matches the name.
+    pub(super) fn begins_with(&self, name: &str) -> bool {
+        self.components.first().is_none_or(|component| component.matches(name))
+    }
+
     /// Whether the path's first components are what the alternative's are from the given one on.
     pub(super) fn begins(&self, from: usize, path: &[&str]) -> bool {
         let Some(mut wanted) = self.components.get(from..) else { return false };
