@@ -203,7 +203,8 @@ impl<'a> Topics<'a> {
         let until = clock::monotonic() + time;
         let signed_in = oauth::sign_in(self.reader.client(), &self.client_config, time)
             .and_then(|()| oauth::sign_in(self.admin.inner(), &self.client_config, Duration::ZERO));
-        signed_in.inspect_err(|error| self.overheard.no_token(error))?;
+        self.overheard.signed_in(signed_in.as_ref().copied());
+        signed_in?;
         let left = until.saturating_duration_since(clock::monotonic()).max(ATTEMPT_MIN);
         let metadata = self.reader.fetch_metadata(Some("kubetell.no-such-topic"), left)?;
         Ok(metadata.brokers().len())

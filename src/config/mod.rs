@@ -114,6 +114,9 @@ impl Config {
             client.set(name, value);
         }
         if let Ok(Some(settings)) = self.kafka.properties.tokens() {
+            // Before any client does, whose way of it would take TLS down when the process ends, under
+            // a request for a token that is still under way.
+            openssl::init();
             client.set(oauth::CARRIER, settings.to_text());
         }
         client

@@ -19,9 +19,11 @@ use crate::detect::finding::ExecCommand;
 use crate::limits::{HARMLESS_COMMAND_MAX_BYTES, HARMLESS_COMMANDS_MAX_BYTES};
 use crate::rules::set::RuleSet;
 
-/// What a command takes in memory beside its bytes: a place in a table that may be half empty, and
-/// what the heap keeps of a piece.
-const OVERHEAD_BYTES: usize = 64;
+/// What a command of so many bytes takes in memory: with a place in a table that may be half empty,
+/// and what the heap adds to a piece, a quarter at most.
+fn kept_bytes(length: usize) -> usize {
+    length + length / 4 + 64
+}
 
 #[derive(Debug, Default)]
 pub struct Harmless {
@@ -61,7 +63,7 @@ impl Harmless {
     }
 
     fn keep(&mut self, key: Box<[u8]>) {
-        let bytes = key.len() + OVERHEAD_BYTES;
+        let bytes = kept_bytes(key.len());
         if self.young_bytes + bytes > HARMLESS_COMMANDS_MAX_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;

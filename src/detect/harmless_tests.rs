@@ -114,7 +114,7 @@ fn what_is_kept_is_bounded_and_what_is_asked_for_stays() {
         assert!(is_new(&mut harmless, &rules, &[&padding, &number.to_string()]));
         assert!(!is_new(&mut harmless, &rules, &["ls", "/tmp"]), "forgotten at {number}");
         let kept = harmless.young.iter().chain(&harmless.old);
-        most = most.max(kept.map(|key| key.len() + OVERHEAD_BYTES).sum());
+        most = most.max(kept.map(|key| kept_bytes(key.len())).sum());
     }
     let bound = HARMLESS_COMMANDS_MAX_BYTES;
     assert!(most <= bound && most > bound / 2, "{most}");

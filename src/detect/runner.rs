@@ -134,7 +134,7 @@ impl DetectHandler {
         }
         // The next one gets as large as this one was, or nearly so.
         let next = Batch {
-            bytes: Vec::with_capacity(self.batch.bytes.len()),
+            bytes: Vec::with_capacity(self.batch.bytes.len().min(BATCH_MAX_BYTES)),
             candidates: Vec::with_capacity(self.batch.candidates.len()),
         };
         let batch = std::mem::replace(&mut self.batch, next);

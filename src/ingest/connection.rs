@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -147,7 +147,23 @@ impl ConsumerContext for ConnectionLog {}
 /// What a client's background threads ran into, kept for whoever asks why a request failed: the
 /// request itself often only says that it timed out.
 #[derive(Clone, Default)]
-pub struct Overheard(Arc<Mutex<Vec<(RDKafkaErrorCode, String)>>>);
+pub struct Overheard(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    errors: Vec<(RDKafkaErrorCode, String)>,
+    /// Why there is no token, while there is none.
+    no_token: Option<String>,
+}
+
+impl Heard {
+    /// What is in the way of a token first: nothing else is tried without one.
+    fn all(&self) -> impl Iterator<Item = (RDKafkaErrorCode, &String)> {
+        let no_token =
+            self.no_token.iter().map(|reason| (RDKafkaErrorCode::Authentication, reason));
+        no_token.chain(self.errors.iter().map(|(code, reason)| (*code, reason)))
+    }
+}
 
 /// Errors kept of one client; the first ones tell the cause.
 const OVERHEARD_MAX: usize = 32;
@@ -163,36 +179,37 @@ impl Overheard {
 
     pub fn note(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.len() < OVERHEARD_MAX {
-            errors.push((code, reason.to_owned()));
+        let mut heard = self.heard();
+        if is_of_token(reason) {
+            heard.no_token = Some(reason.to_owned());
+        } else if heard.errors.len() < OVERHEARD_MAX {
+            heard.errors.push((code, reason.to_owned()));
         }
     }
 
-    /// That a client could not sign in, in the words in which the library says it of one that is polled.
-    pub fn no_token(&self, error: &KafkaError) {
-        let reason = match error {
-            KafkaError::ClientCreation(reason) => reason.clone(),
-            other => other.to_string(),
-        };
-        let unsigned = KafkaError::Global(RDKafkaErrorCode::Authentication);
-        self.note(&unsigned, &format!("{NO_TOKEN}: {reason}"));
+    /// Whether a client could sign in; if not, in the words in which the library says it of one that is
+    /// polled.
+    pub fn signed_in(&self, result: Result<(), &KafkaError>) {
+        let reason = result.err().map(|error| match error {
+            KafkaError::ClientCreation(reason) => format!("{NO_TOKEN}: {reason}"),
+            other => format!("{NO_TOKEN}: {other}"),
+        });
+        self.heard().no_token = reason;
     }
 
     /// Why a connection is refused, by the brokers or by this client itself, where that is certain and
     /// will not pass by itself.
     pub fn refusal(&self) -> Option<Refusal> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.iter().find_map(|(code, reason)| refusal_of(*code, reason))
+        self.heard().all().find_map(|(code, reason)| refusal_of(code, reason))
     }
 
     /// What tells why no broker answers and may pass: a token that can't be fetched, what looks
     /// like TLS on one side alone, as brokers that go away do for a moment, or else an address where
     /// nobody is.
     pub fn cause(&self) -> Option<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard();
         let first = |hint: fn(&str) -> Option<&'static str>| {
-            errors.iter().map(|(_, reason)| reason).find(|reason| hint(reason).is_some())
+            heard.all().map(|(_, reason)| reason).find(|reason| hint(reason).is_some())
         };
         let address = || first(address_hint).map(|reason| short(reason).to_owned());
         first(cause_hint).cloned().or_else(address)
@@ -200,8 +217,12 @@ impl Overheard {
 
     /// The text of the first error with one of these codes.
     pub fn find(&self, codes: &[RDKafkaErrorCode]) -> Option<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        errors.iter().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
+        let heard = self.heard();
+        heard.all().find(|(code, _)| codes.contains(code)).map(|(_, reason)| reason.clone())
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

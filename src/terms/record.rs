@@ -111,6 +111,8 @@ pub fn value(observation: &Observation) -> Result<Vec<u8>, serde_json::Error> {
     // Few are longer.
     let mut value = Vec::with_capacity(VALUE_BYTES);
     serde_json::to_writer(&mut value, observation)?;
+    // It is kept until the brokers have it.
+    value.shrink_to_fit();
     Ok(value)
 }
 

@@ -159,8 +159,7 @@ fn leave(kept: &mut Vec<Text>, absolute: bool) {
 }
 
 /// Whether there is nothing to clean, looked at in one pass. Of a path with patterns and holes its
-/// characters: a part that is nothing but a hole is an empty one here, and so is not clean, but in a
-/// path of one slash.
+/// characters: a part that is nothing but a hole is an empty one here, and not clean but as the first.
 fn is_clean(path: &str) -> bool {
     let path = path.as_bytes();
     // How many characters the part has, and whether all of them are dots.

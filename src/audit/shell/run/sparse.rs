@@ -65,6 +65,29 @@ impl<K: Ord + Clone, V: Clone> Sparse<K, V> {
     where
         K: Borrow<Q>,
     {
-        if self.contains_key(key) { self.entries().remove(key) } else { None }
+        if !self.contains_key(key) {
+            return None;
+        }
+        let removed = self.entries().remove(key);
+        if self.is_empty() {
+            self.0 = None;
+        }
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_that_was_emptied_is_as_one_that_never_held_anything() {
+        let mut map = Sparse::default();
+        map.insert("a".to_owned(), 1);
+        let copy = map.clone();
+        assert_eq!(map.remove("b"), None);
+        assert_eq!(map.remove("a"), Some(1));
+        assert_eq!(map, Sparse::default());
+        assert_eq!((map.get_mut("a"), copy.get("a"), copy.len()), (None, Some(&1), 1));
     }
 }
