@@ -13,11 +13,11 @@ static HEAP: Jemalloc = Jemalloc;
 
 /// Where jemalloc finds its settings when it starts: so many arenas however many cores the machine
 /// has, of which a container may use few; what is free in one that is in use goes back to the system
-/// within a second. `MALLOC_CONF` in the environment is read after it.
+/// within a quarter of a second. `MALLOC_CONF` in the environment is read after it.
 // SAFETY: jemalloc declares this name as a pointer to a text that ends with NUL, which it reads; nothing
 // else has the name.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 #[unsafe(export_name = "malloc_conf")]
 #[used]
-pub static SETTINGS: &[u8; 47] = b"narenas:8,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+pub static SETTINGS: &[u8; 46] = b"narenas:4,dirty_decay_ms:250,muzzy_decay_ms:0\0";
