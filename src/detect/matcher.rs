@@ -174,7 +174,7 @@ impl Matcher {
         context: Context<'_>,
         out: &mut Vec<Detection>,
     ) -> ExamineStats {
-        self.examine_knowing(&mut Harmless::default(), event, context, out)
+        self.examine_with(None, event, context, out)
     }
 
     /// [`Matcher::examine`], with the commands that need not be judged again.
@@ -185,10 +185,23 @@ impl Matcher {
         context: Context<'_>,
         out: &mut Vec<Detection>,
     ) -> ExamineStats {
+        self.examine_with(Some(harmless), event, context, out)
+    }
+
+    fn examine_with(
+        &self,
+        mut harmless: Option<&mut Harmless>,
+        event: Event<'_>,
+        context: Context<'_>,
+        out: &mut Vec<Detection>,
+    ) -> ExamineStats {
         let mut stats = ExamineStats::default();
         let exec = exec::decode(&event);
         let command = exec.as_ref().map(Command::new);
-        let is_harmless = exec.as_ref().is_some_and(|exec| harmless.knows(&self.rules, exec));
+        let is_harmless = match (&mut harmless, &exec) {
+            (Some(harmless), Some(exec)) => harmless.knows(&self.rules, exec),
+            _ => false,
+        };
         let to_judge = command.as_ref().filter(|_| !is_harmless);
         let asker = Asker { rules: &self.rules, event: &event, command: command.as_ref() };
         let mut matches: Vec<Match<'_>> = Vec::new();
@@ -213,7 +226,10 @@ impl Matcher {
                 RuleKind::Query(_) => {}
             }
         }
-        if to_judge.is_some() && !matches.iter().any(|found| matches!(found, Match::Exec(..))) {
+        if let Some(harmless) = harmless
+            && to_judge.is_some()
+            && !matches.iter().any(|found| matches!(found, Match::Exec(..)))
+        {
             harmless.learn();
         }
         if let Some(queries) = self.rules.queries() {

@@ -132,14 +132,15 @@ impl DetectHandler {
         if self.batch.candidates.is_empty() {
             return;
         }
-        // The next one gets as large as this one was, or nearly so.
-        let next = Batch {
-            bytes: Vec::with_capacity(self.batch.bytes.len().min(BATCH_MAX_BYTES)),
-            candidates: Vec::with_capacity(self.batch.candidates.len()),
-        };
-        let batch = std::mem::replace(&mut self.batch, next);
+        let batch = std::mem::take(&mut self.batch);
+        let (bytes, candidates) = (batch.bytes.len(), batch.candidates.len());
         match self.pool.jobs.try_send(Job { batch, rules: Arc::clone(&self.rules.now) }) {
-            Ok(()) => self.in_pool += 1,
+            Ok(()) => {
+                self.in_pool += 1;
+                // The next one gets as large as this one was, or nearly so.
+                self.batch.bytes.reserve(bytes.min(BATCH_MAX_BYTES));
+                self.batch.candidates.reserve(candidates);
+            }
             Err(TrySendError::Full(job)) => self.batch = job.batch,
             Err(TrySendError::Disconnected(job)) => {
                 self.batch = job.batch;

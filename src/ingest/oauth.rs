@@ -136,6 +136,16 @@ pub fn sign_in<C: ClientContext>(
 mod tests {
     use super::*;
 
+    pub(super) fn settings() -> Settings {
+        Settings {
+            client_id: "a:b".to_owned(),
+            client_secret: "c d".to_owned(),
+            endpoint: "https://login.example/token?x=1".to_owned(),
+            scope: Some("kafka read".to_owned()),
+            authorities: None,
+        }
+    }
+
     #[test]
     fn secrets_go_over_tls_or_the_loopback_alone() {
         let check = |endpoint: &str, problem: Option<&str>| {
@@ -157,13 +167,7 @@ mod tests {
 
     #[test]
     fn settings_come_back_from_their_text_and_nothing_else_does() {
-        let settings = Settings {
-            client_id: "a:b".to_owned(),
-            client_secret: "c d".to_owned(),
-            endpoint: "https://login.example/token?x=1".to_owned(),
-            scope: Some("kafka read".to_owned()),
-            authorities: None,
-        };
+        let settings = settings();
         let text = settings.to_text();
         assert!(serde_json::from_str::<Settings>(&text).unwrap() == settings);
         assert!(token(None).is_err() && token(Some("x")).is_err());

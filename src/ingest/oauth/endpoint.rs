@@ -213,6 +213,7 @@ const UNREADABLE: &str = "the answer of the token endpoint holds no token";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::oauth::tests::settings;
 
     #[test]
     fn answers_are_read_and_wrong_ones_not_repeated() {
@@ -250,13 +251,7 @@ mod tests {
 
     #[test]
     fn the_request_is_that_of_the_standard() {
-        let settings = Settings {
-            client_id: "a:b".to_owned(),
-            client_secret: "c d".to_owned(),
-            endpoint: "https://login.example/token?x=1".to_owned(),
-            scope: Some("kafka read".to_owned()),
-            authorities: None,
-        };
+        let settings = settings();
         let request = request(&settings, &settings.endpoint.parse().unwrap()).unwrap();
         assert_eq!(request.uri(), "/token?x=1");
         let pair = base64::engine::general_purpose::STANDARD.encode("a%3Ab:c%20d");

@@ -44,10 +44,7 @@ impl Separators {
 
     /// Whether a text is split at all.
     fn are_in(&self, text: &str) -> bool {
-        if self.others.is_empty() {
-            return text.bytes().any(|byte| self.is_in_ascii(byte));
-        }
-        text.chars().any(|character| self.kind(character) != Kind::None)
+        self.next_in(text).is_some()
     }
 
     /// The first one in a text, and its place.
