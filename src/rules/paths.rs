@@ -115,7 +115,7 @@ pub struct PathSet {
     alternatives: Vec<Alternative>,
     endings: Vec<Ending>,
     /// Where a match can begin, by the first component of the path.
-    starts: HashMap<Box<str>, Vec<Start>, Hashes>,
+    starts: HashMap<Box<str>, Starts, Hashes>,
     /// Alternatives whose first component is a pattern.
     loose: Vec<usize>,
     /// Endings by their letters, without the dot.
@@ -161,6 +161,31 @@ impl Start {
     fn may_begin(&self, names: &[&str]) -> bool {
         let next = || names.get(1).and_then(|name| name.bytes().next());
         self.next.is_none() || next() == self.next
+    }
+}
+
+/// All that can begin with one name.
+#[derive(Debug, Clone, Default)]
+struct Starts {
+    all: Vec<Start>,
+    /// Bits of the bytes that their next names begin with, and whether one may go on in any way.
+    nexts: [u64; 4],
+    any: bool,
+}
+
+impl Starts {
+    fn push(&mut self, start: Start) {
+        match start.next {
+            Some(byte) => self.nexts[usize::from(byte >> 6)] |= 1 << (byte & 63),
+            None => self.any = true,
+        }
+        self.all.push(start);
+    }
+
+    /// Whether [`Start::may_begin`] may hold for one of them.
+    fn may_go_on(&self, names: &[&str]) -> bool {
+        let next = names.get(1).and_then(|name| name.bytes().next());
+        self.any || next.is_some_and(|it| self.nexts[usize::from(it >> 6)] & 1 << (it & 63) != 0)
     }
 }
 

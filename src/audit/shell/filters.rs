@@ -144,6 +144,19 @@ pub fn may_know(program: &str) -> bool {
     TOOLS.may_hold(program) || program.starts_with("py")
 }
 
+/// Whether the tool prints something unknown whenever all that it reads is, with these arguments.
+pub fn passes_on(program: &str, args: &[Text]) -> bool {
+    match program {
+        "cat" | "head" | "tail" | "sort" | "wc" => true,
+        // Asked for nothing but its status it prints nothing.
+        "grep" | "egrep" | "fgrep" => !args.iter().any(|arg| {
+            let options = arg.as_str().strip_prefix('-');
+            options.is_some_and(|options| options.contains('q') || options.starts_with('-'))
+        }),
+        _ => false,
+    }
+}
+
 /// `python3 -m base64 -d` is `base64 -d`.
 fn module<'a>(program: &str, args: &'a [Text]) -> Option<(&'a str, &'a [Text])> {
     let [option, name, rest @ ..] = args else { return None };

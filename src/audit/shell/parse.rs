@@ -167,6 +167,9 @@ enum Reserved {
 
 const LONGEST_RESERVED: usize = 8;
 
+/// A reserved word that is next, and where it ends.
+type Ahead<'a> = (Reserved, Cursor<'a>);
+
 fn reserved_word(word: &[u8], dialect: Dialect) -> Option<Reserved> {
     Some(match word {
         b"!" => Reserved::Not,
@@ -352,8 +355,8 @@ impl<'a, 's> Parser<'a, 's> {
         self.read_documents();
     }
 
-    /// The reserved word that is next, and where it ends. Blanks must have been skipped.
-    fn reserved(&mut self) -> Option<(Reserved, Cursor<'a>)> {
+    /// Blanks must have been skipped.
+    fn reserved(&mut self) -> Option<Ahead<'a>> {
         let mut ahead = self.cursor;
         if !ahead.peek().is_some_and(begins_reserved) {
             return None;
@@ -436,14 +439,15 @@ impl<'a, 's> Parser<'a, 's> {
                 }
                 _ => {}
             }
-            if let Some((Reserved::Closer(closer), after)) = self.reserved() {
+            let reserved = self.reserved();
+            if let Some((Reserved::Closer(closer), after)) = reserved {
                 if self.awaits(closer) {
                     break;
                 }
                 self.cursor = after;
                 continue;
             }
-            if let Some(node) = self.pipeline() {
+            if let Some(node) = self.pipeline(reserved) {
                 items.push(Item { connector, node, background: false });
                 connector = self.connector(items.last_mut());
             } else if self.cursor.at() == at {
@@ -475,9 +479,10 @@ impl<'a, 's> Parser<'a, 's> {
         Connector::Then
     }
 
-    fn pipeline(&mut self) -> Option<Node> {
-        let mut negated = self.pipeline_prefix();
-        let first = self.command();
+    /// `reserved` is the reserved word that is next.
+    fn pipeline(&mut self, reserved: Option<Ahead<'a>>) -> Option<Node> {
+        let (mut negated, reserved) = self.pipeline_prefix(reserved);
+        let first = self.command(reserved);
         self.skip_blanks();
         // Most are of one command.
         if !negated && self.cursor.peek() != Some(b'|') {
@@ -496,8 +501,10 @@ impl<'a, 's> Parser<'a, 's> {
                 commands.extend(last.map(with_errors_piped));
             }
             self.skip_lines();
-            negated ^= self.pipeline_prefix();
-            commands.extend(self.command());
+            let reserved = self.reserved();
+            let (again, reserved) = self.pipeline_prefix(reserved);
+            negated ^= again;
+            commands.extend(self.command(reserved));
         }
         if commands.len() > 1 || negated && !commands.is_empty() {
             return Some(Node::Pipeline { commands, negated });
@@ -505,12 +512,12 @@ impl<'a, 's> Parser<'a, 's> {
         commands.pop()
     }
 
-    /// `!` and `time`; whether an odd number of `!` was there.
-    fn pipeline_prefix(&mut self) -> bool {
+    /// `!` and `time`; whether an odd number of `!` was there, and the reserved word behind them.
+    fn pipeline_prefix(&mut self, next: Option<Ahead<'a>>) -> (bool, Option<Ahead<'a>>) {
         let mut negated = false;
+        let mut reserved = next;
         loop {
-            self.skip_blanks();
-            match self.reserved() {
+            match reserved {
                 Some((Reserved::Not, after)) => {
                     negated = !negated;
                     self.cursor = after;
@@ -524,11 +531,13 @@ impl<'a, 's> Parser<'a, 's> {
                     // With other options it is the program of that name.
                     if self.cursor.peek() == Some(b'-') {
                         self.cursor = before;
-                        return negated;
+                        return (negated, reserved);
                     }
                 }
-                _ => return negated,
+                _ => return (negated, reserved),
             }
+            self.skip_blanks();
+            reserved = self.reserved();
         }
     }
 

@@ -164,8 +164,26 @@ enum Inner<'a> {
 ///
 /// Wrappers that change nothing but who runs the command are gone through at once, so that a long
 /// chain of them costs no more than its length.
-pub fn classify(words: &[Text]) -> Program {
+pub fn classify(words: &[Text]) -> Classified {
+    let Some(first) = words.first() else {
+        return Classified { program: Program::files(Vec::new()), evaluates: false };
+    };
+    let known = known_as(first);
+    Classified { program: program(words, known.class), evaluates: known.evaluates }
+}
+
+/// What a command means, and whether its program may run what it is given: one that is not known,
+/// or that is known to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classified {
+    pub program: Program,
+    pub evaluates: bool,
+}
+
+/// `class` is that of the first word.
+fn program(words: &[Text], class: Class) -> Program {
     let mut words = words;
+    let mut class = Some(class);
     let mut outer = Wrapper::default();
     let mut wrapped = false;
     let mut patterns = 0;
@@ -176,7 +194,7 @@ pub fn classify(words: &[Text]) -> Program {
             outer.argv = words.to_vec();
             return Program::wrapper(outer);
         }
-        let class = class_of(first);
+        let class = class.take().unwrap_or_else(|| known_as(first).class);
         let inner = match class {
             Class::Through(skipped, options) => {
                 wrappers::through(skipped, options, words, &mut outer)
@@ -230,35 +248,50 @@ pub fn name_of(program: &Text) -> Option<&str> {
     }
 }
 
-/// Whether the program may run what it is given: one that is not known, or that is known to.
-pub fn evaluates(program: &Text) -> bool {
-    name_of(program).is_none_or(|name| {
-        known_class(name).is_none() || matches!(name, "make" | "gmake" | "ninja" | "compgen")
-    })
+/// What is known of a program by its name.
+struct Known {
+    class: Class,
+    evaluates: bool,
 }
 
-fn class_of(program: &Text) -> Class {
+impl Known {
+    /// Not by the name itself.
+    fn guessed(class: Class) -> Known {
+        Known { class, evaluates: true }
+    }
+}
+
+fn known_as(program: &Text) -> Known {
     if program.has_hole() {
         // `/proc/…/exe` is what runs it: mostly the shell.
         let text = program.as_str();
         let shell = text.starts_with("/proc/") && text.ends_with("/exe");
-        return if shell { Class::Shell } else { table::UNKNOWN };
+        return Known::guessed(if shell { Class::Shell } else { table::UNKNOWN });
     }
     if program.has_active() {
-        return names_matching(program).map_or(table::UNKNOWN, class_of_name);
+        let name = names_matching(program);
+        return name.map_or_else(|| Known::guessed(table::UNKNOWN), known_by_name);
     }
     let path = program.as_str();
     let name = base_name(path);
     if name == "exe" && path.starts_with("/proc/") {
-        return Class::Shell;
+        return Known::guessed(Class::Shell);
     }
-    class_of_name(name)
+    known_by_name(name)
 }
 
-fn class_of_name(name: &str) -> Class {
-    if let Some(class) = known_class(name) {
-        return class;
+fn known_by_name(name: &str) -> Known {
+    match known_class(name) {
+        Some(class) => {
+            let evaluates = matches!(name, "make" | "gmake" | "ninja" | "compgen");
+            Known { class, evaluates }
+        }
+        None => Known::guessed(class_of_stranger(name)),
     }
+}
+
+/// The class of a program of which a variant may be known.
+fn class_of_stranger(name: &str) -> Class {
     // `bash-5.1`, `gcc12`
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
     if base.len() < name.len()

@@ -113,7 +113,7 @@ fn check(cases: &[&str]) {
     let mut wrong = String::new();
     for case in cases {
         let (line, expected) = case.split_once(" => ").expect("a case has two sides");
-        let found = describe(&classify(&words(line)));
+        let found = describe(&classify(&words(line)).program);
         if found != expected {
             wrong += &format!("{line}\n  expected {expected}\n  found    {found}\n");
         }
@@ -819,11 +819,12 @@ fn steps_stay_with_the_text() {
     let given = vec![Text::literal("tar"), Text::literal("-C/etc"), Text::literal("-c")];
     let mut words = given;
     words.push(Text::literal("shadow").with_step(Step::Base64));
-    let Program::Files { operands } = classify(&words) else { panic!("tar reaches files") };
+    let Program::Files { operands } = classify(&words).program else { panic!("tar reaches files") };
     let steps = operands[0].path.steps;
     assert!(steps.has(Step::Base64) && steps.has(Step::WorkingDirectory));
     let script = Text::literal("'cat' x").with_step(Step::Hex);
-    let Program::Wrapper(env) = classify(&[Text::literal("env"), Text::literal("-S"), script])
+    let Program::Wrapper(env) =
+        classify(&[Text::literal("env"), Text::literal("-S"), script]).program
     else {
         panic!("env runs a command")
     };
@@ -835,7 +836,7 @@ fn steps_stay_with_the_text() {
 /// bound for what is put together.
 fn check_bounded(line: &[Text]) {
     let size = line.iter().map(|word| word.len() + 1).sum::<usize>();
-    let told = describe(&classify(line)).len();
+    let told = describe(&classify(line).program).len();
     assert!(told <= 16 * size + 2 * MADE_MAX_BYTES, "{told} bytes are told of {size}");
 }
 

@@ -112,7 +112,8 @@ impl<'s> Judge<'s> {
         let set = self.set;
         for (at, name) in names.iter().enumerate() {
             let rest = names.get(at..).unwrap_or_default();
-            for start in set.starts.get(*name).into_iter().flatten() {
+            let starts = set.starts.get(*name).filter(|starts| starts.may_go_on(rest));
+            for start in starts.into_iter().flat_map(|starts| &starts.all) {
                 let Some(alternative) = set.alternatives.get(start.alternative) else { continue };
                 if (start.component == 0 || unknown_start && at == 0)
                     && start.may_begin(rest)
@@ -133,6 +134,9 @@ impl<'s> Judge<'s> {
     /// `x.pem`, and `x.pem.bak`, but not `x.pems`.
     fn endings(&mut self, name: &str, how: How, example: impl Fn() -> String) {
         let set = self.set;
+        if !name.bytes().any(|byte| byte == b'.') {
+            return;
+        }
         let mut rest = name;
         while let Some((_, after)) = rest.split_once('.') {
             let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
@@ -379,7 +383,8 @@ fn anchored_alternatives<'s>(
 ) -> impl Iterator<Item = &'s Alternative> {
     let first = pieces.first().and_then(Piece::literal);
     let spelled = first.and_then(|first| set.starts.get(first));
-    let spelled = spelled.into_iter().flatten().filter(|start| start.component == 0);
+    let spelled = spelled.into_iter().flat_map(|starts| &starts.all);
+    let spelled = spelled.filter(|start| start.component == 0);
     // With a name that is not known it may be any.
     let all = if first.is_none() { 0..set.alternatives.len() } else { 0..0 };
     let loose = set.loose.iter().filter(move |at| {

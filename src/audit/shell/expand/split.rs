@@ -50,10 +50,17 @@ impl Separators {
     /// The first one in a text, and its place.
     fn next_in(&self, text: &str) -> Option<(usize, char)> {
         if self.others.is_empty() {
-            let at = text.bytes().position(|byte| self.is_in_ascii(byte))?;
+            let at = match self.ascii {
+                0 => text.bytes().position(|byte| self.is_space(byte))?,
+                _ => text.bytes().position(|byte| self.is_in_ascii(byte))?,
+            };
             return Some((at, text.as_bytes().get(at).copied()?.into()));
         }
         text.char_indices().find(|(_, character)| self.kind(*character) != Kind::None)
+    }
+
+    fn is_space(&self, byte: u8) -> bool {
+        byte <= b' ' && self.space & 1 << byte != 0
     }
 
     fn is_in_ascii(&self, byte: u8) -> bool {
@@ -209,6 +216,8 @@ impl Fields {
     /// A value that is plain characters and separators.
     fn split(&mut self, value: &Text) {
         let mut rest = value.as_str();
+        let blanks = rest.bytes().filter(|byte| *byte <= b' ').count();
+        self.done.reserve(blanks);
         while let Some(separators) = &self.separators
             && let Some((at, separator)) = separators.next_in(rest)
         {

@@ -5,7 +5,10 @@
 
 use std::cell::OnceCell;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
+use regex_automata::util::syntax;
+use regex_automata::{Input, Span};
 
 use super::tr::class_test;
 use super::{Allowance, Unknown};
@@ -82,17 +85,30 @@ struct Lazy {
 impl Lazy {
     fn get(&self) -> Result<&Regex, Unknown> {
         let compiled = self.regex.get_or_init(|| {
-            RegexBuilder::new(&self.pattern)
+            let syntax = syntax::Config::new()
+                .utf8(false)
                 .unicode(self.unicode)
                 .case_insensitive(self.ignore_case)
                 .dot_matches_new_line(true)
-                .size_limit(COMPILED_MAX_BYTES)
-                .dfa_size_limit(COMPILED_MAX_BYTES)
-                .nest_limit(NESTING_MAX * 4)
-                .build()
-                .ok()
+                .nest_limit(NESTING_MAX * 4);
+            // It is matched a few times: the automata of the others cost more than they save.
+            let config = Regex::config()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(COMPILED_MAX_BYTES))
+                .hybrid_cache_capacity(COMPILED_MAX_BYTES)
+                .dfa(false)
+                .onepass(false);
+            Regex::builder().configure(config).syntax(syntax).build(&self.pattern).ok()
         });
         compiled.as_ref().ok_or(Unknown::Decoded)
+    }
+
+    /// The groups of the first match at or behind `from`.
+    fn captures(&self, text: &[u8], from: usize) -> Result<Option<Captures>, Unknown> {
+        let regex = self.get()?;
+        let mut captures = regex.create_captures();
+        regex.search_captures(&Input::new(text).range(from..), &mut captures);
+        Ok(captures.is_match().then_some(captures))
     }
 }
 
@@ -141,12 +157,12 @@ impl Pattern {
         if self.weight.saturating_mul(ahead) > work.left {
             return Err(Unknown::Decoded);
         }
-        let Some(captures) = self.regex.get()?.captures_at(text, from) else {
+        let Some(captures) = self.regex.captures(text, from)? else {
             work.spend(self.weight.saturating_mul(ahead + 8))?;
             return Ok(None);
         };
         let groups: Groups =
-            captures.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect();
+            captures.iter().map(|group| group.map(|group| (group.start, group.end))).collect();
         let Some(Some((start, end))) = groups.first().copied() else { return Ok(None) };
         let looked = end.saturating_sub(from) + 8 + groups.len();
         work.spend(self.weight.saturating_mul(looked) + if self.unbounded { ahead } else { 0 })?;
@@ -162,13 +178,11 @@ impl Pattern {
         work: &mut Work,
     ) -> Result<Option<Groups>, Unknown> {
         let Some(whole) = &self.whole else { return Ok(None) };
-        let whole = whole.get()?;
         for longer in (end + 1..=text.len()).rev() {
             let Some(part) = text.get(start..longer) else { break };
             work.spend(self.weight.saturating_mul(part.len()))?;
-            if let Some(captures) = whole.captures(part) {
-                let group =
-                    |group: regex::bytes::Match| (group.start() + start, group.end() + start);
+            if let Some(captures) = whole.captures(part, 0)? {
+                let group = |group: Span| (group.start + start, group.end + start);
                 return Ok(Some(captures.iter().map(|found| found.map(group)).collect()));
             }
         }

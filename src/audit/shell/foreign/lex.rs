@@ -104,6 +104,9 @@ const BEFORE_TERM: &[&str] = &[
     "die", "warn", "system", "exec", "eval", "exit", "lambda", "new", "open", "unlink", "printf",
 ];
 
+/// About so many bytes of code are one token.
+const BYTES_A_TOKEN: usize = 4;
+
 pub(super) fn lex(language: Language, source: String) -> Unit {
     let mut lexer = Lexer::new(language, &source);
     lexer.run();
@@ -228,7 +231,7 @@ impl<'s> Lexer<'s> {
             language,
             source,
             at: 0,
-            tokens: Vec::new(),
+            tokens: Vec::with_capacity(source.len() / BYTES_A_TOKEN),
             after_value: false,
             spaced: false,
             brackets: Vec::new(),

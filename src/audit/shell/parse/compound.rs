@@ -3,17 +3,17 @@
 use std::rc::Rc;
 
 use super::word::{Close, Stop, as_literal};
-use super::{Closers, Dialect, Parser, Reserved};
+use super::{Ahead, Closers, Dialect, Parser, Reserved};
 use crate::audit::shell::ast::{
     CaseArm, Connector, ForArithmetic, Item, Node, Part, Script, Simple, Span, Word,
 };
 
-impl Parser<'_, '_> {
-    /// A command of any kind. `None` where none starts; something may be consumed all the same.
-    pub(super) fn command(&mut self) -> Option<Node> {
-        self.skip_blanks();
+impl<'a> Parser<'a, '_> {
+    /// A command of any kind, with the reserved word that is next. `None` where none starts; something
+    /// may be consumed all the same.
+    pub(super) fn command(&mut self, reserved: Option<Ahead<'a>>) -> Option<Node> {
         let parenthesis = self.cursor.peek() == Some(b'(');
-        let (reserved, after) = match self.reserved() {
+        let (reserved, after) = match reserved {
             _ if parenthesis => (None, self.cursor),
             Some((Reserved::Closer(_), _)) => return None,
             Some((Reserved::In | Reserved::Not | Reserved::Time, _)) | None => {
@@ -234,7 +234,8 @@ impl Parser<'_, '_> {
         self.skip_lines();
         self.count_node();
         let body = if self.enter() {
-            let body = self.command();
+            let reserved = self.reserved();
+            let body = self.command(reserved);
             self.leave();
             body
         } else {
@@ -260,7 +261,9 @@ impl Parser<'_, '_> {
                 self.cursor = before;
             }
         }
-        let command = self.command();
+        self.skip_blanks();
+        let reserved = self.reserved();
+        let command = self.command(reserved);
         let items = command.map(|node| Item { connector: Connector::Then, node, background: true });
         Node::Subshell(Script { items: items.into_iter().collect(), incomplete: false })
     }

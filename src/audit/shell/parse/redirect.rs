@@ -5,6 +5,11 @@ use super::document::Pending;
 use super::word::as_literal;
 use crate::audit::shell::ast::{Part, Redirect, RedirectKind, Span, Word, WordParts};
 
+/// Whether a redirection may be next.
+pub(super) const fn begins_redirect(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'{' | b'&' | b'<' | b'>')
+}
+
 impl Parser<'_, '_> {
     /// The redirection that is next. `Some(None)`: its target is missing, so it is left out.
     pub(super) fn redirect(&mut self) -> Option<Option<Redirect>> {

@@ -53,13 +53,16 @@ impl<'a> Parser<'a, '_> {
         if first != b'_' && !first.is_ascii_alphabetic() {
             return None;
         }
-        while ahead.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
-            ahead.bump();
+        let is_name = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
+        ahead.take_while(is_name);
+        while ahead.peek().is_some_and(is_name) {
+            ahead.take_while(is_name);
         }
-        if ahead.peek() == Some(b'[') {
-            return self.element_target(ahead);
+        match ahead.peek()? {
+            b'[' => self.element_target(ahead),
+            b'=' | b'+' => behind_equals(ahead, None),
+            _ => None,
         }
-        behind_equals(ahead, None)
     }
 
     /// `[x]=` and `[x]+=`. An index with an operator of commands in it is none: the shells that

@@ -2,6 +2,7 @@
 
 use smallvec::smallvec;
 
+use super::redirect::begins_redirect;
 use super::{Parser, word};
 use crate::audit::shell::ast::{
     AssignedValue, Assignment, Connector, Element, Item, Node, Part, Script, Simple, Span, Word,
@@ -10,6 +11,9 @@ use crate::audit::shell::ast::{
 
 /// Programs behind whose names `a=(…)` is an assignment still.
 const DECLARATIONS: [&str; 5] = ["declare", "export", "local", "readonly", "typeset"];
+
+/// Most commands have no more words: room for them at once.
+const WORDS_EXPECTED: usize = 8;
 
 impl Parser<'_, '_> {
     pub(super) fn simple(&mut self) -> Option<Node> {
@@ -22,7 +26,7 @@ impl Parser<'_, '_> {
             self.skip_blanks();
             let at = self.cursor.at();
             let Some(next) = self.cursor.peek() else { break };
-            if let Some(redirect) = self.redirect() {
+            if let Some(redirect) = begins_redirect(next).then(|| self.redirect()).flatten() {
                 simple.redirects.extend(redirect);
             } else if next == b'(' {
                 match self.function_name(&simple) {
@@ -39,7 +43,12 @@ impl Parser<'_, '_> {
                         arrays.push(array);
                         simple.words.push(name);
                     }
-                    None => simple.words.push(word),
+                    None => {
+                        if simple.words.is_empty() {
+                            simple.words.reserve(WORDS_EXPECTED);
+                        }
+                        simple.words.push(word);
+                    }
                 }
             } else if self.cursor.at() == at {
                 break;

@@ -9,6 +9,9 @@ const CLASS_NAME_MAX: usize = 16;
 /// Most characters of a text that is a pattern; those in classes are no atoms.
 const TOKENS_MAX: usize = 16 * ATOMS_MAX;
 
+/// Most patterns have no more nodes: room for them at once.
+const SEQUENCE_EXPECTED: usize = 32;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Token {
     Plain(char),
@@ -67,7 +70,8 @@ impl Parser<'_> {
 
     /// Up to the end, or to the `|` or `)` that ends an alternative.
     fn sequence(&mut self, depth: usize) -> Option<Vec<Node>> {
-        let mut nodes = Vec::new();
+        let mut nodes =
+            Vec::with_capacity(self.tokens.len().saturating_sub(self.at).min(SEQUENCE_EXPECTED));
         while let Some(token) = self.peek(0) {
             if matches!(token, Token::Active('|' | ')')) {
                 break;

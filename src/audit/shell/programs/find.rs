@@ -6,7 +6,7 @@ use crate::audit::shell::text::Text;
 use super::operands::{Kind, Words};
 use super::options::{Arg, Scan, Unit, is, started_from, units};
 use super::table::Class;
-use super::{Inner, MADE_MAX_BYTES, Operand, Program, Wrapper, WrapperInput, base_name, class_of};
+use super::{Inner, MADE_MAX_BYTES, Operand, Program, Wrapper, WrapperInput, base_name, known_as};
 
 /// Most combinations of roots and names that are told.
 const COMBINATIONS_MAX: usize = 256;
@@ -255,7 +255,8 @@ impl<'a> Expression<'a> {
         if self.commands > COMMANDS_MAX {
             return;
         }
-        let rank = |argv: &[Text]| match argv.first().map(class_of) {
+        let class = |argv: &[Text]| argv.first().map(|name| known_as(name).class);
+        let rank = |argv: &[Text]| match class(argv) {
             None => 0,
             Some(Class::Shell) => 3,
             Some(_) if opens(argv) => 2,
@@ -270,7 +271,7 @@ impl<'a> Expression<'a> {
 /// Whether the command reads the files it is given.
 fn opens(argv: &[Text]) -> bool {
     let Some(first) = argv.first() else { return false };
-    match class_of(first) {
+    match known_as(first).class {
         Class::Files(Kind { words: Words::Nothing, .. }, _) => false,
         Class::Files(kind, _) => !matches!(kind.reach, Reach::Listed | Reach::Searched),
         Class::Special(_) => {

@@ -234,7 +234,7 @@ fn with_step(stream: Stream, step: Step) -> Stream {
 /// What a pod's mount table holds in any case: the directory of its service account's token.
 const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
-fn is_mount_table(path: &str) -> bool {
+pub(super) fn is_mount_table(path: &str) -> bool {
     path == "/etc/mtab" || path.starts_with("/proc/") && path.ends_with("/mounts")
 }
 

@@ -9,11 +9,11 @@ use super::super::expand;
 use super::super::filters::Allowance;
 use super::super::names::Names;
 use super::super::parse::parse_document;
-use super::super::programs::{self, Operand, Program, Wrapper, WrapperInput};
+use super::super::programs::{self, Classified, Operand, Program, Wrapper, WrapperInput};
 use super::super::reading::HiddenWhy;
 use super::super::text::{Step, Stream, Text};
 use super::super::{filters, foreign};
-use super::{COMMAND_WORK, Interpreter, reach};
+use super::{COMMAND_WORK, Interpreter, files, reach};
 
 /// What compiling a text tool's regular expression costs beside the bytes that go through it.
 const PATTERN_WORK: usize = 512;
@@ -51,8 +51,9 @@ impl Interpreter<'_> {
             self.files_alone = false;
             return output;
         }
-        let program = programs::classify(words);
+        let Classified { program, evaluates } = programs::classify(words);
         let files_alone = matches!(program, Program::Files { .. });
+        self.reading.evaluates |= files_alone && evaluates;
         let output = self.classified(program, words, spans, span);
         self.files_alone = files_alone;
         output
@@ -115,9 +116,6 @@ impl Interpreter<'_> {
                 self.run_foreign(language, &code, &arguments)
             }
             Program::Files { operands } => {
-                if !self.reading.evaluates {
-                    self.reading.evaluates = words.first().is_some_and(programs::evaluates);
-                }
                 self.operand.set(0);
                 for operand in &operands {
                     self.note_access(operand, spans, words);
@@ -171,8 +169,12 @@ impl Interpreter<'_> {
         let reads_input = operands.is_empty() && !matches!(name, "echo" | "printf" | "seq");
         let (files, descriptors) = (&self.files, &self.descriptors);
         let (directory, input) = (&self.environment.directory, &self.input);
-        let read = |path: &Text| files.content(path, directory, input, descriptors);
-        let output = filters::run(name, arguments, input, &read, self.tools());
+        let output = if self.knows_nothing(arguments) && filters::passes_on(name, arguments) {
+            Some(Stream::UNKNOWN)
+        } else {
+            let read = |path: &Text| files.content(path, directory, input, descriptors);
+            filters::run(name, arguments, input, &read, self.tools())
+        };
         self.check_tools();
         if matches!(name, "ls" | "dir" | "find" | "fd") {
             return self.printed_names(name, words, operands);
@@ -198,6 +200,15 @@ impl Interpreter<'_> {
             _ => {}
         }
         output
+    }
+
+    /// Whether nothing is known of what a tool may read, the files that it is given included.
+    fn knows_nothing(&self, arguments: &[Text]) -> bool {
+        matches!(self.input, Stream::Unknown { decoded: false })
+            && self.descriptors.is_empty()
+            && self.files.is_empty()
+            && !self.tools.get().is_some_and(Allowance::is_spent)
+            && !arguments.iter().any(|argument| files::is_mount_table(argument.as_str()))
     }
 
     /// A program that is not known may write what it is given, and holds it in any case.

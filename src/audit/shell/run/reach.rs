@@ -31,6 +31,9 @@ pub(super) const PIPED_LINES_MAX: usize = 8;
 /// Longest value of a variable that is a line.
 const VALUE_TOLD_MAX_BYTES: usize = 4096;
 
+/// Most readings have no more lines: room for them at once.
+const LINES_EXPECTED: usize = 8;
+
 /// From so many lines or paths on, those told are remembered in a set.
 const SEEN_FROM: usize = 16;
 
@@ -120,6 +123,9 @@ impl Interpreter<'_> {
         };
         if known {
             return Some(text);
+        }
+        if self.reading.lines.is_empty() {
+            self.reading.lines.reserve(LINES_EXPECTED);
         }
         self.reading.lines.push(Line { text, steps, span: self.span.clone() });
         None
