@@ -132,7 +132,8 @@ pub enum Language {
 /// The language of an interpreter by its name, with any path, version and suffix:
 /// `/usr/bin/python3.11` is Python.
 pub fn language(program: &str) -> Option<Language> {
-    let name = program.rsplit('/').next()?;
+    let start = program.bytes().rposition(|byte| byte == b'/').map_or(0, |at| at + 1);
+    let name = program.get(start..)?;
     let name = name.strip_suffix(".exe").unwrap_or(name);
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
     Some(match name {

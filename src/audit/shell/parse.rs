@@ -331,6 +331,7 @@ impl<'a, 's> Parser<'a, 's> {
     }
 
     /// Blanks and comments. Only called where a word may start.
+    #[inline]
     fn skip_blanks(&mut self) {
         loop {
             match self.cursor.peek() {

@@ -187,6 +187,9 @@ pub fn components(path: &Text) -> Vec<Text> {
 }
 
 fn raw_components(path: &Text) -> Vec<Text> {
+    if let Some(literal) = path.as_literal() {
+        return literal.split('/').map(Text::literal).collect();
+    }
     let slashes = path.as_str().bytes().filter(|byte| *byte == b'/').count();
     let mut parts = Vec::with_capacity(slashes + 1);
     let mut marks = path.marks().iter().peekable();

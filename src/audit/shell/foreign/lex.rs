@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::Language;
+use crate::audit::shell::names::Names;
 use crate::audit::shell::text::Text;
 
 /// A piece of code in tokens.
@@ -103,6 +104,7 @@ const BEFORE_TERM: &[&str] = &[
     "elsif", "elif", "typeof", "puts", "p", "say", "yield", "await", "xor", "cmp", "begin", "echo",
     "die", "warn", "system", "exec", "eval", "exit", "lambda", "new", "open", "unlink", "printf",
 ];
+const MAY_BE_BEFORE_TERM: Names = Names::of(BEFORE_TERM);
 
 /// About so many bytes of code are one token.
 const BYTES_A_TOKEN: usize = 4;
@@ -295,7 +297,7 @@ impl<'s> Lexer<'s> {
                     self.tokens.last(),
                     Some(Token { kind: Kind::Symbol("." | "->" | "::" | ":" | "?." | "&."), .. })
                 );
-                after_dot || !BEFORE_TERM.contains(&&**name)
+                after_dot || !MAY_BE_BEFORE_TERM.may_hold(name) || !BEFORE_TERM.contains(&&**name)
             }
             Kind::Symbol(symbol) => matches!(*symbol, ")" | "]" | "}"),
             Kind::Newline { .. } => false,
@@ -568,9 +570,9 @@ impl<'s> Lexer<'s> {
             self.at += symbol.len();
             return Kind::Symbol(symbol);
         }
-        let single = self
-            .character()
-            .and_then(|c| SINGLE.find(c))
+        let first = rest.as_bytes().first();
+        let single = first
+            .and_then(|byte| SINGLE.as_bytes().binary_search(byte).ok())
             .and_then(|at| SINGLE.get(at..=at))
             .unwrap_or("");
         self.at += self.character().map_or(1, char::len_utf8);

@@ -1,7 +1,9 @@
 //! What of a command's words gets into the reading: lines, and paths with where they lead.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use smallvec::SmallVec;
 
 use super::super::ast::Span;
@@ -442,9 +444,13 @@ const WALKS: [&str; 9] = [
     "RecursiveDirectoryIterator",
 ];
 
+/// Finds [`WALKS`]; `None` only if it could not be built.
+static WALKING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(WALKS).ok());
+
 /// How far the paths in other languages' code are reached.
 pub(super) fn of_code(code: &str) -> Reach {
-    if WALKS.iter().any(|walk| code.contains(walk)) { Reach::Walked } else { Reach::Named }
+    let walks = WALKING.as_ref().is_none_or(|walking| walking.is_match(code));
+    if walks { Reach::Walked } else { Reach::Named }
 }
 
 /// A word in single quotes, as `alias` and `xargs` hand words on; its patterns stay as they are.
