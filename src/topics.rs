@@ -194,8 +194,9 @@ impl<'a> Topics<'a> {
                 report.problems.push(undescribed(&wanted.name, "the brokers tell none of them"));
             }
             Ok(Some(resource)) => {
+                let servers = &self.config.kafka.bootstrap_servers;
                 let value = |key: &str| resource.get(key).and_then(|entry| entry.value.clone());
-                report.problems.extend(wanted.settings_problems(value));
+                report.problems.extend(wanted.settings_problems(servers, value));
             }
             Ok(None) => {}
             Err(error) if passes(&error) => return Err(self.brokers.unreachable(&error)),

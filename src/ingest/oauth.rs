@@ -9,6 +9,7 @@
 
 mod endpoint;
 mod held;
+mod last;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,6 +25,7 @@ use rdkafka::types::RDKafkaRespErr;
 use serde::{Deserialize, Serialize};
 
 use held::Held;
+pub use last::LastToken;
 
 /// The property that carries the settings to where a token is asked for.
 pub const CARRIER: &str = "sasl.oauthbearer.config";

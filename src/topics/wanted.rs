@@ -72,7 +72,11 @@ impl Wanted {
 
     /// What is wrong with the settings of the observations topic; those that the brokers do not tell count
     /// as right.
-    pub(super) fn settings_problems(&self, value: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
+    pub(super) fn settings_problems(
+        &self,
+        servers: &str,
+        value: impl Fn(&str) -> Option<String>,
+    ) -> Vec<Problem> {
         let name = &self.name;
         let mut problems = Vec::new();
         for (key, wanted_value) in &self.settings {
@@ -84,7 +88,7 @@ impl Wanted {
                         "the observations topic `{name}` has `{key}={actual}`: {why}"
                     ),
                     hint: format!(
-                        "kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config '{key}={}'",
+                        "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {name} --add-config '{key}={}'",
                         if wanted_value.contains(',') { format!("[{wanted_value}]") } else { wanted_value.clone() }
                     ),
                 });
