@@ -87,9 +87,7 @@ impl ConnectionLog {
 impl ClientContext for ConnectionLog {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        let given = oauth::token(settings);
-        self.token.note(&given);
-        given
+        oauth::token_noted(settings, &self.token)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -123,7 +121,7 @@ impl ClientContext for ConnectionLog {
                 if all && (!self.lost.swap(true, Ordering::Relaxed) || self.due()) {
                     self.due();
                     let token = self.token.lack(clock::now_ms());
-                    let token = token.map(|why| format!(" ({NO_TOKEN_FOR_THEM}: {why})"));
+                    let token = token.map(|why| format!(" (no new token for them: {why})"));
                     tracing::warn!(
                         client,
                         "no broker can be reached: {reason}{}; trying again until one can",
@@ -341,8 +339,6 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
 const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
 /// The same where it connects before there was any token.
 const NEVER_A_TOKEN: &str = "OAUTHBEARER cannot log in because there is no token";
-/// What is said of it.
-const NO_TOKEN_FOR_THEM: &str = "there is no token for the brokers";
 
 fn is_of_token(reason: &str) -> bool {
     reason.contains(NO_TOKEN) || reason.contains(NEVER_A_TOKEN)
@@ -352,8 +348,12 @@ fn is_of_token(reason: &str) -> bool {
 /// next one away is the cause: `lack`.
 fn unsigned_text(reason: &str, lack: Option<&str>) -> String {
     match lack {
-        _ if is_of_token(reason) => format!("{NO_TOKEN_FOR_THEM}: {reason}"),
-        Some(why) => format!("{NO_TOKEN_FOR_THEM}: {why}; they refuse the last one: {reason}"),
+        _ if is_of_token(reason) => format!("there is no token for the brokers: {reason}"),
+        Some(why) => {
+            format!(
+                "there is no new token for the brokers: {why}; they refuse the last one: {reason}"
+            )
+        }
         None => format!("the brokers refuse the credentials: {reason}"),
     }
 }
@@ -406,7 +406,7 @@ mod tests {
         let away = "the token endpoint `login.example:443` can't be reached";
         let told = unsigned_text(refused, Some(away));
         let start =
-            format!("there is no token for the brokers: {away}; they refuse the last one: ");
+            format!("there is no new token for the brokers: {away}; they refuse the last one: ");
         assert_eq!(told, start + refused);
         for of_token in [
             format!("{NO_TOKEN}: {away}"),

@@ -92,6 +92,17 @@ pub fn token(settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
     Ok(held(settings)?.ask(HAND_OVER_MAX)?)
 }
 
+/// The same for a client of which it is to be known why it has none.
+///
+/// # Errors
+/// As [`token`].
+pub fn token_noted(settings: Option<&str>, last: &LastToken) -> Result<OAuthToken, Box<dyn Error>> {
+    let held = held(settings)?;
+    let given = held.ask(HAND_OVER_MAX);
+    last.note(&held, given.as_ref().ok());
+    Ok(given?)
+}
+
 /// Whether clients of this configuration sign in by tokens.
 pub fn is_used(config: &ClientConfig) -> bool {
     config.get(CARRIER).is_some()

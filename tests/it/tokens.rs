@@ -214,7 +214,8 @@ fn an_endpoint_that_hangs_is_not_waited_for() {
 
     // Then the broker ends the connections, and takes the old token no more.
     stays.wait_for_stderr(DEADLINE, |line| line.contains("no broker can be reached"));
-    let says = |line: &str| line.contains("there is no token for the brokers: the token endpoint");
+    let says =
+        |line: &str| line.contains("there is no new token for the brokers: the token endpoint");
     stays.wait_for_stderr(DEADLINE, says);
     endpoint.hangs.store(false, Ordering::SeqCst);
     all.append(&mut acts(secured));
