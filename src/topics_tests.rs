@@ -1,3 +1,7 @@
+use rdkafka::error::KafkaError;
+
+use super::brokers::{ATTEMPT_MIN, REQUEST_MAX, attempt_time};
+use super::wanted::setting_fits;
 use super::*;
 
 #[test]

@@ -259,7 +259,7 @@ pub struct Quiet(ConnectionLog);
 impl ClientContext for Quiet {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        oauth::token(settings)
+        self.0.generate_oauth_token(settings)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -7,7 +7,7 @@ Examples:
   kubetell scan /var/log/kubernetes/audit.log
   kubetell run --config kubetell.toml
 
-Exit codes: 0 done, 1 alerts found (scan), 2 some input could not be read, 64 usage, 69 brokers
+Exit codes: 0 done, 1 alerts or errors found, 2 some input could not be read, 64 usage, 69 brokers
 unreachable, 70 internal error, 78 configuration.";
 
 pub(super) const DEMO: &str = "\

@@ -27,7 +27,7 @@ use super::context::Context;
 use super::exit::Exit;
 use super::{help, report, rule_files, stdout};
 
-/// Lists the rules in force and shows what they look for
+/// Lists, shows, checks, tests and tries rules, and writes exceptions
 #[derive(Debug, Clone, Args)]
 #[command(after_help = help::RULES)]
 pub struct RulesArgs {

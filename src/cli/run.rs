@@ -111,7 +111,7 @@ fn start_and_serve(
     let ids: Vec<&str> = rules.rules().iter().map(|rule| rule.id()).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        role = ?role,
+        role = role.as_str(),
         rules = ids.join(","),
         exceptions = rules.exceptions().iter().count(),
         group = config.kafka.group_id,

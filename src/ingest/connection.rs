@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
 use crate::clock;
-use crate::ingest::oauth;
+use crate::ingest::oauth::{self, LastToken};
 use crate::stats::client::ClientFigures;
 
 /// What librdkafka reports about its connections, turned into log lines: a lost cluster is said
@@ -27,6 +27,7 @@ pub struct ConnectionLog {
     reading_said: Paced,
     /// What the client tells of itself.
     figures: Arc<ClientFigures>,
+    token: LastToken,
 }
 
 const REPEAT_AFTER_MS: u64 = 60_000;
@@ -56,7 +57,8 @@ impl ConnectionLog {
     /// Of a client whose statistics are kept.
     pub fn telling(name: &'static str, figures: Arc<ClientFigures>) -> Self {
         let (said, reading_said) = (Paced::default(), Paced::default());
-        ConnectionLog { name, lost: AtomicBool::new(false), said, reading_said, figures }
+        let (lost, token) = (AtomicBool::new(false), LastToken::default());
+        ConnectionLog { name, lost, said, reading_said, figures, token }
     }
 
     fn due(&self) -> bool {
@@ -85,7 +87,7 @@ impl ConnectionLog {
 impl ClientContext for ConnectionLog {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        oauth::token(settings)
+        oauth::token_noted(settings, &self.token)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -118,9 +120,12 @@ impl ClientContext for ConnectionLog {
                 let all = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
                 if all && (!self.lost.swap(true, Ordering::Relaxed) || self.due()) {
                     self.due();
+                    let token = self.token.lack(clock::now_ms());
+                    let token = token.map(|why| format!(" (no new token for them: {why})"));
                     tracing::warn!(
                         client,
-                        "no broker can be reached: {reason}; trying again until one can"
+                        "no broker can be reached: {reason}{}; trying again until one can",
+                        token.unwrap_or_default()
                     );
                 } else {
                     tracing::debug!(client, %error, "{reason}");
@@ -128,12 +133,8 @@ impl ClientContext for ConnectionLog {
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
                 if self.due() {
-                    let what = if is_of_token(reason) {
-                        "there is no token for the brokers"
-                    } else {
-                        "the brokers refuse the credentials"
-                    };
-                    tracing::error!(client, "{what}: {reason}");
+                    let lack = self.token.lack(clock::now_ms());
+                    tracing::error!(client, "{}", unsigned_text(reason, lack.as_deref()));
                 }
             }
             _ if self.due() => tracing::warn!(client, %error, "{reason}"),
@@ -336,9 +337,25 @@ fn mismatch_hint(reason: &str) -> Option<&'static str> {
 
 /// What librdkafka says before the words of whoever was to fetch a token.
 const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+/// The same where it connects before there was any token.
+const NEVER_A_TOKEN: &str = "OAUTHBEARER cannot log in because there is no token";
 
 fn is_of_token(reason: &str) -> bool {
-    reason.contains(NO_TOKEN)
+    reason.contains(NO_TOKEN) || reason.contains(NEVER_A_TOKEN)
+}
+
+/// Why a client can't sign in. A token that has ended is refused by the brokers, though what keeps the
+/// next one away is the cause: `lack`.
+fn unsigned_text(reason: &str, lack: Option<&str>) -> String {
+    match lack {
+        _ if is_of_token(reason) => format!("there is no token for the brokers: {reason}"),
+        Some(why) => {
+            format!(
+                "there is no new token for the brokers: {why}; they refuse the last one: {reason}"
+            )
+        }
+        None => format!("the brokers refuse the credentials: {reason}"),
+    }
 }
 
 const TOKEN_HINT: &str = "see `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.id`, \
@@ -379,6 +396,26 @@ fn short(reason: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once a token had ended while its endpoint was away, the log blamed the credentials.
+    #[test]
+    fn a_token_that_has_ended_is_no_matter_of_the_credentials() {
+        let refused = "sasl_ssl://a:1/1: SASL authentication error: {\"status\":\"invalid_token\"}";
+        let told = unsigned_text(refused, None);
+        assert_eq!(told, format!("the brokers refuse the credentials: {refused}"));
+        let away = "the token endpoint `login.example:443` can't be reached";
+        let told = unsigned_text(refused, Some(away));
+        let start =
+            format!("there is no new token for the brokers: {away}; they refuse the last one: ");
+        assert_eq!(told, start + refused);
+        for of_token in [
+            format!("{NO_TOKEN}: {away}"),
+            format!("sasl_ssl://a:1/1: {NEVER_A_TOKEN} available; last error: {away}"),
+        ] {
+            let told = unsigned_text(&of_token, Some(away));
+            assert_eq!(told, format!("there is no token for the brokers: {of_token}"));
+        }
+    }
 
     /// Texts of librdkafka 2.12 with OpenSSL 3.6 and Apache Kafka 4.3.
     #[test]

@@ -24,7 +24,6 @@ use crate::clock;
 use crate::failure::{self, Class, Doing, Remedy};
 use crate::ingest::commit::{Commit, CommitClock, Committable, all_confirmed, commit};
 pub use crate::ingest::connection::{ConnectionLog, Overheard};
-use crate::ingest::oauth;
 use crate::stats::Stats;
 use crate::stats::half::{CommitFigures, HalfStats};
 
@@ -248,7 +247,7 @@ fn commit_patiently<H: GroupHandler>(
 impl<H: GroupHandler> ClientContext for GroupContext<H> {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        oauth::token(settings)
+        self.connection.generate_oauth_token(settings)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

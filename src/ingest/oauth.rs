@@ -9,6 +9,7 @@
 
 mod endpoint;
 mod held;
+mod last;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,6 +25,7 @@ use rdkafka::types::RDKafkaRespErr;
 use serde::{Deserialize, Serialize};
 
 use held::Held;
+pub use last::LastToken;
 
 /// The property that carries the settings to where a token is asked for.
 pub const CARRIER: &str = "sasl.oauthbearer.config";
@@ -88,6 +90,17 @@ fn held(text: Option<&str>) -> Result<Arc<Held>, String> {
 /// In words; the client says it, and asks again after ten seconds.
 pub fn token(settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
     Ok(held(settings)?.ask(HAND_OVER_MAX)?)
+}
+
+/// The same for a client of which it is to be known why it has none.
+///
+/// # Errors
+/// As [`token`].
+pub fn token_noted(settings: Option<&str>, last: &LastToken) -> Result<OAuthToken, Box<dyn Error>> {
+    let held = held(settings)?;
+    let given = held.ask(HAND_OVER_MAX);
+    last.note(&held, given.as_ref().ok());
+    Ok(given?)
 }
 
 /// Whether clients of this configuration sign in by tokens.

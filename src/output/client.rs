@@ -17,7 +17,6 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::ingest::kafka::ConnectionLog;
-use crate::ingest::oauth;
 use crate::output::forms::{Body, Form};
 use crate::output::producer::Output;
 use crate::stats::client::ClientFigures;
@@ -50,7 +49,7 @@ pub struct Context {
 impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
     fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        oauth::token(settings)
+        self.log.generate_oauth_token(settings)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -112,7 +112,7 @@ fn a_retry_never_puts_the_older_of_a_key_last() {
         assert_eq!(told, ["first", "second", "third"], "{kind:?}");
         assert_eq!(standing(&config, 4), ["warm", "first", "second", "third"], "{kind:?}");
         assert_eq!(producer.outstanding(), 0);
-        assert!(producer.lines.waiting.is_empty());
+        assert!(producer.lines.is_empty());
     }
 }
 

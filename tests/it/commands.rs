@@ -197,3 +197,39 @@ fn the_commands_are_many_and_told_apart() {
     let different: BTreeSet<_> = commands.iter().map(|case| &case.argv).collect();
     assert_eq!(different.len(), commands.len());
 }
+
+/// Three commands once stood in the corpus and not in the table.
+#[test]
+fn the_page_counts_the_commands_as_they_are() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/detections.md")).unwrap();
+    let families = corpus::hidden();
+    for family in &families {
+        let row = format!("| {} | {} | `", family.name, family.case.len());
+        assert!(page.contains(&row), "docs/detections.md has no row `{row}`");
+    }
+    let (mut counts, mut commands) = ([0; 3], 0);
+    with_exec_rule(|rule| {
+        for case in families.iter().flat_map(|family| &family.case) {
+            commands += 1;
+            let verdict = judge_argv(rule, &case.whole_argv());
+            if let Some(confidence) = verdict.and_then(|verdict| verdict.confidence) {
+                counts[match confidence {
+                    Confidence::Certain => 0,
+                    Confidence::Likely => 1,
+                    Confidence::Suspicious => 2,
+                }] += 1;
+            }
+        }
+    });
+    let [certain, likely, suspicious] = counts;
+    let told = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in [
+        format!("{commands} commands in {} families", families.len()),
+        format!("{certain} certain, {likely} likely, {suspicious} suspicious"),
+        format!("of {} harmless commands", corpus::harmless_argvs().len()),
+        format!("The {} of `noisy.toml`", corpus::noisy_argvs().len()),
+    ] {
+        assert!(told.contains(&text), "docs/detections.md does not say `{text}`");
+    }
+}

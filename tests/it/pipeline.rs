@@ -469,7 +469,11 @@ fn observations_topic_is_made_as_correctness_needs_it_and_checked() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let finished = Process::spawn(kubetell(&arguments)).wait(DEADLINE);
     assert_eq!(finished.code(), Some(78));
-    for text in ["cleanup.policy", "message.timestamp.type", "kafka-configs.sh"] {
+    for text in [
+        "cleanup.policy",
+        "message.timestamp.type",
+        "kafka-configs.sh --bootstrap-server 127.0.0.1:",
+    ] {
         assert!(finished.stderr.contains(text) || finished.stdout_text().contains(text), "{text}");
     }
 }

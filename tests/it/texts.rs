@@ -114,13 +114,71 @@ fn the_list_is_that_of_the_configuration() {
     assert!(line("pod-exec-interactive-shell").contains("exec, enabled"), "{printed}");
 }
 
+/// One on a page about the detections once lacked a remark that `explain` had got since.
 #[test]
-fn the_readme_shows_what_explain_prints() {
+fn pages_show_what_explain_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let command = "cd /etc; cat $(echo c2hhZG93 | base64 -d)";
-    let output = program(&["explain", "--command", command]).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let block = format!("```text\n$ kubetell explain --command '{command}'\n{printed}```\n");
-    assert!(readme.contains(&block), "the README should show:\n{block}");
+    let start = "```text\n$ kubetell explain --command ";
+    for (page, least) in [("README.md", 1), ("docs/detections.md", 4)] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let blocks: Vec<&str> = text.split(start).skip(1).collect();
+        assert!(blocks.len() >= least, "{page} shows {}", blocks.len());
+        for block in blocks {
+            let (command, shown) = block.split_once('\n').unwrap();
+            let quote = command.chars().next().unwrap();
+            let command = command.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+            let output = program(&["explain", "--command", command.unwrap()]).output().unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(shown.split("```").next(), Some(printed.as_str()), "{page}");
+        }
+    }
+}
+
+/// The functions that a cell of the table of invariants names, each with the file before it.
+fn named_tests(cell: &str) -> Vec<(String, String)> {
+    let mut file = String::new();
+    let mut named = Vec::new();
+    for part in cell.split("; ") {
+        // What is said to be an integration test stands in one file, unless it names another.
+        if part.starts_with("integration") {
+            file = "tests/it/pipeline.rs".to_owned();
+        }
+        for quoted in part.split('`').skip(1).step_by(2) {
+            if quoted.ends_with(".rs") || quoted.ends_with('/') {
+                file = quoted.to_owned();
+            } else if quoted.contains('_') {
+                named.push((file.clone(), quoted.to_owned()));
+            }
+        }
+    }
+    named
+}
+
+/// Some once named the file that is tested in the place of the one with the test.
+#[test]
+fn tests_of_the_invariants_stand_where_the_page_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let table = page.split("## Invariants and their tests").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let named: Vec<_> =
+        rows.flat_map(|row| named_tests(row.split(" | ").nth(1).unwrap_or_default())).collect();
+    assert!(named.len() > 80, "{}", named.len());
+    for (file, test) in named {
+        let paths =
+            [root.join("src").join(&file), root.join("tests/it").join(&file), root.join(&file)];
+        let path = paths.iter().find(|path| path.exists());
+        let path = path.unwrap_or_else(|| panic!("no file {file}, which is to hold `{test}`"));
+        let holds =
+            |path: &Path| std::fs::read_to_string(path).unwrap().contains(&format!("fn {test}("));
+        let found = if path.is_dir() {
+            std::fs::read_dir(path).unwrap().any(|entry| {
+                let path = entry.unwrap().path();
+                path.is_file() && holds(&path)
+            })
+        } else {
+            holds(path)
+        };
+        assert!(found, "`{test}` is not in {file}");
+    }
 }

@@ -214,12 +214,17 @@ fn an_endpoint_that_hangs_is_not_waited_for() {
 
     // Then the broker ends the connections, and takes the old token no more.
     stays.wait_for_stderr(DEADLINE, |line| line.contains("no broker can be reached"));
+    let says =
+        |line: &str| line.contains("there is no new token for the brokers: the token endpoint");
+    stays.wait_for_stderr(DEADLINE, says);
     endpoint.hangs.store(false, Ordering::SeqCst);
     all.append(&mut acts(secured));
     eventually(DEADLINE, "everything is read again", || is_read(secured));
     let stopped = stays.terminate(DEADLINE);
     assert_eq!(stopped.code(), Some(0), "{}", stopped.stderr);
     assert!(all.is_subset(&raised_ids(secured)));
+    // The credentials were right all the time.
+    assert!(!stopped.stderr.contains("refuse the credentials"), "{}", stopped.stderr);
 }
 
 #[test]

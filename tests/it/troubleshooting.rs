@@ -96,7 +96,7 @@ fn errors_that_troubleshooting_names_are_those_of_the_program() {
     let mut missing = Vec::new();
     for file in [
         "src/app/run.rs",
-        "src/topics.rs",
+        "src/topics/problem.rs",
         "src/terms/store/open.rs",
         "src/ingest/kafka.rs",
         "src/admin/server.rs",

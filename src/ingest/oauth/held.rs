@@ -15,7 +15,7 @@ use crate::clock;
 /// 80: at the latest then the request begins, while the old one still holds.
 const FRESH_PERCENT: i64 = 75;
 /// A token that holds less long is not handed over.
-const LEFT_MIN_MS: i64 = 1_000;
+pub(super) const LEFT_MIN_MS: i64 = 1_000;
 /// How long no request follows one that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Said where nothing is held and nothing is known yet.
@@ -108,6 +108,18 @@ impl Held {
             let waited = self.ended.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Why there is no token that was got in time, while there is none.
+    pub fn lack(&self, now_ms: i64) -> Option<String> {
+        let state = self.state();
+        let held = state.token.as_ref();
+        if held.is_some_and(|token| token.is_fresh(now_ms)) {
+            return None;
+        }
+        let holds = held.is_some_and(|token| token.holds(now_ms));
+        let failure = state.failure.as_ref().map(|failure| failure.reason.clone());
+        failure.or_else(|| (!holds).then(|| UNANSWERED.to_owned()))
     }
 
     fn begin(self: &Arc<Self>, state: &mut State) {
@@ -231,8 +243,10 @@ mod tests {
         // Now it has ended.
         age(&held, 12_000);
         assert_eq!(told(&held, Duration::ZERO), Err(UNANSWERED.to_owned()));
+        assert_eq!(held.lack(clock::now_ms()), Some(UNANSWERED.to_owned()));
         endpoint.answers.send(Ok((2, 60_000))).unwrap();
         assert_eq!(told(&held, LONG), Ok("2".to_owned()));
+        assert_eq!(held.lack(clock::now_ms()), None);
         assert!(endpoint.asked.try_recv().is_err());
     }
 
@@ -253,10 +267,13 @@ mod tests {
         assert!(endpoint.asked.try_recv().is_err());
         // A failure costs nothing while the old one holds.
         age(&held, 50_000);
+        assert_eq!(held.lack(clock::now_ms()), None, "it holds, and nothing is known");
         endpoint.answers.send(Err("away again")).unwrap();
         assert_eq!(told(&held, LONG), Ok("1".to_owned()));
         ends(&held, 3);
         rests(&held, true);
+        // Brokers may find it ended a moment earlier than we do.
+        assert_eq!(held.lack(clock::now_ms()), Some("away again".to_owned()));
         assert_eq!(told(&held, LONG), Ok("1".to_owned()));
         age(&held, 9_500);
         assert_eq!(told(&held, LONG), Err("away again".to_owned()), "too little is left");
