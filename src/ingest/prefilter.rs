@@ -33,10 +33,10 @@
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
 
 mod early;
+mod needles;
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, Match, MatchKind, Span, packed};
 use memchr::memmem::Finder;
 
 use crate::limits;
@@ -44,6 +44,7 @@ use crate::rules::format::MatchTable;
 use crate::rules::query::{self, EarlyField, Known, Program};
 use crate::rules::rule::{Condition, NewTermsRule, RuleKind};
 use crate::rules::set::RuleSet;
+use needles::Needles;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,90 +122,6 @@ fn may_count(table: &MatchTable, event: &early::Fields<'_>) -> bool {
         && fits(EarlyField::Verb, &|verb| table.verbs.iter().any(|wanted| wanted == verb))
 }
 
-#[derive(Debug, Clone)]
-enum Needles {
-    /// The last one is [`ESCAPE`].
-    Some(Search),
-    /// The search could not be built: every record passes.
-    Unknown,
-}
-
-/// What begins the escape of a character below U+1000. The shortest needle: packed comparisons look at
-/// as many bytes of each needle as it has, and three tell enough.
-const ESCAPE: &str = "\\u0";
-
-impl Needles {
-    fn of(mut needles: Vec<String>) -> Needles {
-        needles.sort_unstable();
-        needles.dedup();
-        needles.push(ESCAPE.to_owned());
-        Search::of(&needles).map_or(Needles::Unknown, Needles::Some)
-    }
-
-    /// Whether the record holds one of them, or an escape that may spell one, or it is not known
-    /// what would have to be held.
-    fn are_in(&self, record: &[u8]) -> bool {
-        let Needles::Some(search) = self else { return true };
-        let mut at = 0;
-        while let Some(found) = search.find(record, at) {
-            if found.pattern().as_usize() + 1 < search.count()
-                || is_telling(record.get(found.end()..))
-            {
-                return true;
-            }
-            // A needle may begin within an escape whose backslash is itself escaped.
-            at = found.start() + 1;
-        }
-        false
-    }
-}
-
-/// Texts that are looked for all at once.
-#[derive(Debug, Clone)]
-enum Search {
-    /// By packed comparisons, many bytes at a time. Begins a search anew at little cost, as it has to
-    /// behind most escapes.
-    Packed(packed::Searcher, usize),
-    /// Of more than these can take, or where the processor has none.
-    Automaton(AhoCorasick),
-}
-
-impl Search {
-    fn of(texts: &[String]) -> Option<Search> {
-        if let Some(packed) = packed::Builder::new().extend(texts).build() {
-            return Some(Search::Packed(packed, texts.len()));
-        }
-        let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(texts);
-        built.ok().map(Search::Automaton)
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            Search::Packed(_, count) => *count,
-            Search::Automaton(automaton) => automaton.patterns_len(),
-        }
-    }
-
-    /// The first of them from this place on.
-    fn find(&self, text: &[u8], from: usize) -> Option<Match> {
-        match self {
-            Search::Packed(packed, _) => packed.find_in(text, Span::from(from..text.len())),
-            Search::Automaton(automaton) => automaton.find(Input::new(text).range(from..)),
-        }
-    }
-}
-
-/// Whether an escape that goes on like this stands for a character that words, their leads or escapes
-/// are made of. Whether its backslash is itself escaped does not matter: in JSON within JSON it is.
-fn is_telling(escape: Option<&[u8]>) -> bool {
-    let Some(digits) = escape.and_then(|escape| escape.strip_prefix(b"0")) else { return false };
-    let digits = digits.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-    // What is no escape of two digits is for the reader to judge.
-    digits
-        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        .is_none_or(|byte| byte.is_ascii_alphanumeric() || b"\"\\/.-_".contains(&byte))
-}
-
 impl Prefilter {
     pub fn new(rules: &RuleSet) -> Prefilter {
         let mut always: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
@@ -259,32 +176,20 @@ impl Prefilter {
             (record.first(), record.last()),
             (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"'))
         );
-        ends_match
-            && record.len() > 1
-            && self.marks.iter().any(|mark| mark.find(record).is_some())
-            && closes(record, 0)
+        ends_match && record.len() > 1 && self.has_mark(record) && closes(record, 0)
+    }
+
+    /// Most records show one where they begin.
+    fn has_mark(&self, record: &[u8]) -> bool {
+        record.starts_with(early::EVENT)
+            || self.marks.iter().any(|mark| mark.find(record).is_some())
     }
 }
 
 /// Whether so many braces are closed that were not opened there, those in strings included. Brackets
 /// tell no more: where a record of objects is cut off, a brace is open.
 fn closes(text: &[u8], braces: usize) -> bool {
-    // One count for each place in a block, which the compiler makes vectors of.
-    const PLACES: usize = 32;
-    let step = |byte: &u8| i8::from(*byte == b'{') - i8::from(*byte == b'}');
-    let (blocks, rest) = text.as_chunks::<PLACES>();
-    let mut open: isize = rest.iter().map(|byte| isize::from(step(byte))).sum();
-    // A count that changes by one at most is still known after so many.
-    for blocks in blocks.chunks(i8::MAX as usize) {
-        let mut places = [0_i8; PLACES];
-        for block in blocks {
-            for (place, byte) in places.iter_mut().zip(block) {
-                *place = place.wrapping_add(step(byte));
-            }
-        }
-        open += places.into_iter().map(isize::from).sum::<isize>();
-    }
-    open.checked_add_unsigned(braces) == Some(0)
+    bytecount::count(text, b'{') + braces == bytecount::count(text, b'}')
 }
 
 #[cfg(test)]
