@@ -4,6 +4,7 @@
 //! Chunks of records carry a number; the output follows the numbers, so it does not depend on the
 //! threads. All channels are bounded: a slow output slows the reading.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,8 +28,9 @@ use crate::stats::count_up_to;
 use crate::terms::local::{LocalFold, LocalVerdict};
 use crate::terms::observation::Observation;
 
-/// Text goes to the workers in chunks of about this size, or of this many parts.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Text goes to the workers in chunks of at least this size, or of this many parts. What one read brings is
+/// enough, without the line that is not whole yet.
+const CHUNK_BYTES: usize = file::READ_BYTES / 2;
 const CHUNK_PARTS: usize = 512;
 /// Chunks under way: what bounds the memory.
 const CHUNKS_QUEUED: usize = 32;
@@ -106,6 +108,24 @@ struct Chunk {
     failed_bytes: usize,
     read: u64,
     total: Option<u64>,
+}
+
+impl Chunk {
+    /// Takes text over, as it is where nothing is there yet.
+    fn push(&mut self, path: &Arc<str>, line: u64, text: Cow<'_, [u8]>, is_run: bool) {
+        let begin = self.bytes.len();
+        match text {
+            Cow::Owned(text) if begin == 0 => self.bytes = text,
+            text => {
+                if begin == 0 {
+                    self.bytes.reserve(CHUNK_BYTES);
+                }
+                self.bytes.extend_from_slice(&text);
+            }
+        }
+        let range = begin..self.bytes.len();
+        self.parts.push(Part::Text(Text { path: Arc::clone(path), line, range, is_run }));
+    }
 }
 
 /// What a chunk holds, in the order of the input.
@@ -248,28 +268,21 @@ fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
         if open.parts.is_empty() {
             return true;
         }
-        let next = Chunk {
-            bytes: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
-            read: open.read,
-            total: open.total,
-            ..Chunk::default()
-        };
+        let next = Chunk { read: open.read, total: open.total, ..Chunk::default() };
         let mut full = std::mem::replace(open, next);
         full.number = number;
         number += 1;
         chunks.send(full).is_ok()
     };
     file::read_runs(paths, &mut |portion| {
-        let is_run = matches!(portion, Portion::Run { .. });
         match portion {
-            Portion::Run { path, line, bytes, progress }
-            | Portion::One(FileEvent::Record { path, line, bytes, progress }) => {
-                let begin = open.bytes.len();
-                open.bytes.extend_from_slice(bytes);
-                let range = begin..open.bytes.len();
-                open.parts.push(Part::Text(Text { path: Arc::clone(path), line, range, is_run }));
-                open.read = progress.read;
-                open.total = progress.total;
+            Portion::Run { path, line, bytes, progress } => {
+                open.push(path, line, bytes, true);
+                (open.read, open.total) = (progress.read, progress.total);
+            }
+            Portion::One(FileEvent::Record { path, line, bytes, progress }) => {
+                open.push(path, line, bytes.into(), false);
+                (open.read, open.total) = (progress.read, progress.total);
             }
             Portion::One(FileEvent::Failed { path, line, class, reason, bytes }) => {
                 let record = bytes.map(<[u8]>::to_vec);

@@ -5,6 +5,7 @@
 //! whether a record is an event, and says what is wrong with it. Memory is bounded by
 //! `limits::RECORD_MAX_BYTES`, whatever the size of the input or the ratio of its compression.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -30,6 +31,9 @@ pub struct Progress {
     /// the paths, because nobody knows how much it will bring.
     pub total: Option<u64>,
 }
+
+/// Bytes asked for in one read, and so about the most that a run of lines has.
+pub const READ_BYTES: usize = 256 * 1024;
 
 /// What reading brings, in the order of the input.
 pub enum FileEvent<'a> {
@@ -64,7 +68,8 @@ pub enum Portion<'a> {
         path: &'a Arc<str>,
         /// The number of the first, from 1.
         line: u64,
-        bytes: &'a [u8],
+        /// Owned where they fill a buffer by themselves, which is then the receiver's to keep.
+        bytes: Cow<'a, [u8]>,
         progress: Progress,
     },
     One(FileEvent<'a>),
@@ -82,7 +87,7 @@ pub fn read_paths(paths: &[PathBuf], each: &mut dyn FnMut(FileEvent<'_>) -> bool
 fn one_by_one(portion: Portion<'_>, each: &mut dyn FnMut(FileEvent<'_>) -> bool) -> bool {
     match portion {
         Portion::Run { path, line, bytes, progress } => {
-            let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n');
+            let lines = bytes.strip_suffix(b"\n").unwrap_or(&bytes).split(|byte| *byte == b'\n');
             let mut lines = (line..).zip(lines);
             lines.all(|(line, bytes)| each(FileEvent::Record { path, line, bytes, progress }))
         }
@@ -208,7 +213,7 @@ impl Sink<'_> {
         Progress { read: self.read.get(), total: self.total }
     }
 
-    fn run(&mut self, run: &Run<'_>) -> ControlFlow<Stop> {
+    fn run(&mut self, run: Run<'_>) -> ControlFlow<Stop> {
         let path = &Arc::clone(&self.path);
         let (line, bytes, progress) = (run.number, run.bytes, self.progress());
         self.hand_over(Portion::Run { path, line, bytes, progress })
@@ -250,7 +255,7 @@ fn read_input(input: &Input, sink: &mut Sink<'_>) -> ControlFlow<()> {
             Err(error) => return all(sink.failed("io", error.to_string())),
         },
     };
-    let limits = Limits { record: limits::RECORD_MAX_BYTES, chunk: 256 * 1024 };
+    let limits = Limits { record: limits::RECORD_MAX_BYTES, chunk: READ_BYTES };
     all(read_source(source, live, limits, sink))
 }
 
@@ -297,7 +302,7 @@ fn read_source(
             && let Some(run) = lines.run()
         {
             splitter.passed_by(&mut |piece| sink.piece(piece))?;
-            sink.run(&run)?;
+            sink.run(run)?;
             continue;
         }
         if live && lines.must_read() {

@@ -33,10 +33,10 @@
 //! URI (`\u0026`, `\u003c`, `\u003e`) stand for no character of a word and let nothing through.
 
 mod early;
+mod needles;
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::limits;
@@ -44,6 +44,7 @@ use crate::rules::format::MatchTable;
 use crate::rules::query::{self, EarlyField, Known, Program};
 use crate::rules::rule::{Condition, NewTermsRule, RuleKind};
 use crate::rules::set::RuleSet;
+use needles::Needles;
 
 /// Whether a record is to be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,55 +122,6 @@ fn may_count(table: &MatchTable, event: &early::Fields<'_>) -> bool {
         && fits(EarlyField::Verb, &|verb| table.verbs.iter().any(|wanted| wanted == verb))
 }
 
-#[derive(Debug, Clone)]
-enum Needles {
-    /// The last one is [`ESCAPE`].
-    Some(AhoCorasick),
-    /// The search could not be built: every record passes.
-    Unknown,
-}
-
-/// What begins the escape of a character below U+0100.
-const ESCAPE: &str = "\\u00";
-
-impl Needles {
-    fn of(mut needles: Vec<String>) -> Needles {
-        needles.sort_unstable();
-        needles.dedup();
-        needles.push(ESCAPE.to_owned());
-        // Leftmost matching lets the search run on packed comparisons, many bytes at a time.
-        let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostFirst).build(&needles);
-        built.map_or(Needles::Unknown, Needles::Some)
-    }
-
-    /// Whether the record holds one of them, or an escape that may spell one, or it is not known
-    /// what would have to be held.
-    fn are_in(&self, record: &[u8]) -> bool {
-        let Needles::Some(needles) = self else { return true };
-        let mut at = 0;
-        while let Some(found) = needles.find(Input::new(record).range(at..)) {
-            if found.pattern().as_usize() + 1 < needles.patterns_len()
-                || is_telling(record.get(found.end()..))
-            {
-                return true;
-            }
-            // A needle may begin within an escape whose backslash is itself escaped.
-            at = found.start() + 1;
-        }
-        false
-    }
-}
-
-/// Whether the escape with these digits stands for a character that words, their leads or escapes are
-/// made of. Whether its backslash is itself escaped does not matter: in JSON within JSON it is.
-fn is_telling(digits: Option<&[u8]>) -> bool {
-    let digits = digits.and_then(|digits| std::str::from_utf8(digits.get(..2)?).ok());
-    // What is no escape of two digits is for the reader to judge.
-    digits
-        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        .is_none_or(|byte| byte.is_ascii_alphanumeric() || b"\"\\/.-_".contains(&byte))
-}
-
 impl Prefilter {
     pub fn new(rules: &RuleSet) -> Prefilter {
         let mut always: Vec<String> = OPAQUE.iter().map(|&key| key.to_owned()).collect();
@@ -224,19 +176,20 @@ impl Prefilter {
             (record.first(), record.last()),
             (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"'))
         );
-        ends_match
-            && record.len() > 1
-            && self.marks.iter().any(|mark| mark.find(record).is_some())
-            && closes(record, 0)
+        ends_match && record.len() > 1 && self.has_mark(record) && closes(record, 0)
+    }
+
+    /// Most records show one where they begin.
+    fn has_mark(&self, record: &[u8]) -> bool {
+        record.starts_with(early::EVENT)
+            || self.marks.iter().any(|mark| mark.find(record).is_some())
     }
 }
 
 /// Whether so many braces are closed that were not opened there, those in strings included. Brackets
 /// tell no more: where a record of objects is cut off, a brace is open.
 fn closes(text: &[u8], braces: usize) -> bool {
-    // Counted by vectors.
-    let count = |byte| memchr::memchr_iter(byte, text).count();
-    count(b'{') + braces == count(b'}')
+    bytecount::count(text, b'{') + braces == bytecount::count(text, b'}')
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ fn looks_for_what_the_rules_in_force_need_and_no_more() {
 
 #[test]
 fn counts_braces_as_a_plain_count_does() {
-    for length in [0, 1, 126, 127, 128, 254, 255, 1_000] {
+    for length in [0, 1, 15, 16, 31, 32, 33, 127, 128, 254, 255, 256, 1_000, 8_159, 8_160, 20_001] {
         let (open, close) = ("{".repeat(length), "}".repeat(length));
         assert!(!closes(format!("{open}{{").as_bytes(), 0), "{length}");
         assert!(closes((open + &close).as_bytes(), 0), "{length}");

@@ -3,7 +3,9 @@
 //! Owns the buffer and the count of lines. It must not look into the lines, except for the byte
 //! order mark at the very beginning.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read};
+use std::mem;
 
 use super::Limits;
 
@@ -28,8 +30,8 @@ pub(super) enum Step<'a> {
 
 /// Lines at hand of which each is an object by itself; see [`Lines::run`].
 pub(super) struct Run<'a> {
-    /// With their line feeds.
-    pub bytes: &'a [u8],
+    /// With their line feeds. The buffer itself, where no more had to be copied for that than is in it.
+    pub bytes: Cow<'a, [u8]>,
     /// The number of the first.
     pub number: u64,
 }
@@ -103,8 +105,29 @@ impl<R: Read> Lines<R> {
         }
         self.feed = next;
         self.searched = next.map_or(self.buffer.len(), |feed| feed + 1);
-        let bytes = &self.buffer[begin..self.begin];
-        (!bytes.is_empty()).then_some(Run { bytes, number })
+        let (all, left) = (self.begin, self.buffer.len() - self.begin);
+        if begin == all {
+            return None;
+        }
+        let bytes = if begin == 0 && left <= all {
+            Cow::Owned(self.hand_over())
+        } else {
+            Cow::Borrowed(&self.buffer[begin..all])
+        };
+        Some(Run { bytes, number })
+    }
+
+    /// The buffer up to the current line, which goes on in a new one.
+    fn hand_over(&mut self) -> Vec<u8> {
+        let left = &self.buffer[self.begin..];
+        let mut next = Vec::with_capacity(left.len() + self.limits.chunk);
+        next.extend_from_slice(left);
+        let mut whole = mem::replace(&mut self.buffer, next);
+        whole.truncate(self.begin);
+        self.feed = self.feed.map(|feed| feed - self.begin);
+        self.searched -= self.begin;
+        self.begin = 0;
+        whole
     }
 
     pub(super) fn advance(&mut self) -> Step<'_> {

@@ -468,3 +468,30 @@ fn lines_that_are_records_come_many_at_once() {
     assert!(read_source(Box::new(text.as_bytes()), false, LARGE, &mut sink).is_continue());
     assert_eq!(runs, [(1, 3)]);
 }
+
+/// A run that fills a buffer is handed over with it, and what is left goes on behind it; where most of a
+/// buffer is something else, nothing is moved for a short run.
+#[test]
+fn a_run_comes_with_its_buffer_where_little_else_is_in_it() {
+    let record = |number: usize| format!("{{\"a\":{number:04}}}\n");
+    let records: String = (0..20).map(record).collect();
+    let owned_of = |text: &str, chunk: usize| {
+        let mut runs = Vec::new();
+        let mut each = |portion: Portion<'_>| {
+            if let Portion::Run { line, bytes, .. } = &portion {
+                runs.push((*line, bytes.len() / 11, matches!(bytes, Cow::Owned(_))));
+            }
+            true
+        };
+        let mut sink =
+            Sink { path: Arc::from("log"), read: Rc::default(), total: None, each: &mut each };
+        let limits = Limits { chunk, ..LARGE };
+        assert!(read_source(Box::new(text.as_bytes()), false, limits, &mut sink).is_continue());
+        runs
+    };
+    assert_eq!(owned_of(&records, 115), [(1, 10, true), (11, 9, true)]);
+    let other = format!("{}[\n{}]\n", record(0), " \n".repeat(40));
+    assert_eq!(owned_of(&format!("{}{other}", record(0)), 300), [(1, 1, false)]);
+    // Behind something else in the same buffer.
+    assert_eq!(owned_of(&format!("[]\n{records}"), 400), [(2, 19, false)]);
+}

@@ -140,12 +140,15 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     }
 }
 
+/// How an API server begins an event.
+pub(super) const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
+
 /// An event by its beginning alone: API servers write what tells most events apart in one order,
 /// and before the bodies and annotations. What follows is only searched for what could change it.
 fn beginning(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     let mut cursor = Cursor::new(text);
     let mut event = Fields::default();
-    cursor.literal(br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#)?;
+    cursor.literal(EVENT)?;
     cursor.string()?;
     cursor.literal(br#","level":""#)?;
     event.set(EarlyField::Level, cursor.string()?);
