@@ -16,12 +16,16 @@ mod pointer;
 mod unwrap;
 
 #[cfg(test)]
+mod passed_over_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::de::{Read, SliceRead, StrRead};
+use serde_json::value::RawValue;
 
 pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
@@ -123,12 +127,18 @@ pub struct Item<'a> {
     pub wrapper_time: Option<jiff::Timestamp>,
 }
 
+/// Whether this JSON, a value that is whole, is an event that no rule can match and in which nothing
+/// is wrong, so that it need not be read.
+pub type PassesOver<'p> = &'p dyn Fn(&str) -> bool;
+
 /// What became of one part of a record.
 // Not boxed: an outcome is passed once, and nearly every one is an event.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Outcome<'a> {
     Event(Item<'a>),
+    /// An event in this wrapper that was not read: see [`PassesOver`].
+    PassedOver(Wrapper),
     Skipped(SkipReason),
     Unreadable(ReadError),
 }
@@ -149,16 +159,29 @@ pub fn read_asking(
     bodies: Bodies,
     each: &mut dyn FnMut(u32, Outcome<'_>),
 ) {
+    read_but(record, forced, bodies, None, each);
+}
+
+/// [`read_asking`], in which events that need no reading may be passed over: those of lists, and those
+/// of texts that nobody could look into before. All else is the same, indices too.
+pub fn read_but(
+    record: &[u8],
+    forced: Option<Wrapper>,
+    bodies: Bodies,
+    passes_over: Option<PassesOver<'_>>,
+    each: &mut dyn FnMut(u32, Outcome<'_>),
+) {
     let bodies = bodies == Bodies::PointedAt;
     let expansion = Expansion::new();
-    let mut reader = Reader { each, bodies, next_index: 0, stopped: false, expansion };
+    let mut reader = Reader { each, bodies, passes_over, next_index: 0, stopped: false, expansion };
     if record.len() > limits::RECORD_MAX_BYTES {
         return reader.unreadable(ReadError::TooLarge { bytes: record.len() });
     }
-    let context = Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None };
+    let context =
+        Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None, is_new: false };
     if is_gzip(record) {
         match reader.expansion.gunzip(record) {
-            Ok(text) => reader.stream(&text, context),
+            Ok(text) => reader.stream(&text, context.new()),
             Err(error) => reader.unreadable(error),
         }
     } else {
@@ -184,9 +207,21 @@ struct Context<'c> {
     forced: Option<Wrapper>,
     id: Option<&'c str>,
     time: Option<jiff::Timestamp>,
+    /// Nobody has looked at the text yet, or only at all of several together: most of the events
+    /// concern no rule.
+    is_new: bool,
 }
 
 impl<'c> Context<'c> {
+    fn new(self) -> Self {
+        Context { is_new: true, ..self }
+    }
+
+    /// The context of each of so many.
+    fn each_of(self, count: usize) -> Self {
+        Context { is_new: self.is_new || count > 1, ..self }
+    }
+
     /// The context of what `wrapper` holds.
     fn within(self, wrapper: Wrapper) -> Self {
         Context { wrapper, depth: self.depth + 1, forced: None, ..self }
@@ -203,6 +238,7 @@ impl<'c> Context<'c> {
 struct Reader<'f> {
     each: &'f mut dyn FnMut(u32, Outcome<'_>),
     bodies: bool,
+    passes_over: Option<PassesOver<'f>>,
     next_index: u32,
     /// No further outcome: the limit of items is reached.
     stopped: bool,
@@ -249,6 +285,12 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
+            let told = utf8.and_then(|text| self.passing_over(text.get(at..)?, context));
+            if let Some((node, used)) = told {
+                self.node(node, context);
+                at += used;
+                continue;
+            }
             let budget = Budget::new();
             let salvage = Salvage::default();
             let seed = NodeSeed::new(&budget, &salvage, self.bodies);
@@ -294,11 +336,37 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// The value that a text begins with, without what may be passed over, and its length. Nothing if
+    /// something is wrong with it: then it is to be read as if there were nothing to pass over, which
+    /// says what.
+    fn passing_over<'a>(&self, text: &'a str, context: Context<'_>) -> Option<(Node<'a>, usize)> {
+        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context))?;
+        if context.is_new && text.starts_with(EVENT_BEGINNING) {
+            let (json, used) = first_value(StrRead::new(text), PhantomData::<&RawValue>);
+            if passes_over(json.ok()?.get()) {
+                return Some((Node::PassedOver, used));
+            }
+        }
+        let budget = Budget::new();
+        let salvage = Salvage::default();
+        let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
+        let (node, used) = first_value(StrRead::new(text), seed);
+        match node.ok()? {
+            Node::Scalar | Node::Absent => None,
+            node => Some((node, used)),
+        }
+    }
+}
+
+/// How API servers begin an event.
+const EVENT_BEGINNING: &str = r#"{"kind":"Event","#;
+
 /// The value that a text begins with, and how far the parser came.
-fn first_value<'a, R: Read<'a>>(
+fn first_value<'a, R: Read<'a>, S: DeserializeSeed<'a>>(
     text: R,
-    seed: NodeSeed<'_, 'a>,
-) -> (serde_json::Result<Node<'a>>, usize) {
+    seed: S,
+) -> (serde_json::Result<S::Value>, usize) {
     let mut deserializer = serde_json::Deserializer::new(text);
     let result = seed.deserialize(&mut deserializer);
     (result, deserializer.into_iter::<IgnoredAny>().byte_offset())

@@ -78,6 +78,11 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// Whether it is one by what it holds, wherever it stands.
+    fn is_event(&self) -> bool {
+        self.has_id && matches!(self.kind, None | Some(Kind::Event))
+    }
+
     fn set(&mut self, field: EarlyField, text: Option<&'r [u8]>) {
         let text = text.and_then(|text| std::str::from_utf8(text).ok());
         self.texts[field as usize] = text.map_or(Found::Unknown, Found::Text);
@@ -122,13 +127,13 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     }
     let mut cursor = Cursor::new(text);
     let mut found = false;
-    let top = cursor.event(&mut |cursor| {
-        cursor.list(&mut |cursor| {
-            let item = cursor.event(&mut |_| None)?;
-            let is_event = item.has_id && matches!(item.kind, None | Some(Kind::Event));
-            found |= is_event.then(|| may_match(&item))?;
+    let top = cursor.event(&mut |cursor, key| match key {
+        Key::Items => cursor.list(&mut |cursor| {
+            let item = cursor.event(&mut Cursor::skip_other)?;
+            found |= item.is_event().then(|| may_match(&item))?;
             Some(())
-        })
+        }),
+        _ => cursor.skip(),
     })?;
     if cursor.at != text.len() {
         return None;
@@ -138,6 +143,21 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
         Kind::Event => top.is_audit_version.then(|| may_match(&top)),
         Kind::Other => None,
     }
+}
+
+/// An event that is whole and of which the reader would say nothing but that it is one, as `json`, a
+/// value of which it is known that it is JSON: what may be asked of an event has its type, and no
+/// escape is half of a character.
+pub(super) fn whole(json: &str) -> Option<Fields<'_>> {
+    let mut cursor = Cursor { users_are_typed: true, ..Cursor::new(json.as_bytes()) };
+    let event = cursor.event(&mut Cursor::typed)?;
+    let is_alone = cursor.at == json.len();
+    (is_alone && event.is_event() && !has_surrogates(json.as_bytes())).then_some(event)
+}
+
+/// Whether an escape stands for half of a character, which must have its other half.
+fn has_surrogates(json: &[u8]) -> bool {
+    ESCAPE.find_iter(json).any(|at| json.get(at + 2).is_none_or(|digit| b"dD".contains(digit)))
 }
 
 /// An event by its beginning alone: API servers write what tells most events apart in one order,
@@ -235,7 +255,7 @@ fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
                         return cursor.skip();
                     }
                     let begin = cursor.at;
-                    let event = cursor.event(&mut |_| None)?;
+                    let event = cursor.event(&mut Cursor::skip_other)?;
                     if event.kind != Some(Kind::Event) || !event.is_audit_version {
                         return None;
                     }
@@ -273,18 +293,20 @@ const BEGINNINGS: [&[u8]; 2] = [b"{\"kind\":\"Event", b"{\"@timestamp\":"];
 struct Cursor<'r> {
     bytes: &'r [u8],
     at: usize,
+    /// Of a user everything has its type.
+    users_are_typed: bool,
 }
 
 impl<'r> Cursor<'r> {
     fn new(bytes: &'r [u8]) -> Cursor<'r> {
-        Cursor { bytes, at: 0 }
+        Cursor { bytes, at: 0, users_are_typed: false }
     }
 
-    /// An object with the keys of an event, or of a list of events if `items` reads its value.
-    fn event(&mut self, items: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<Fields<'r>> {
+    /// An object with the keys of an event, or of a list of events if `other` reads its items: it is
+    /// called at the values of those by which no events are told apart.
+    fn event(&mut self, other: &mut dyn FnMut(&mut Self, Key) -> Option<()>) -> Option<Fields<'r>> {
         let mut fields = Fields::default();
         let mut seen = 0_u32;
-        let mut has_items = false;
         self.object(&mut |cursor, key| {
             let key = Key::of(key)?;
             if seen & key.bit() != 0 {
@@ -309,18 +331,54 @@ impl<'r> Cursor<'r> {
                 Key::UserAgent => fields.set(EarlyField::UserAgent, cursor.text()?),
                 Key::User => cursor.user(&mut fields)?,
                 Key::ObjectRef => cursor.object_ref(&mut fields)?,
-                Key::Items => {
-                    has_items = true;
-                    items(cursor)?;
-                }
-                _ => cursor.skip()?,
+                other_key => other(cursor, other_key)?,
             }
             Some(())
         })?;
+        let has_items = seen & Key::Items.bit() != 0;
         // A list has items, and nothing else has; an event it may be too, where the configuration says
         // that every record is one.
         let is_list = fields.kind == Some(Kind::List);
         (is_list == has_items && !(is_list && seen & Key::AuditId.bit() != 0)).then_some(fields)
+    }
+
+    /// Skips what a single event may have, whatever it is.
+    fn skip_other(&mut self, key: Key) -> Option<()> {
+        if key == Key::Items { None } else { self.skip() }
+    }
+
+    /// What a single event may have, and nothing that the reader would take for something else.
+    fn typed(&mut self, key: Key) -> Option<()> {
+        match key {
+            Key::RequestUri
+            | Key::RequestReceivedTimestamp
+            | Key::StageTimestamp
+            | Key::Timestamp => self.text().map(|_| ()),
+            Key::SourceIps => self.texts(),
+            Key::ImpersonatedUser => self.user(&mut Fields::default()),
+            Key::ResponseStatus => self.object(&mut |cursor, key| match key {
+                b"code" => cursor.number(),
+                b"status" | b"reason" | b"message" => cursor.text().map(|_| ()),
+                _ => cursor.skip(),
+            }),
+            Key::Annotations => self.object(&mut |cursor, _| cursor.text().map(|_| ())),
+            Key::RequestObject | Key::ResponseObject | Key::Metadata => self.skip(),
+            // With `@timestamp` it is in a wrapper of its own, with `items` a list.
+            _ => None,
+        }
+    }
+
+    fn texts(&mut self) -> Option<()> {
+        self.list(&mut |cursor| cursor.text().map(|_| ()))
+    }
+
+    /// What the reader takes for a whole number.
+    fn number(&mut self) -> Option<()> {
+        self.peek()?;
+        let digits = self.bytes.get(self.at..)?.iter().take_while(|byte| byte.is_ascii_digit());
+        let count = digits.count();
+        self.at += count;
+        (1..10).contains(&count).then_some(())
     }
 
     fn user(&mut self, fields: &mut Fields<'r>) -> Option<()> {
@@ -340,12 +398,21 @@ impl<'r> Cursor<'r> {
         }
         self.members(&mut |cursor, key| {
             if key != b"username" {
-                return cursor.skip();
+                return if cursor.users_are_typed { cursor.of_user(key) } else { cursor.skip() };
             }
             let again = std::mem::replace(&mut seen, true);
             fields.set(EarlyField::UserName, cursor.text()?);
             (!again).then_some(())
         })
+    }
+
+    fn of_user(&mut self, key: &[u8]) -> Option<()> {
+        match key {
+            b"uid" => self.text().map(|_| ()),
+            b"groups" => self.texts(),
+            b"extra" => self.object(&mut |cursor, _| cursor.texts()),
+            _ => None,
+        }
     }
 
     fn object_ref(&mut self, fields: &mut Fields<'r>) -> Option<()> {
