@@ -13,6 +13,7 @@ mod error;
 mod gke;
 mod lenient;
 mod pointer;
+mod text;
 mod unwrap;
 
 #[cfg(test)]
@@ -21,17 +22,16 @@ mod passed_over_tests;
 mod tests;
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, IgnoredAny};
+use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
 use serde_json::de::{Read, SliceRead, StrRead};
-use serde_json::value::RawValue;
 
 pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
 
 use self::compressed::{Expansion, is_gzip};
 use self::document::{Budget, Node, NodeSeed, Salvage};
+use self::text::{Json, Span};
 use crate::audit::event::Event;
 use crate::limits;
 
@@ -285,8 +285,8 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
-            let told = utf8.and_then(|text| self.passing_over(text.get(at..)?, context));
-            if let Some((node, used)) = told {
+            let plain = utf8.and_then(|text| self.plainly(text.get(at..)?, context));
+            if let Some((node, used)) = plain {
                 self.node(node, context);
                 at += used;
                 continue;
@@ -338,23 +338,26 @@ impl Reader<'_> {
 
 impl Reader<'_> {
     /// The value that a text begins with, without what may be passed over, and its length. Nothing if
-    /// something is wrong with it: then it is to be read as if there were nothing to pass over, which
-    /// says what.
-    fn passing_over<'a>(&self, text: &'a str, context: Context<'_>) -> Option<(Node<'a>, usize)> {
-        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context))?;
-        if context.is_new && text.starts_with(EVENT_BEGINNING) {
-            let (json, used) = first_value(StrRead::new(text), PhantomData::<&RawValue>);
-            if passes_over(json.ok()?.get()) {
-                return Some((Node::PassedOver, used));
+    /// anything may be wrong with it: then serde_json is to read it, which says what.
+    fn plainly<'a>(&self, text: &'a str, context: Context<'_>) -> Option<(Node<'a>, usize)> {
+        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context));
+        if let Some(passes_over) = passes_over
+            && context.is_new
+            && text.starts_with(EVENT_BEGINNING)
+        {
+            let mut json = Json::new(text, 0);
+            let Span(event) = Span::deserialize(&mut json).ok()?;
+            if passes_over(event) {
+                return Some((Node::PassedOver, json.at()));
             }
         }
         let budget = Budget::new();
         let salvage = Salvage::default();
         let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
-        let (node, used) = first_value(StrRead::new(text), seed);
-        match node.ok()? {
+        let mut json = Json::new(text, 0);
+        match seed.deserialize(&mut json).ok()? {
             Node::Scalar | Node::Absent => None,
-            node => Some((node, used)),
+            node => Some((node, json.at())),
         }
     }
 }
@@ -363,10 +366,10 @@ impl Reader<'_> {
 const EVENT_BEGINNING: &str = r#"{"kind":"Event","#;
 
 /// The value that a text begins with, and how far the parser came.
-fn first_value<'a, R: Read<'a>, S: DeserializeSeed<'a>>(
+fn first_value<'a, R: Read<'a>>(
     text: R,
-    seed: S,
-) -> (serde_json::Result<S::Value>, usize) {
+    seed: NodeSeed<'_, 'a>,
+) -> (serde_json::Result<Node<'a>>, usize) {
     let mut deserializer = serde_json::Deserializer::new(text);
     let result = seed.deserialize(&mut deserializer);
     (result, deserializer.into_iter::<IgnoredAny>().byte_offset())

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kubetell::audit::event::Event;
 use kubetell::detect::matcher::{Context, Matcher};
 use kubetell::ingest::envelope::{self, Outcome, PassesOver, Wrapper};
 use kubetell::ingest::prefilter::{Prefilter, Verdict};
@@ -511,12 +512,24 @@ pub struct Asked {
 }
 
 /// What became of one part of a record.
+#[derive(Debug, PartialEq)]
 struct Part {
-    /// `None` for an event that was passed over.
-    said: Option<String>,
-    /// The wrapper of an event.
-    event: Option<Wrapper>,
+    index: u32,
+    what: What,
     found: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum What {
+    PassedOver(Wrapper),
+    Event(Box<Event<'static>>, Wrapper, Option<String>, Option<jiff::Timestamp>),
+    Other(String),
+}
+
+impl Part {
+    fn is_passed_over(&self) -> bool {
+        matches!(self.what, What::PassedOver(_))
+    }
 }
 
 #[derive(Default)]
@@ -570,27 +583,22 @@ impl Asked {
     ) -> Vec<Part> {
         let mut parts = Vec::new();
         let bodies = self.matcher.bodies();
-        envelope::read_but(record, forced, bodies, passes_over, &mut |item, outcome| {
-            let said = format!("{item} {outcome:?}");
-            parts.push(match outcome {
-                Outcome::PassedOver(wrapper) => {
-                    Part { said: None, event: Some(wrapper), found: false }
-                }
+        envelope::read_but(record, forced, bodies, passes_over, &mut |index, outcome| {
+            let mut found = Vec::new();
+            let what = match outcome {
+                Outcome::PassedOver(wrapper) => What::PassedOver(wrapper),
                 Outcome::Event(read) => {
-                    let context = Context {
-                        cluster: "c",
-                        position: Position::File { path: "-".to_owned(), line: 1, item },
-                        wrapper_id: None,
-                        wrapper_time_ms: None,
-                    };
-                    let mut found = Vec::new();
+                    let position = Position::File { path: "-".to_owned(), line: 1, item: index };
+                    let context =
+                        Context { cluster: "c", position, wrapper_id: None, wrapper_time_ms: None };
+                    let event = Box::new(read.event.clone().into_owned());
                     self.matcher.examine(read.event, context, &mut found);
-                    Part { said: Some(said), event: Some(read.wrapper), found: !found.is_empty() }
+                    let id = read.wrapper_id.map(|id| id.into_owned());
+                    What::Event(event, read.wrapper, id, read.wrapper_time)
                 }
-                Outcome::Skipped(_) | Outcome::Unreadable(_) => {
-                    Part { said: Some(said), event: None, found: false }
-                }
-            });
+                other => What::Other(format!("{other:?}")),
+            };
+            parts.push(Part { index, what, found: !found.is_empty() });
         });
         parts
     }
@@ -602,15 +610,15 @@ impl Asked {
         let shown = || format!("{} {forced:?}: {}", self.name, String::from_utf8_lossy(record));
         assert_eq!(parts.len(), all.len(), "{}", shown());
         for (part, of_all) in parts.iter().zip(all) {
-            match &part.said {
-                Some(_) => assert_eq!(part.said, of_all.said, "{}", shown()),
-                None => {
-                    assert!(!of_all.found, "{}", shown());
-                    assert_eq!(part.event, of_all.event, "{:?} {}", of_all.said, shown());
+            match (&part.what, &of_all.what) {
+                (What::PassedOver(wrapper), What::Event(_, of_event, ..)) => {
+                    let are_same = (wrapper, part.index) == (of_event, of_all.index);
+                    assert!(are_same && !of_all.found, "{part:?} {of_all:?} {}", shown());
                 }
+                _ => assert_eq!(part, of_all, "{}", shown()),
             }
         }
-        parts.iter().filter(|part| part.said.is_none()).count() as u64
+        parts.iter().filter(|part| part.is_passed_over()).count() as u64
     }
 
     pub fn check(&self, record: &[u8], counts: &Counts) {
