@@ -10,8 +10,10 @@ use std::sync::LazyLock;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::PassesOver;
 use super::gke::{Operation, Payload};
 use super::lenient::{Labels, Present, Scalar, Slot, keys, optional, value};
+use super::text::{Json, Span};
 use crate::audit::event::{Body, Event, Text};
 use crate::limits;
 
@@ -76,6 +78,9 @@ pub(super) enum Node<'a> {
     /// A number or a boolean.
     Scalar,
     TooDeep,
+    /// An event that was not read, since no rule can match it. It is what API servers write, in no
+    /// wrapper of its own.
+    PassedOver,
 }
 
 impl<'a> Node<'a> {
@@ -281,22 +286,44 @@ impl<'a> Document<'a> {
 }
 
 /// Reads one value as a [`Node`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct NodeSeed<'b, 'a> {
     budget: &'b Budget,
     salvage: &'b Salvage<'a>,
     /// Bodies are pointed at.
     bodies: bool,
     depth: usize,
+    /// Which of a list's events need not be read.
+    passes_over: Option<PassesOver<'b>>,
 }
 
 impl<'b, 'a> NodeSeed<'b, 'a> {
     pub(super) fn new(budget: &'b Budget, salvage: &'b Salvage<'a>, bodies: bool) -> Self {
-        NodeSeed { budget, salvage, bodies, depth: 0 }
+        NodeSeed { budget, salvage, bodies, depth: 0, passes_over: None }
+    }
+
+    /// The same, which passes over some of the events of a list: of an array, or of what has `items`.
+    /// Only of [`Json`].
+    pub(super) fn passing_over(self, passes_over: Option<PassesOver<'b>>) -> Self {
+        NodeSeed { passes_over, ..self }
     }
 
     fn below(self) -> Option<Self> {
         (self.depth < NODE_MAX_DEPTH).then_some(NodeSeed { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> NodeSeed<'_, 'de> {
+    /// The next element of a list.
+    fn element<A: SeqAccess<'de>>(self, list: &mut A) -> Result<Option<Node<'de>>, A::Error> {
+        let Some(passes_over) = self.passes_over else { return list.next_element_seed(self) };
+        let Some(Span(json)) = list.next_element()? else { return Ok(None) };
+        if passes_over(json) {
+            return Ok(Some(Node::PassedOver));
+        }
+        // Each text is read twice at most.
+        let node = self.passing_over(None).deserialize(&mut Json::new(json, self.depth));
+        node.map(Some).map_err(de::Error::custom)
     }
 }
 
@@ -334,6 +361,9 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Node<'de>, E> {
         Ok(Node::Text(text.to_owned().into()))
     }
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Node<'de>, E> {
+        Ok(Node::Text(text.into()))
+    }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
         let Some(below) = self.below() else {
             while list.next_element::<IgnoredAny>()?.is_some() {}
@@ -341,7 +371,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
         };
         let mut nodes = Vec::new();
         loop {
-            let next = list.next_element_seed(below).and_then(|node| {
+            let next = below.element(&mut list).and_then(|node| {
                 if node.is_some() {
                     self.budget.take()?;
                 }
@@ -486,6 +516,8 @@ fn read_field<'de, A: MapAccess<'de>>(
         }};
     }
     if let Some(field) = document.node_field(key) {
+        // Elements of other lists are wrappers.
+        let seed = if matches!(key, Key::Items) { seed } else { seed.passing_over(None) };
         *field = map.next_value_seed(seed)?;
         return Ok(());
     }

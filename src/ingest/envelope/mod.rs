@@ -13,14 +13,17 @@ mod error;
 mod gke;
 mod lenient;
 mod pointer;
+mod text;
 mod unwrap;
 
+#[cfg(test)]
+mod passed_over_tests;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, IgnoredAny};
+use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
 use serde_json::de::{Read, SliceRead, StrRead};
 
 pub use self::error::{Lack, ReadError, SkipReason};
@@ -28,6 +31,7 @@ pub use self::pointer::field_at;
 
 use self::compressed::{Expansion, is_gzip};
 use self::document::{Budget, Node, NodeSeed, Salvage};
+use self::text::{Json, Span};
 use crate::audit::event::Event;
 use crate::limits;
 
@@ -123,12 +127,18 @@ pub struct Item<'a> {
     pub wrapper_time: Option<jiff::Timestamp>,
 }
 
+/// Whether this JSON, a value that is whole, is an event that no rule can match and in which nothing
+/// is wrong, so that it need not be read.
+pub type PassesOver<'p> = &'p dyn Fn(&str) -> bool;
+
 /// What became of one part of a record.
 // Not boxed: an outcome is passed once, and nearly every one is an event.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Outcome<'a> {
     Event(Item<'a>),
+    /// An event in this wrapper that was not read: see [`PassesOver`].
+    PassedOver(Wrapper),
     Skipped(SkipReason),
     Unreadable(ReadError),
 }
@@ -149,16 +159,29 @@ pub fn read_asking(
     bodies: Bodies,
     each: &mut dyn FnMut(u32, Outcome<'_>),
 ) {
+    read_but(record, forced, bodies, None, each);
+}
+
+/// [`read_asking`], in which events that need no reading may be passed over: those of lists, and those
+/// of texts that nobody could look into before. All else is the same, indices too.
+pub fn read_but(
+    record: &[u8],
+    forced: Option<Wrapper>,
+    bodies: Bodies,
+    passes_over: Option<PassesOver<'_>>,
+    each: &mut dyn FnMut(u32, Outcome<'_>),
+) {
     let bodies = bodies == Bodies::PointedAt;
     let expansion = Expansion::new();
-    let mut reader = Reader { each, bodies, next_index: 0, stopped: false, expansion };
+    let mut reader = Reader { each, bodies, passes_over, next_index: 0, stopped: false, expansion };
     if record.len() > limits::RECORD_MAX_BYTES {
         return reader.unreadable(ReadError::TooLarge { bytes: record.len() });
     }
-    let context = Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None };
+    let context =
+        Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None, is_new: false };
     if is_gzip(record) {
         match reader.expansion.gunzip(record) {
-            Ok(text) => reader.stream(&text, context),
+            Ok(text) => reader.stream(&text, context.new()),
             Err(error) => reader.unreadable(error),
         }
     } else {
@@ -184,9 +207,21 @@ struct Context<'c> {
     forced: Option<Wrapper>,
     id: Option<&'c str>,
     time: Option<jiff::Timestamp>,
+    /// Nobody has looked at the text yet, or only at all of several together: most of the events
+    /// concern no rule.
+    is_new: bool,
 }
 
 impl<'c> Context<'c> {
+    fn new(self) -> Self {
+        Context { is_new: true, ..self }
+    }
+
+    /// The context of each of so many.
+    fn each_of(self, count: usize) -> Self {
+        Context { is_new: self.is_new || count > 1, ..self }
+    }
+
     /// The context of what `wrapper` holds.
     fn within(self, wrapper: Wrapper) -> Self {
         Context { wrapper, depth: self.depth + 1, forced: None, ..self }
@@ -203,6 +238,7 @@ impl<'c> Context<'c> {
 struct Reader<'f> {
     each: &'f mut dyn FnMut(u32, Outcome<'_>),
     bodies: bool,
+    passes_over: Option<PassesOver<'f>>,
     next_index: u32,
     /// No further outcome: the limit of items is reached.
     stopped: bool,
@@ -249,6 +285,12 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
+            let plain = utf8.and_then(|text| self.plainly(text.get(at..)?, context));
+            if let Some((node, used)) = plain {
+                self.node(node, context);
+                at += used;
+                continue;
+            }
             let budget = Budget::new();
             let salvage = Salvage::default();
             let seed = NodeSeed::new(&budget, &salvage, self.bodies);
@@ -293,6 +335,35 @@ impl Reader<'_> {
         }
     }
 }
+
+impl Reader<'_> {
+    /// The value that a text begins with, without what may be passed over, and its length. Nothing if
+    /// anything may be wrong with it: then serde_json is to read it, which says what.
+    fn plainly<'a>(&self, text: &'a str, context: Context<'_>) -> Option<(Node<'a>, usize)> {
+        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context));
+        if let Some(passes_over) = passes_over
+            && context.is_new
+            && text.starts_with(EVENT_BEGINNING)
+        {
+            let mut json = Json::new(text, 0);
+            let Span(event) = Span::deserialize(&mut json).ok()?;
+            if passes_over(event) {
+                return Some((Node::PassedOver, json.at()));
+            }
+        }
+        let budget = Budget::new();
+        let salvage = Salvage::default();
+        let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
+        let mut json = Json::new(text, 0);
+        match seed.deserialize(&mut json).ok()? {
+            Node::Scalar | Node::Absent => None,
+            node => Some((node, json.at())),
+        }
+    }
+}
+
+/// How API servers begin an event.
+const EVENT_BEGINNING: &str = r#"{"kind":"Event","#;
 
 /// The value that a text begins with, and how far the parser came.
 fn first_value<'a, R: Read<'a>>(
