@@ -221,7 +221,7 @@ impl Examiner {
         let mut failed: Option<(&'static str, u32, String)> = None;
         let mut detections = Vec::new();
         let passes_over: PassesOver<'_> = &|json| prefilters.iter().all(|it| it.passes_over(json));
-        let passes_over = Some(passes_over);
+        let passes_over = Some(passes_over).filter(|_| !prefilters.is_empty());
         envelope::read_but(payload, self.wrapper, bodies, passes_over, &mut |item, outcome| {
             match outcome {
                 Outcome::PassedOver(_) => out.counts.events += u64::from(!record.history),

@@ -275,6 +275,7 @@ impl Reader<'_> {
         let mut seen = false;
         // Only hostile text can be read in vain again and again, from each of its lines on.
         let mut wasted_bytes = 0_usize;
+        let mut refused_bytes = 0_usize;
         // Once for all of it is cheaper than once for each string.
         let utf8 = std::str::from_utf8(text).ok();
         while !self.stopped {
@@ -285,11 +286,15 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
-            let plain = utf8.and_then(|text| self.plainly(text.get(at..)?, context));
-            if let Some((node, used)) = plain {
-                self.node(node, context);
-                at += used;
-                continue;
+            let plain = utf8.filter(|_| refused_bytes <= text.len());
+            match plain.and_then(|text| text.get(at..)).map(|text| self.plainly(text, context)) {
+                Some(Ok((node, used))) => {
+                    self.node(node, context);
+                    at += used;
+                    continue;
+                }
+                Some(Err(bytes)) => refused_bytes = refused_bytes.saturating_add(bytes),
+                None => {}
             }
             let budget = Budget::new();
             let salvage = Salvage::default();
@@ -337,27 +342,32 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// The value that a text begins with, without what may be passed over, and its length. Nothing if
-    /// anything may be wrong with it: then serde_json is to read it, which says what.
-    fn plainly<'a>(&self, text: &'a str, context: Context<'_>) -> Option<(Node<'a>, usize)> {
+    /// The value that a text begins with, without what may be passed over, and its length.
+    ///
+    /// # Errors
+    /// If anything may be wrong with it: how many bytes were looked at in vain. Then serde_json is to
+    /// read it, which says what.
+    fn plainly<'a>(&self, text: &'a str, context: Context<'_>) -> Result<(Node<'a>, usize), usize> {
         let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context));
+        let mut looked_at = 0;
         if let Some(passes_over) = passes_over
             && context.is_new
             && text.starts_with(EVENT_BEGINNING)
         {
             let mut json = Json::new(text, 0);
-            let Span(event) = Span::deserialize(&mut json).ok()?;
+            let Ok(Span(event)) = Span::deserialize(&mut json) else { return Err(json.at()) };
             if passes_over(event) {
-                return Some((Node::PassedOver, json.at()));
+                return Ok((Node::PassedOver, json.at()));
             }
+            looked_at = json.at();
         }
         let budget = Budget::new();
         let salvage = Salvage::default();
         let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
         let mut json = Json::new(text, 0);
-        match seed.deserialize(&mut json).ok()? {
-            Node::Scalar | Node::Absent => None,
-            node => Some((node, json.at())),
+        match seed.deserialize(&mut json) {
+            Ok(Node::Scalar | Node::Absent) | Err(_) => Err(looked_at + json.at()),
+            Ok(node) => Ok((node, json.at())),
         }
     }
 }

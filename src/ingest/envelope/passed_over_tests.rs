@@ -243,3 +243,29 @@ fn every_text_of_a_list_is_asked_about_once() {
     read_but(nested.as_bytes(), None, Bodies::Skipped, Some(judge), &mut |_, _| {});
     assert!(asked.get() > 0 && asked.get() <= nested.len(), "{}", asked.get());
 }
+
+/// What is looked at in vain is bounded, though each line begins a document that goes on to the end, and
+/// that only serde_json refuses where it begins.
+#[test]
+fn a_text_is_not_looked_at_anew_from_each_of_its_lines_on() {
+    let begin = r#"{"kind":"Event","auditID":"x","verb":"\ud800","requestObject":"#;
+    let filler = format!("[\"data\",\"pods\",\"exec\",\"{}\"]", "a".repeat(20_000));
+    let objects = format!("{}{filler}{}", format!("{begin}\n").repeat(60), "}".repeat(60));
+    let arrays = format!("{}{filler}{}", format!("[{begin}\n").repeat(60), "}]".repeat(60));
+    for text in [objects, arrays] {
+        for record in [text.clone().into_bytes(), gzipped(text.as_bytes())] {
+            let looked_at = Cell::new(0);
+            let judge: PassesOver<'_> = &|json| {
+                looked_at.set(looked_at.get() + json.len());
+                false
+            };
+            let mut outcomes = 0;
+            read_but(&record, None, Bodies::Skipped, Some(judge), &mut |_, outcome| {
+                assert!(matches!(outcome, Outcome::Unreadable(_)), "{outcome:?}");
+                outcomes += 1;
+            });
+            assert!(outcomes > 0);
+            assert!(looked_at.get() <= 3 * text.len(), "{} of {}", looked_at.get(), text.len());
+        }
+    }
+}

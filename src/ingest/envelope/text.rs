@@ -17,6 +17,8 @@ use serde::forward_to_deserialize_any;
 const MAX_DEPTH: usize = 127;
 /// Whole numbers with so many digits are read here.
 const DIGITS_MAX: usize = 18;
+/// Bytes that a string with escapes may take beside half its length.
+const ROOM: usize = 16;
 const SPAN: &str = "kubetell::envelope::Span";
 
 /// Something is not as expected, or not worth reading here.
@@ -59,7 +61,7 @@ impl<'de> de::Deserialize<'de> for Span<'de> {
     }
 }
 
-/// A place in a text. After an error it is of no more use.
+/// A place in a text. After an error it only tells how far the text was looked at.
 pub(super) struct Json<'de> {
     text: &'de str,
     at: usize,
@@ -117,8 +119,9 @@ impl<'de> Json<'de> {
         let begin = self.at;
         let rest = self.text.as_bytes().get(begin..).ok_or(Refused)?;
         let length = plain_run(rest);
+        self.at = begin + length;
         let end = *rest.get(length).ok_or(Refused)?;
-        self.at = begin + length + 1;
+        self.at += 1;
         Ok((self.text.get(begin..begin + length).ok_or(Refused)?, end))
     }
 
@@ -135,7 +138,7 @@ impl<'de> Json<'de> {
 
     /// A string with escapes, behind the backslash of the first one.
     fn escaped(&mut self, run: &str) -> Result<String, Refused> {
-        let mut text = String::with_capacity(2 * run.len() + 64);
+        let mut text = String::with_capacity(run.len() + ROOM);
         text.push_str(run);
         loop {
             text.push(self.escape()?);
@@ -143,11 +146,16 @@ impl<'de> Json<'de> {
             let (run, end) = self.run()?;
             text.push_str(run);
             match end {
-                b'"' => return Ok(text),
+                b'"' => break,
                 b'\\' => {}
                 _ => return Err(Refused),
             }
         }
+        // It may be one of millions, and all are kept.
+        if text.capacity() > text.len() + text.len() / 2 + ROOM {
+            text.shrink_to_fit();
+        }
+        Ok(text)
     }
 
     fn escape(&mut self) -> Result<char, Refused> {

@@ -120,6 +120,18 @@ fn depth_is_bounded() {
     assert!(!check(&"[".repeat(1_000_000)));
 }
 
+/// All strings of a record are kept while it is read.
+#[test]
+fn a_string_takes_little_more_than_it_has() {
+    for text in ["\\n".to_owned(), "a".repeat(5_000) + "\\n", "\\n".repeat(5_000), "\\na".repeat(7)]
+    {
+        let json = format!("\"{text}\"");
+        let (string, _) = read::<String>(&json).unwrap();
+        let most = string.len() + string.len() / 2 + ROOM;
+        assert!(string.capacity() <= most, "{} for {}", string.capacity(), string.len());
+    }
+}
+
 /// A visitor may leave elements unread: that is no value.
 #[test]
 fn what_is_not_asked_for_is_not_passed_over() {

@@ -6,6 +6,9 @@
 use super::EXPANDED_MAX_BYTES;
 use crate::audit::shell::text::{Mark, MarkKind, Step, Steps, Text};
 
+/// For so many fields there is room at once; for more as they come.
+const FIELDS_EXPECTED: usize = 512;
+
 /// The characters of `IFS`.
 #[derive(Debug, Default)]
 pub(super) struct Separators {
@@ -217,7 +220,7 @@ impl Fields {
     fn split(&mut self, value: &Text) {
         let mut rest = value.as_str();
         let blanks = rest.bytes().filter(|byte| *byte <= b' ').count();
-        self.done.reserve(blanks);
+        self.done.reserve(blanks.min(FIELDS_EXPECTED));
         while let Some(separators) = &self.separators
             && let Some((at, separator)) = separators.next_in(rest)
         {

@@ -108,6 +108,8 @@ const MAY_BE_BEFORE_TERM: Names = Names::of(BEFORE_TERM);
 
 /// About so many bytes of code are one token.
 const BYTES_A_TOKEN: usize = 4;
+/// For so many there is room at once; for more as they come.
+const TOKENS_EXPECTED: usize = 512;
 
 pub(super) fn lex(language: Language, source: String) -> Unit {
     let mut lexer = Lexer::new(language, &source);
@@ -233,7 +235,7 @@ impl<'s> Lexer<'s> {
             language,
             source,
             at: 0,
-            tokens: Vec::with_capacity(source.len() / BYTES_A_TOKEN),
+            tokens: Vec::with_capacity((source.len() / BYTES_A_TOKEN).min(TOKENS_EXPECTED)),
             after_value: false,
             spaced: false,
             brackets: Vec::new(),
