@@ -181,7 +181,7 @@ pub fn read_but(
         Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None, is_new: false };
     if is_gzip(record) {
         match reader.expansion.gunzip(record) {
-            Ok(text) => reader.stream(&text, context.new()),
+            Ok(text) => reader.stream(&text, context.newly()),
             Err(error) => reader.unreadable(error),
         }
     } else {
@@ -213,7 +213,7 @@ struct Context<'c> {
 }
 
 impl<'c> Context<'c> {
-    fn new(self) -> Self {
+    fn newly(self) -> Self {
         Context { is_new: true, ..self }
     }
 

@@ -185,7 +185,7 @@ impl Reader<'_> {
             return self.unreadable(ReadError::NestedTooDeep);
         }
         match self.expansion.decode(data) {
-            Ok(bytes) => self.stream(&bytes, context.new()),
+            Ok(bytes) => self.stream(&bytes, context.newly()),
             Err(error) => self.unreadable(error),
         }
     }
