@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::PassesOver;
 use super::gke::{Operation, Payload};
 use super::lenient::{Labels, Present, Scalar, Slot, keys, optional, value};
-use super::text::{Json, Span};
 use crate::audit::event::{Body, Event, Text};
 use crate::limits;
 
@@ -303,9 +303,13 @@ impl<'b, 'a> NodeSeed<'b, 'a> {
     }
 
     /// The same, which passes over some of the events of a list: of an array, or of what has `items`.
-    /// Only of [`Json`].
-    pub(super) fn passing_over(self, passes_over: Option<PassesOver<'b>>) -> Self {
-        NodeSeed { passes_over, ..self }
+    /// Where it fails, what is wrong and where is for one to say that passes over none.
+    pub(super) fn passing_over(self, passes_over: PassesOver<'b>) -> Self {
+        NodeSeed { passes_over: Some(passes_over), ..self }
+    }
+
+    fn passing_over_none(self) -> Self {
+        NodeSeed { passes_over: None, ..self }
     }
 
     fn below(self) -> Option<Self> {
@@ -317,12 +321,15 @@ impl<'de> NodeSeed<'_, 'de> {
     /// The next element of a list.
     fn element<A: SeqAccess<'de>>(self, list: &mut A) -> Result<Option<Node<'de>>, A::Error> {
         let Some(passes_over) = self.passes_over else { return list.next_element_seed(self) };
-        let Some(Span(json)) = list.next_element()? else { return Ok(None) };
+        let Some(json) = list.next_element::<&RawValue>()?.map(RawValue::get) else {
+            return Ok(None);
+        };
         if passes_over(json) {
             return Ok(Some(Node::PassedOver));
         }
         // Each text is read twice at most.
-        let node = self.passing_over(None).deserialize(&mut Json::new(json, self.depth));
+        let mut element = serde_json::Deserializer::from_str(json);
+        let node = self.passing_over_none().deserialize(&mut element);
         node.map(Some).map_err(de::Error::custom)
     }
 }
@@ -360,9 +367,6 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Node<'de>, E> {
         Ok(Node::Text(text.to_owned().into()))
-    }
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Node<'de>, E> {
-        Ok(Node::Text(text.into()))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
         let Some(below) = self.below() else {
@@ -517,7 +521,7 @@ fn read_field<'de, A: MapAccess<'de>>(
     }
     if let Some(field) = document.node_field(key) {
         // Elements of other lists are wrappers.
-        let seed = if matches!(key, Key::Items) { seed } else { seed.passing_over(None) };
+        let seed = if matches!(key, Key::Items) { seed } else { seed.passing_over_none() };
         *field = map.next_value_seed(seed)?;
         return Ok(());
     }

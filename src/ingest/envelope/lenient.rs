@@ -121,9 +121,6 @@ impl<'de, T: Lenient<'de>> Deserialize<'de> for Slot<T> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(T::text(Text(Cow::Owned(text.to_owned()))))
             }
-            fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
-                Ok(T::text(Text(Cow::Owned(text))))
-            }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
                 T::list(list)
             }

@@ -13,7 +13,6 @@ mod error;
 mod gke;
 mod lenient;
 mod pointer;
-mod text;
 mod unwrap;
 
 #[cfg(test)]
@@ -22,16 +21,17 @@ mod passed_over_tests;
 mod tests;
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
+use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::de::{Read, SliceRead, StrRead};
+use serde_json::value::RawValue;
 
 pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
 
 use self::compressed::{Expansion, is_gzip};
 use self::document::{Budget, Node, NodeSeed, Salvage};
-use self::text::{Json, Span};
 use crate::audit::event::Event;
 use crate::limits;
 
@@ -286,8 +286,8 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
-            let plain = utf8.filter(|_| refused_bytes <= text.len());
-            match plain.and_then(|text| text.get(at..)).map(|text| self.plainly(text, context)) {
+            let utf8_rest = utf8.filter(|_| refused_bytes <= text.len());
+            match utf8_rest.and_then(|text| self.passing_over(text.get(at..)?, context)) {
                 Some(Ok((node, used))) => {
                     self.node(node, context);
                     at += used;
@@ -342,33 +342,35 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// The value that a text begins with, without what may be passed over, and its length.
+    /// The value that a text begins with, without what may be passed over, and its length. `None` where
+    /// nothing may be.
     ///
     /// # Errors
-    /// If anything may be wrong with it: how many bytes were looked at in vain. Then serde_json is to
-    /// read it, which says what.
-    fn plainly<'a>(&self, text: &'a str, context: Context<'_>) -> Result<(Node<'a>, usize), usize> {
-        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context));
+    /// If something is wrong with it: how many bytes were looked at in vain. Then it is to be read as if
+    /// there were nothing to pass over, which says what.
+    fn passing_over<'a>(
+        &self,
+        text: &'a str,
+        context: Context<'_>,
+    ) -> Option<Result<(Node<'a>, usize), usize>> {
+        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context))?;
         let mut looked_at = 0;
-        if let Some(passes_over) = passes_over
-            && context.is_new
-            && text.starts_with(EVENT_BEGINNING)
-        {
-            let mut json = Json::new(text, 0);
-            let Ok(Span(event)) = Span::deserialize(&mut json) else { return Err(json.at()) };
-            if passes_over(event) {
-                return Ok((Node::PassedOver, json.at()));
+        if context.is_new && text.starts_with(EVENT_BEGINNING) {
+            let (json, used) = first_value(StrRead::new(text), PhantomData::<&RawValue>);
+            let Ok(json) = json else { return Some(Err(used)) };
+            if passes_over(json.get()) {
+                return Some(Ok((Node::PassedOver, used)));
             }
-            looked_at = json.at();
+            looked_at = used;
         }
         let budget = Budget::new();
         let salvage = Salvage::default();
         let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
-        let mut json = Json::new(text, 0);
-        match seed.deserialize(&mut json) {
-            Ok(Node::Scalar | Node::Absent) | Err(_) => Err(looked_at + json.at()),
-            Ok(node) => Ok((node, json.at())),
-        }
+        let (node, used) = first_value(StrRead::new(text), seed);
+        Some(match node {
+            Ok(Node::Scalar | Node::Absent) | Err(_) => Err(looked_at + used),
+            Ok(node) => Ok((node, used)),
+        })
     }
 }
 
@@ -376,10 +378,10 @@ impl Reader<'_> {
 const EVENT_BEGINNING: &str = r#"{"kind":"Event","#;
 
 /// The value that a text begins with, and how far the parser came.
-fn first_value<'a, R: Read<'a>>(
+fn first_value<'a, R: Read<'a>, S: DeserializeSeed<'a>>(
     text: R,
-    seed: NodeSeed<'_, 'a>,
-) -> (serde_json::Result<Node<'a>>, usize) {
+    seed: S,
+) -> (serde_json::Result<S::Value>, usize) {
     let mut deserializer = serde_json::Deserializer::new(text);
     let result = seed.deserialize(&mut deserializer);
     (result, deserializer.into_iter::<IgnoredAny>().byte_offset())
