@@ -15,7 +15,7 @@ use kubetell::detect::command::{Command, judge};
 use kubetell::detect::finding::{ExecCommand, Finding};
 use kubetell::detect::harmless::Harmless;
 use kubetell::detect::matcher::{Context, Detection, Matcher};
-use kubetell::ingest::envelope::{self, Outcome, PassesOver};
+use kubetell::ingest::envelope::{self, Outcome};
 use kubetell::ingest::prefilter::{Prefilter, Verdict};
 use kubetell::limits;
 use kubetell::position::Position;
@@ -201,8 +201,7 @@ fn way(rules: &RuleSet, matcher: Matcher, records: Vec<Vec<u8>>) -> Part {
         let mut harmless = Harmless::default();
         for (number, record) in records.iter().enumerate() {
             if prefilter.verdict(record) == Verdict::Pass {
-                let passes_over: PassesOver<'_> = &|json| prefilter.passes_over(json);
-                black_box(examined(&matcher, Some(passes_over), &mut harmless, record, number));
+                black_box(examined(&matcher, &mut harmless, record, number));
             }
         }
     })
@@ -210,13 +209,12 @@ fn way(rules: &RuleSet, matcher: Matcher, records: Vec<Vec<u8>>) -> Part {
 
 fn examined(
     matcher: &Matcher,
-    passes_over: Option<PassesOver<'_>>,
     harmless: &mut Harmless,
     record: &[u8],
     number: usize,
 ) -> Vec<Detection> {
     let mut found = Vec::new();
-    envelope::read_but(record, None, matcher.bodies(), passes_over, &mut |_, outcome| {
+    envelope::read(record, None, &mut |_, outcome| {
         if let Outcome::Event(item) = outcome {
             matcher.examine_knowing(harmless, item.event, context(number), &mut found);
         }
@@ -227,7 +225,7 @@ fn examined(
 fn detections(matcher: &Matcher, records: &[Vec<u8>]) -> (Vec<Finding>, Vec<Observation>) {
     let (mut findings, mut observations) = (Vec::new(), Vec::new());
     for (number, record) in records.iter().enumerate() {
-        for detection in examined(matcher, None, &mut Harmless::default(), record, number) {
+        for detection in examined(matcher, &mut Harmless::default(), record, number) {
             match detection {
                 Detection::Finding(finding) => findings.push(*finding),
                 Detection::Observation(observation) => observations.push(*observation),

@@ -209,7 +209,7 @@ fn not_asked(record: &[u8]) -> Option<String> {
     let mut wrong = None;
     envelope::read(record, None, &mut |_, outcome| {
         let problem = match outcome {
-            Outcome::Event(_) | Outcome::PassedOver(_) => return,
+            Outcome::Event(_) => return,
             Outcome::Skipped(reason) => format!("it is left out ({})", reason.as_str()),
             Outcome::Unreadable(error) => error.to_string(),
         };

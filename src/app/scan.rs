@@ -19,7 +19,7 @@ use crate::clock;
 use crate::detect::harmless::Harmless;
 use crate::detect::matcher::{Context, Detection, Excepted, Matcher};
 use crate::detect::suppress::Suppressor;
-use crate::ingest::envelope::{self, Outcome, PassesOver};
+use crate::ingest::envelope::{self, Outcome};
 use crate::ingest::file::{self, FileEvent, Portion};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::limits::EXCEPTION_NAMES_MAX;
@@ -369,13 +369,7 @@ impl Examiner<'_> {
         let mut failed: Option<(&'static str, String, u64)> = None;
         let mut outcomes = 0;
         let bodies = self.matcher.bodies();
-        let passes_over = self.prefilter.map(|it| |json: &str| it.passes_over(json));
-        let passes_over = passes_over.as_ref().map(|it| it as PassesOver<'_>);
-        envelope::read_but(bytes, None, bodies, passes_over, &mut |item, outcome| match outcome {
-            Outcome::PassedOver(_) => {
-                outcomes = item + 1;
-                result.events += 1;
-            }
+        envelope::read_asking(bytes, None, bodies, &mut |item, outcome| match outcome {
             Outcome::Event(read) => {
                 outcomes = item + 1;
                 result.events += 1;

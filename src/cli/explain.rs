@@ -195,7 +195,7 @@ impl Answers<'_> {
                     self.answer(&Answer::NotExec { alert: false, reason: "the event is no exec" })
                 }
             },
-            Outcome::Skipped(_) | Outcome::PassedOver(_) => {}
+            Outcome::Skipped(_) => {}
             Outcome::Unreadable(error) => self.failed(&error.to_string()),
         });
     }

@@ -15,10 +15,10 @@ use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::harmless::Harmless;
 use crate::detect::in_force::InForce;
-use crate::detect::matcher::{Context, Detection, ExamineStats};
+use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
 use crate::detect::suppress::Suppression;
 use crate::detect::tally::Tally;
-use crate::ingest::envelope::{self, Outcome, PassesOver, Wrapper};
+use crate::ingest::envelope::{self, Outcome, Wrapper};
 use crate::ingest::headers::Headers;
 use crate::limits::EXCEPTION_NAMES_MAX;
 use crate::output::dead_letter::{self, Reason};
@@ -155,7 +155,7 @@ impl Worker {
             .map(|candidate| {
                 // No input is known to panic. Should one, it costs its own record, not the stream.
                 let settle = AssertUnwindSafe(|| {
-                    self.settle(candidate, &batch.bytes, rules, harmless, &mut tally)
+                    self.settle(candidate, &batch.bytes, &rules.matcher, harmless, &mut tally)
                 });
                 std::panic::catch_unwind(settle)
                     .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
@@ -204,11 +204,10 @@ impl Worker {
         &self,
         candidate: &Candidate,
         bytes: &[u8],
-        rules: &InForce,
+        matcher: &Matcher,
         harmless: &mut Harmless,
         tally: &mut Tally,
     ) -> Settled {
-        let InForce { matcher, prefilter } = rules;
         let payload = bytes.get(candidate.payload.clone()).unwrap_or_default();
         let mut cluster = candidate.cluster.clone();
         if let (None, Some(pointer)) = (&cluster, &self.cluster_field) {
@@ -219,11 +218,8 @@ impl Worker {
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
         let bodies = matcher.bodies();
-        let passes_over: PassesOver<'_> = &|json| prefilter.passes_over(json);
-        let forced = self.forced_wrapper;
-        envelope::read_but(payload, forced, bodies, Some(passes_over), &mut |item, outcome| {
+        envelope::read_asking(payload, self.forced_wrapper, bodies, &mut |item, outcome| {
             match outcome {
-                Outcome::PassedOver(wrapper) => tally.event(&candidate.topic, wrapper),
                 Outcome::Event(read) => {
                     tally.event(&candidate.topic, read.wrapper);
                     let context = Context {

@@ -168,12 +168,6 @@ impl Prefilter {
         if passes { Verdict::Pass } else { Verdict::Drop }
     }
 
-    /// Whether this JSON, a value that is whole, is an event that the reader would take and that no rule
-    /// can match, so that it need not be read.
-    pub fn passes_over(&self, json: &str) -> bool {
-        early::whole(json).is_some_and(|event| !self.plain.may_match(&event))
-    }
-
     /// Whether the record looks like JSON text with its two ends in place, and like audit events.
     /// One that was cut off leaves braces open.
     fn is_whole_audit_record(&self, record: &[u8]) -> bool {

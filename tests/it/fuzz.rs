@@ -244,21 +244,16 @@ fn any_record_is_read() {
     fuzz("envelope", input, |record| check_record(record));
 }
 
-/// What a rule finds in a record gets past the filter of raw bytes, and no event that it finds
-/// something in is left unread, whatever the record looks like.
+/// What a rule finds in a record gets past the filter of raw bytes, whatever the record looks like.
 #[test]
 fn no_record_that_a_rule_finds_something_in_is_passed_over() {
     let (asked, counts) = (passed::Asked::all(), passed::Counts::default());
     fuzz("prefilter", passed::record, |record| {
         asked.iter().for_each(|asked| asked.check(record, &counts));
     });
-    let [found, dropped, passed_over] =
-        [&counts.found, &counts.dropped, &counts.passed_over].map(|it| it.load(Ordering::Relaxed));
-    eprintln!(
-        "prefilter: something was found {found} times, nothing looked for {dropped} times, \
-         {passed_over} events were passed over"
-    );
-    assert!(found > 0 && dropped > 0 && passed_over > 0, "{found} {dropped} {passed_over}");
+    let [found, dropped] = [&counts.found, &counts.dropped].map(|it| it.load(Ordering::Relaxed));
+    eprintln!("prefilter: something was found {found} times, nothing looked for {dropped} times");
+    assert!(found > 0 && dropped > 0, "{found} {dropped}");
 }
 
 // ---- as written

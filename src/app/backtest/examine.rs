@@ -21,7 +21,7 @@ use crate::config::{ClusterFrom, Config};
 use crate::detect::finding::ExecCommand;
 use crate::detect::matcher::{Context, Detection, Matcher};
 use crate::detect::tuples::bounded;
-use crate::ingest::envelope::{self, Bodies, Outcome, PassesOver, Wrapper};
+use crate::ingest::envelope::{self, Bodies, Outcome, Wrapper};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::limits;
 use crate::position::Position;
@@ -196,21 +196,22 @@ impl Examiner {
         examined
     }
 
-    /// Whose matchers a record is for, and what tells which of its events are not.
-    fn asked(&self, record: &Taken) -> impl Iterator<Item = ((Side, &Matcher), &Prefilter)> {
+    /// The matchers that a record is for.
+    fn matchers(&self, record: &Taken) -> Vec<(Side, &Matcher)> {
         let concerned = self.sides.iter().filter(|(side, _)| record.sides & side.bit() != 0);
-        concerned.filter_map(|(side, asked)| {
-            let (matcher, prefilter) = if record.history {
-                asked.history.as_ref().map(|(matcher, prefilter)| (matcher, prefilter))?
+        let matchers = concerned.filter_map(|(side, asked)| {
+            let matcher = if record.history {
+                asked.history.as_ref().map(|(matcher, _)| matcher)
             } else {
-                (&asked.matcher, &asked.prefilter)
+                Some(&asked.matcher)
             };
-            Some(((*side, matcher), prefilter))
-        })
+            Some((*side, matcher?))
+        });
+        matchers.collect()
     }
 
     fn record(&self, record: &Taken, payload: &[u8], out: &mut Examined) {
-        let (matchers, prefilters): (Vec<_>, Vec<_>) = self.asked(record).unzip();
+        let matchers = self.matchers(record);
         let mut cluster = record.cluster.clone();
         if let (None, Some(pointer)) = (&cluster, &self.cluster_field) {
             cluster = envelope::field_at(payload, pointer);
@@ -220,43 +221,38 @@ impl Examiner {
         let bodies = if asks_bodies { Bodies::PointedAt } else { Bodies::Skipped };
         let mut failed: Option<(&'static str, u32, String)> = None;
         let mut detections = Vec::new();
-        let passes_over: PassesOver<'_> = &|json| prefilters.iter().all(|it| it.passes_over(json));
-        let passes_over = Some(passes_over).filter(|_| !prefilters.is_empty());
-        envelope::read_but(payload, self.wrapper, bodies, passes_over, &mut |item, outcome| {
-            match outcome {
-                Outcome::PassedOver(_) => out.counts.events += u64::from(!record.history),
-                Outcome::Event(read) => {
-                    out.counts.events += u64::from(!record.history);
-                    let mut ask = |side: Side, matcher: &Matcher, event: Event<'_>| {
-                        let context = Context {
-                            cluster,
-                            // Places are kept beside the findings, in a smaller form.
-                            position: Position::File { path: String::new(), line: 0, item },
-                            wrapper_id: read.wrapper_id.as_deref(),
-                            wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
-                        };
-                        matcher.examine(event, context, &mut detections);
-                        let place = Place { item, ..record.place };
-                        for detection in detections.drain(..) {
-                            if let Some(reason) = self.keep(detection, side, place, record, out) {
-                                failed.get_or_insert((NOT_ASKED, item, reason));
-                            }
-                        }
+        envelope::read_asking(payload, self.wrapper, bodies, &mut |item, outcome| match outcome {
+            Outcome::Event(read) => {
+                out.counts.events += u64::from(!record.history);
+                let mut ask = |side: Side, matcher: &Matcher, event: Event<'_>| {
+                    let context = Context {
+                        cluster,
+                        // Places are kept beside the findings, in a smaller form.
+                        position: Position::File { path: String::new(), line: 0, item },
+                        wrapper_id: read.wrapper_id.as_deref(),
+                        wrapper_time_ms: read.wrapper_time.map(|time| time.as_millisecond()),
                     };
-                    if let Some(((last, matcher), others)) = matchers.split_last() {
-                        for (side, matcher) in others {
-                            ask(*side, matcher, read.event.clone());
+                    matcher.examine(event, context, &mut detections);
+                    let place = Place { item, ..record.place };
+                    for detection in detections.drain(..) {
+                        if let Some(reason) = self.keep(detection, side, place, record, out) {
+                            failed.get_or_insert((NOT_ASKED, item, reason));
                         }
-                        ask(*last, matcher, read.event);
                     }
+                };
+                if let Some(((last, matcher), others)) = matchers.split_last() {
+                    for (side, matcher) in others {
+                        ask(*side, matcher, read.event.clone());
+                    }
+                    ask(*last, matcher, read.event);
                 }
-                Outcome::Skipped(reason) if !record.history => {
-                    *out.counts.skipped.entry(reason.as_str()).or_default() += 1;
-                }
-                Outcome::Skipped(_) => {}
-                Outcome::Unreadable(error) => {
-                    failed.get_or_insert((error.label(), item, error.to_string()));
-                }
+            }
+            Outcome::Skipped(reason) if !record.history => {
+                *out.counts.skipped.entry(reason.as_str()).or_default() += 1;
+            }
+            Outcome::Skipped(_) => {}
+            Outcome::Unreadable(error) => {
+                failed.get_or_insert((error.label(), item, error.to_string()));
             }
         });
         if let Some((class, item, reason)) = failed {

@@ -219,8 +219,6 @@ impl Tally {
             Bodies::PointedAt,
             &mut |_, outcome| match outcome {
                 Outcome::Event(item) => self.event(&item, record.record_ms, record.now_ms),
-                // Passed over is nothing here.
-                Outcome::PassedOver(_) => {}
                 Outcome::Skipped(reason) => *self.skipped.entry(reason.as_str()).or_default() += 1,
                 Outcome::Unreadable(error) => {
                     failed.get_or_insert((error.label(), error.to_string()));

@@ -230,7 +230,6 @@ impl Reading<'_> {
                 let examined = self.matcher.examine(read.event, context, &mut detections);
                 self.counts.without_term += examined.field_missing + examined.source_no_address;
             }
-            Outcome::PassedOver(_) => self.counts.events += 1,
             Outcome::Skipped(_) => self.counts.skipped += 1,
             Outcome::Unreadable(error) => {
                 items = item + 1;

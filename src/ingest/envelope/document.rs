@@ -9,9 +9,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::PassesOver;
 use super::gke::{Operation, Payload};
 use super::lenient::{Labels, Present, Scalar, Slot, keys, optional, value};
 use crate::audit::event::{Body, Event, Text};
@@ -78,9 +76,6 @@ pub(super) enum Node<'a> {
     /// A number or a boolean.
     Scalar,
     TooDeep,
-    /// An event that was not read, since no rule can match it. It is what API servers write, in no
-    /// wrapper of its own.
-    PassedOver,
 }
 
 impl<'a> Node<'a> {
@@ -286,51 +281,22 @@ impl<'a> Document<'a> {
 }
 
 /// Reads one value as a [`Node`].
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct NodeSeed<'b, 'a> {
     budget: &'b Budget,
     salvage: &'b Salvage<'a>,
     /// Bodies are pointed at.
     bodies: bool,
     depth: usize,
-    /// Which of a list's events need not be read.
-    passes_over: Option<PassesOver<'b>>,
 }
 
 impl<'b, 'a> NodeSeed<'b, 'a> {
     pub(super) fn new(budget: &'b Budget, salvage: &'b Salvage<'a>, bodies: bool) -> Self {
-        NodeSeed { budget, salvage, bodies, depth: 0, passes_over: None }
-    }
-
-    /// The same, which passes over some of the events of a list: of an array, or of what has `items`.
-    /// Where it fails, what is wrong and where is for one to say that passes over none.
-    pub(super) fn passing_over(self, passes_over: PassesOver<'b>) -> Self {
-        NodeSeed { passes_over: Some(passes_over), ..self }
-    }
-
-    fn passing_over_none(self) -> Self {
-        NodeSeed { passes_over: None, ..self }
+        NodeSeed { budget, salvage, bodies, depth: 0 }
     }
 
     fn below(self) -> Option<Self> {
         (self.depth < NODE_MAX_DEPTH).then_some(NodeSeed { depth: self.depth + 1, ..self })
-    }
-}
-
-impl<'de> NodeSeed<'_, 'de> {
-    /// The next element of a list.
-    fn element<A: SeqAccess<'de>>(self, list: &mut A) -> Result<Option<Node<'de>>, A::Error> {
-        let Some(passes_over) = self.passes_over else { return list.next_element_seed(self) };
-        let Some(json) = list.next_element::<&RawValue>()?.map(RawValue::get) else {
-            return Ok(None);
-        };
-        if passes_over(json) {
-            return Ok(Some(Node::PassedOver));
-        }
-        // Each text is read twice at most.
-        let mut element = serde_json::Deserializer::from_str(json);
-        let node = self.passing_over_none().deserialize(&mut element);
-        node.map(Some).map_err(de::Error::custom)
     }
 }
 
@@ -375,7 +341,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, 'de> {
         };
         let mut nodes = Vec::new();
         loop {
-            let next = below.element(&mut list).and_then(|node| {
+            let next = list.next_element_seed(below).and_then(|node| {
                 if node.is_some() {
                     self.budget.take()?;
                 }
@@ -520,8 +486,6 @@ fn read_field<'de, A: MapAccess<'de>>(
         }};
     }
     if let Some(field) = document.node_field(key) {
-        // Elements of other lists are wrappers.
-        let seed = if matches!(key, Key::Items) { seed } else { seed.passing_over_none() };
         *field = map.next_value_seed(seed)?;
         return Ok(());
     }

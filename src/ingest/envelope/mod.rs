@@ -16,16 +16,12 @@ mod pointer;
 mod unwrap;
 
 #[cfg(test)]
-mod passed_over_tests;
-#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::de::{Read, SliceRead, StrRead};
-use serde_json::value::RawValue;
 
 pub use self::error::{Lack, ReadError, SkipReason};
 pub use self::pointer::field_at;
@@ -127,18 +123,12 @@ pub struct Item<'a> {
     pub wrapper_time: Option<jiff::Timestamp>,
 }
 
-/// Whether this JSON, a value that is whole, is an event that no rule can match and in which nothing
-/// is wrong, so that it need not be read.
-pub type PassesOver<'p> = &'p dyn Fn(&str) -> bool;
-
 /// What became of one part of a record.
 // Not boxed: an outcome is passed once, and nearly every one is an event.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Outcome<'a> {
     Event(Item<'a>),
-    /// An event in this wrapper that was not read: see [`PassesOver`].
-    PassedOver(Wrapper),
     Skipped(SkipReason),
     Unreadable(ReadError),
 }
@@ -159,29 +149,16 @@ pub fn read_asking(
     bodies: Bodies,
     each: &mut dyn FnMut(u32, Outcome<'_>),
 ) {
-    read_but(record, forced, bodies, None, each);
-}
-
-/// [`read_asking`], in which events that need no reading may be passed over: those of lists, and those
-/// of texts that nobody could look into before. All else is the same, indices too.
-pub fn read_but(
-    record: &[u8],
-    forced: Option<Wrapper>,
-    bodies: Bodies,
-    passes_over: Option<PassesOver<'_>>,
-    each: &mut dyn FnMut(u32, Outcome<'_>),
-) {
     let bodies = bodies == Bodies::PointedAt;
     let expansion = Expansion::new();
-    let mut reader = Reader { each, bodies, passes_over, next_index: 0, stopped: false, expansion };
+    let mut reader = Reader { each, bodies, next_index: 0, stopped: false, expansion };
     if record.len() > limits::RECORD_MAX_BYTES {
         return reader.unreadable(ReadError::TooLarge { bytes: record.len() });
     }
-    let context =
-        Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None, is_new: false };
+    let context = Context { wrapper: Wrapper::Bare, depth: 0, forced, id: None, time: None };
     if is_gzip(record) {
         match reader.expansion.gunzip(record) {
-            Ok(text) => reader.stream(&text, context.newly()),
+            Ok(text) => reader.stream(&text, context),
             Err(error) => reader.unreadable(error),
         }
     } else {
@@ -207,21 +184,9 @@ struct Context<'c> {
     forced: Option<Wrapper>,
     id: Option<&'c str>,
     time: Option<jiff::Timestamp>,
-    /// Nobody has looked at the text yet, or only at all of several together: most of the events
-    /// concern no rule.
-    is_new: bool,
 }
 
 impl<'c> Context<'c> {
-    fn newly(self) -> Self {
-        Context { is_new: true, ..self }
-    }
-
-    /// The context of each of so many.
-    fn each_of(self, count: usize) -> Self {
-        Context { is_new: self.is_new || count > 1, ..self }
-    }
-
     /// The context of what `wrapper` holds.
     fn within(self, wrapper: Wrapper) -> Self {
         Context { wrapper, depth: self.depth + 1, forced: None, ..self }
@@ -238,7 +203,6 @@ impl<'c> Context<'c> {
 struct Reader<'f> {
     each: &'f mut dyn FnMut(u32, Outcome<'_>),
     bodies: bool,
-    passes_over: Option<PassesOver<'f>>,
     next_index: u32,
     /// No further outcome: the limit of items is reached.
     stopped: bool,
@@ -275,7 +239,6 @@ impl Reader<'_> {
         let mut seen = false;
         // Only hostile text can be read in vain again and again, from each of its lines on.
         let mut wasted_bytes = 0_usize;
-        let mut refused_bytes = 0_usize;
         // Once for all of it is cheaper than once for each string.
         let utf8 = std::str::from_utf8(text).ok();
         while !self.stopped {
@@ -286,16 +249,6 @@ impl Reader<'_> {
                 break;
             }
             seen = true;
-            let utf8_rest = utf8.filter(|_| refused_bytes <= text.len());
-            match utf8_rest.and_then(|text| self.passing_over(text.get(at..)?, context)) {
-                Some(Ok((node, used))) => {
-                    self.node(node, context);
-                    at += used;
-                    continue;
-                }
-                Some(Err(bytes)) => refused_bytes = refused_bytes.saturating_add(bytes),
-                None => {}
-            }
             let budget = Budget::new();
             let salvage = Salvage::default();
             let seed = NodeSeed::new(&budget, &salvage, self.bodies);
@@ -341,47 +294,11 @@ impl Reader<'_> {
     }
 }
 
-impl Reader<'_> {
-    /// The value that a text begins with, without what may be passed over, and its length. `None` where
-    /// nothing may be.
-    ///
-    /// # Errors
-    /// If something is wrong with it: how many bytes were looked at in vain. Then it is to be read as if
-    /// there were nothing to pass over, which says what.
-    fn passing_over<'a>(
-        &self,
-        text: &'a str,
-        context: Context<'_>,
-    ) -> Option<Result<(Node<'a>, usize), usize>> {
-        let passes_over = self.passes_over.filter(|_| unwrap::may_be_passed_over(context))?;
-        let mut looked_at = 0;
-        if context.is_new && text.starts_with(EVENT_BEGINNING) {
-            let (json, used) = first_value(StrRead::new(text), PhantomData::<&RawValue>);
-            let Ok(json) = json else { return Some(Err(used)) };
-            if passes_over(json.get()) {
-                return Some(Ok((Node::PassedOver, used)));
-            }
-            looked_at = used;
-        }
-        let budget = Budget::new();
-        let salvage = Salvage::default();
-        let seed = NodeSeed::new(&budget, &salvage, self.bodies).passing_over(passes_over);
-        let (node, used) = first_value(StrRead::new(text), seed);
-        Some(match node {
-            Ok(Node::Scalar | Node::Absent) | Err(_) => Err(looked_at + used),
-            Ok(node) => Ok((node, used)),
-        })
-    }
-}
-
-/// How API servers begin an event.
-const EVENT_BEGINNING: &str = r#"{"kind":"Event","#;
-
 /// The value that a text begins with, and how far the parser came.
-fn first_value<'a, R: Read<'a>, S: DeserializeSeed<'a>>(
+fn first_value<'a, R: Read<'a>>(
     text: R,
-    seed: S,
-) -> (serde_json::Result<S::Value>, usize) {
+    seed: NodeSeed<'_, 'a>,
+) -> (serde_json::Result<Node<'a>>, usize) {
     let mut deserializer = serde_json::Deserializer::new(text);
     let result = seed.deserialize(&mut deserializer);
     (result, deserializer.into_iter::<IgnoredAny>().byte_offset())

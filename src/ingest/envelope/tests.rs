@@ -48,7 +48,6 @@ fn seen_as(record: &[u8], forced: Option<Wrapper>) -> Vec<Seen> {
                 id: item.wrapper_id.map(Cow::into_owned),
                 time: item.wrapper_time,
             },
-            Outcome::PassedOver(wrapper) => panic!("nothing is to be passed over: {wrapper:?}"),
             Outcome::Skipped(reason) => Seen::Skipped(reason.as_str()),
             Outcome::Unreadable(error) => Seen::Unreadable(error.label()),
         });

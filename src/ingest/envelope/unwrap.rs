@@ -106,20 +106,6 @@ fn has_data(node: &Node<'_>) -> bool {
     node.object().is_some_and(|inner| inner.wrapper.data.is_some())
 }
 
-/// Whether what becomes of an event in this context shows without reading it.
-pub(super) fn may_be_passed_over(context: Context<'_>) -> bool {
-    is_event_enough(context.forced)
-        || matches!(
-            context.forced,
-            Some(Wrapper::EventList | Wrapper::Array | Wrapper::QuotedString)
-        )
-}
-
-/// Whether an event is what a configuration says that every document is.
-fn is_event_enough(forced: Option<Wrapper>) -> bool {
-    matches!(forced, None | Some(Wrapper::Bare | Wrapper::FluentBit | Wrapper::OpenShift))
-}
-
 impl Reader<'_> {
     /// Reads whatever stands where an event may be.
     pub(super) fn node(&mut self, node: Node<'_>, context: Context<'_>) {
@@ -143,10 +129,6 @@ impl Reader<'_> {
                 let forced = context.forced.filter(|forced| *forced != Wrapper::Array);
                 self.list(nodes, Context { wrapper, forced, ..context });
             }
-            Node::PassedOver if is_event_enough(context.forced) => {
-                self.emit(Outcome::PassedOver(context.wrapper));
-            }
-            Node::PassedOver => self.lacks(Lack::Forced),
             Node::Absent | Node::Scalar => self.lacks(Lack::Scalar),
             Node::TooDeep => self.unreadable(ReadError::NestedTooDeep),
         }
@@ -156,7 +138,6 @@ impl Reader<'_> {
         if nodes.is_empty() {
             return self.emit(Outcome::Skipped(SkipReason::EmptyList));
         }
-        let context = context.each_of(nodes.len());
         for node in nodes {
             self.node(node, context);
         }
@@ -185,7 +166,7 @@ impl Reader<'_> {
             return self.unreadable(ReadError::NestedTooDeep);
         }
         match self.expansion.decode(data) {
-            Ok(bytes) => self.stream(&bytes, context.newly()),
+            Ok(bytes) => self.stream(&bytes, context),
             Err(error) => self.unreadable(error),
         }
     }
@@ -236,7 +217,6 @@ impl Reader<'_> {
                     if records.is_empty() {
                         return self.emit(Outcome::Skipped(SkipReason::EmptyList));
                     }
-                    let context = context.each_of(records.len());
                     for record in records {
                         match record {
                             Node::Object(record) => {
@@ -324,7 +304,6 @@ impl Reader<'_> {
         if events.is_empty() {
             return self.emit(Outcome::Skipped(SkipReason::EmptyList));
         }
-        let context = context.each_of(events.len());
         for event in events {
             let Node::Object(event) = event else {
                 self.lacks(Lack::Content);
@@ -429,7 +408,6 @@ impl Reader<'_> {
             for scope in scopes {
                 let Node::Object(scope) = scope else { continue };
                 let Node::List(records) = scope.wrapper.into_fields().log_records else { continue };
-                let context = context.each_of(records.len());
                 for record in records {
                     any = true;
                     let Node::Object(record) = record else {

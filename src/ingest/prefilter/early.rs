@@ -12,8 +12,6 @@
 //! object `kubernetes.audit`. What else it holds may be anything that has no mark of an event: no
 //! name that makes an object one, nothing in base64, nothing written as an escape.
 
-mod cursor;
-
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -22,8 +20,8 @@ use aho_corasick::packed;
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
-use self::cursor::{Cursor, Key};
 use crate::audit::exec;
+use crate::limits;
 use crate::rules::query::{EarlyField, Known};
 
 /// What of an event is known.
@@ -54,6 +52,9 @@ impl<'r> Found<'r> {
     }
 }
 
+/// So many fields has an `objectRef`.
+const OBJECT_FIELDS: usize = 8;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Event,
@@ -75,11 +76,6 @@ impl<'r> Fields<'r> {
             }
             _ => Known::Unknown,
         }
-    }
-
-    /// Whether it is one by what it holds, wherever it stands.
-    fn is_event(&self) -> bool {
-        self.has_id && matches!(self.kind, None | Some(Kind::Event))
     }
 
     fn set(&mut self, field: EarlyField, text: Option<&'r [u8]>) {
@@ -126,13 +122,13 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
     }
     let mut cursor = Cursor::new(text);
     let mut found = false;
-    let top = cursor.event(&mut |cursor, key| match key {
-        Key::Items => cursor.list(&mut |cursor| {
-            let item = cursor.event(&mut Cursor::skip_other)?;
-            found |= item.is_event().then(|| may_match(&item))?;
+    let top = cursor.event(&mut |cursor| {
+        cursor.list(&mut |cursor| {
+            let item = cursor.event(&mut |_| None)?;
+            let is_event = item.has_id && matches!(item.kind, None | Some(Kind::Event));
+            found |= is_event.then(|| may_match(&item))?;
             Some(())
-        }),
-        _ => cursor.skip(),
+        })
     })?;
     if cursor.at != text.len() {
         return None;
@@ -146,21 +142,6 @@ fn events(text: &[u8], may_match: MayMatch<'_>) -> Option<bool> {
 
 /// How an API server begins an event.
 pub(super) const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
-
-/// An event that is whole and of which the reader would say nothing but that it is one, as `json`, a
-/// value of which it is known that it is JSON: what may be asked of an event has its type, and no
-/// escape is half of a character.
-pub(super) fn whole(json: &str) -> Option<Fields<'_>> {
-    let mut cursor = Cursor { users_are_typed: true, ..Cursor::new(json.as_bytes()) };
-    let event = cursor.event(&mut Cursor::typed)?;
-    let is_alone = cursor.at == json.len();
-    (is_alone && event.is_event() && !has_surrogates(json.as_bytes())).then_some(event)
-}
-
-/// Whether an escape stands for half of a character, which must have its other half.
-fn has_surrogates(json: &[u8]) -> bool {
-    ESCAPE.find_iter(json).any(|at| json.get(at + 2).is_none_or(|digit| b"dD".contains(digit)))
-}
 
 /// An event by its beginning alone: API servers write what tells most events apart in one order,
 /// and before the bodies and annotations. What follows is only searched for what could change it.
@@ -257,7 +238,7 @@ fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
                         return cursor.skip();
                     }
                     let begin = cursor.at;
-                    let event = cursor.event(&mut Cursor::skip_other)?;
+                    let event = cursor.event(&mut |_| None)?;
                     if event.kind != Some(Kind::Event) || !event.is_audit_version {
                         return None;
                     }
@@ -290,6 +271,309 @@ fn wrapped(text: &[u8], depth: usize, may_match: MayMatch<'_>) -> Option<bool> {
 /// An event or a list of events as an API server writes it, or an event as Fluent Bit's parser
 /// leaves it.
 const BEGINNINGS: [&[u8]; 2] = [b"{\"kind\":\"Event", b"{\"@timestamp\":"];
+
+/// A place in a record. Each step gives `None` where the record is not as expected.
+struct Cursor<'r> {
+    bytes: &'r [u8],
+    at: usize,
+}
+
+impl<'r> Cursor<'r> {
+    fn new(bytes: &'r [u8]) -> Cursor<'r> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// An object with the keys of an event, or of a list of events if `items` reads its value.
+    fn event(&mut self, items: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<Fields<'r>> {
+        let mut fields = Fields::default();
+        let mut seen = 0_u32;
+        let mut has_items = false;
+        self.object(&mut |cursor, key| {
+            let key = Key::of(key)?;
+            if seen & key.bit() != 0 {
+                return None;
+            }
+            seen |= key.bit();
+            match key {
+                Key::Kind => {
+                    fields.kind = Some(match cursor.text()?? {
+                        b"Event" => Kind::Event,
+                        b"EventList" => Kind::List,
+                        _ => Kind::Other,
+                    });
+                }
+                Key::ApiVersion => {
+                    fields.is_audit_version = cursor.text()??.starts_with(b"audit.k8s.io/");
+                }
+                Key::AuditId => fields.has_id = !cursor.text()??.is_empty(),
+                Key::Verb => fields.set(EarlyField::Verb, cursor.text()?),
+                Key::Stage => fields.set(EarlyField::Stage, cursor.text()?),
+                Key::Level => fields.set(EarlyField::Level, cursor.text()?),
+                Key::UserAgent => fields.set(EarlyField::UserAgent, cursor.text()?),
+                Key::User => cursor.user(&mut fields)?,
+                Key::ObjectRef => cursor.object_ref(&mut fields)?,
+                Key::Items => {
+                    has_items = true;
+                    items(cursor)?;
+                }
+                _ => cursor.skip()?,
+            }
+            Some(())
+        })?;
+        // A list has items, and nothing else has; an event it may be too, where the configuration says
+        // that every record is one.
+        let is_list = fields.kind == Some(Kind::List);
+        (is_list == has_items && !(is_list && seen & Key::AuditId.bit() != 0)).then_some(fields)
+    }
+
+    fn user(&mut self, fields: &mut Fields<'r>) -> Option<()> {
+        let mut seen = false;
+        if self.literal(b"{\"username\":").is_some() {
+            seen = true;
+            fields.set(EarlyField::UserName, self.text()?);
+            if self.peek()? == b'}' {
+                return self.take(b'}');
+            }
+            self.take(b',')?;
+        } else {
+            self.take(b'{')?;
+            if self.peek()? == b'}' {
+                return self.take(b'}');
+            }
+        }
+        self.members(&mut |cursor, key| {
+            if key != b"username" {
+                return cursor.skip();
+            }
+            let again = std::mem::replace(&mut seen, true);
+            fields.set(EarlyField::UserName, cursor.text()?);
+            (!again).then_some(())
+        })
+    }
+
+    fn object_ref(&mut self, fields: &mut Fields<'r>) -> Option<()> {
+        let mut seen: SmallVec<[&[u8]; OBJECT_FIELDS]> = SmallVec::new();
+        self.object(&mut |cursor, key| {
+            if seen.contains(&key) || seen.len() == OBJECT_FIELDS {
+                return None;
+            }
+            seen.push(key);
+            let text = cursor.text()??;
+            let field = match key {
+                b"resource" => EarlyField::Resource,
+                b"subresource" => EarlyField::Subresource,
+                b"namespace" => EarlyField::Namespace,
+                b"name" => EarlyField::Name,
+                b"apiGroup" => EarlyField::ApiGroup,
+                _ => return Some(()),
+            };
+            fields.set(field, Some(text));
+            Some(())
+        })
+    }
+
+    /// Calls `each` at the value of every key.
+    fn object(&mut self, each: &mut dyn FnMut(&mut Self, &'r [u8]) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            return self.take(b'}');
+        }
+        self.members(each)
+    }
+
+    /// The same from the first of several keys on.
+    fn members(&mut self, each: &mut dyn FnMut(&mut Self, &'r [u8]) -> Option<()>) -> Option<()> {
+        loop {
+            let key = self.text()??;
+            self.take(b':')?;
+            each(self, key)?;
+            if self.peek()? == b'}' {
+                return self.take(b'}');
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// Calls `each` at every element.
+    fn list(&mut self, each: &mut dyn FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.take(b'[')?;
+        if self.peek()? == b']' {
+            return self.take(b']');
+        }
+        loop {
+            each(self)?;
+            if self.peek()? == b']' {
+                return self.take(b']');
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// A string, as it is written; `Some(None)` if it has an escape.
+    fn text(&mut self) -> Option<Option<&'r [u8]>> {
+        self.take(b'"')?;
+        self.string()
+    }
+
+    /// The same behind its opening quote.
+    #[inline]
+    fn string(&mut self) -> Option<Option<&'r [u8]>> {
+        let rest = self.bytes.get(self.at..)?;
+        let end = end_or_escape(rest)?;
+        if rest.get(end) == Some(&b'"') {
+            self.at += end + 1;
+            return Some(Some(rest.get(..end)?));
+        }
+        self.at += end + 2;
+        self.escaped_string()
+    }
+
+    /// What follows the first escape of a string.
+    fn escaped_string(&mut self) -> Option<Option<&'r [u8]>> {
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            let end = end_or_escape(rest)?;
+            if rest.get(end) == Some(&b'"') {
+                self.at += end + 1;
+                return Some(None);
+            }
+            self.at += end + 2;
+        }
+    }
+
+    /// These bytes and no others.
+    #[inline]
+    fn literal(&mut self, expected: &[u8]) -> Option<()> {
+        self.bytes.get(self.at..)?.starts_with(expected).then(|| self.at += expected.len())
+    }
+
+    fn skip(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.text().map(|_| ()),
+            b'{' | b'[' => self.skip_nested(),
+            _ => {
+                let rest = self.bytes.get(self.at..)?;
+                let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r');
+                self.at += rest.iter().position(ends).filter(|length| *length > 0)?;
+                Some(())
+            }
+        }
+    }
+
+    fn skip_nested(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.text()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(());
+            }
+            if depth > limits::JSON_MAX_DEPTH {
+                return None;
+            }
+        }
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        while let b' ' | b'\t' | b'\r' = self.bytes.get(self.at)? {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+}
+
+/// How far a string goes on without an escape. Most are short, and a search by vectors begins slowly:
+/// the first bytes are looked at eight at a time.
+fn end_or_escape(rest: &[u8]) -> Option<usize> {
+    const SHORT: usize = 32;
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // The lowest bit that is set stands at the first byte that is zero.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
+    let (words, _) = rest.get(..SHORT).unwrap_or_default().as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            zeros(word ^ (EACH * u64::from(b'"'))) | zeros(word ^ (EACH * u64::from(b'\\')));
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let from = 8 * words.len();
+    Some(from + memchr::memchr2(b'"', b'\\', rest.get(from..)?)?)
+}
+
+/// What an event or a list of events may have. Nothing else is known to mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Kind,
+    ApiVersion,
+    Level,
+    AuditId,
+    Stage,
+    RequestUri,
+    Verb,
+    User,
+    ImpersonatedUser,
+    SourceIps,
+    UserAgent,
+    ObjectRef,
+    ResponseStatus,
+    RequestObject,
+    ResponseObject,
+    RequestReceivedTimestamp,
+    StageTimestamp,
+    Timestamp,
+    Annotations,
+    Metadata,
+    Items,
+    AtTimestamp,
+}
+
+impl Key {
+    fn of(name: &[u8]) -> Option<Key> {
+        Some(match name {
+            b"kind" => Key::Kind,
+            b"apiVersion" => Key::ApiVersion,
+            b"level" => Key::Level,
+            b"auditID" => Key::AuditId,
+            b"stage" => Key::Stage,
+            b"requestURI" => Key::RequestUri,
+            b"verb" => Key::Verb,
+            b"user" => Key::User,
+            b"impersonatedUser" => Key::ImpersonatedUser,
+            b"sourceIPs" => Key::SourceIps,
+            b"userAgent" => Key::UserAgent,
+            b"objectRef" => Key::ObjectRef,
+            b"responseStatus" => Key::ResponseStatus,
+            b"requestObject" => Key::RequestObject,
+            b"responseObject" => Key::ResponseObject,
+            b"requestReceivedTimestamp" => Key::RequestReceivedTimestamp,
+            b"stageTimestamp" => Key::StageTimestamp,
+            b"timestamp" => Key::Timestamp,
+            b"annotations" => Key::Annotations,
+            b"metadata" => Key::Metadata,
+            b"items" => Key::Items,
+            b"@timestamp" => Key::AtTimestamp,
+            _ => return None,
+        })
+    }
+
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
 
 #[cfg(test)]
 #[path = "early_tests.rs"]

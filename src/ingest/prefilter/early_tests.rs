@@ -4,10 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::tests::{Choices, Escapes, Speller, object_event};
-use super::cursor::end_or_escape;
 use super::*;
 use crate::audit::event::{Event, Text};
-use crate::limits;
 
 const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"7e1b","stage":"ResponseComplete","requestURI":"/api/v1/pods?a=1\u0026b=2","verb":"watch","user":{"username":"ann","groups":["a","b"]},"sourceIPs":["10.0.0.7"],"userAgent":"kubectl/v1 (\"x\")","objectRef":{"resource":"pods","namespace":"n","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestObject":{"verb":"create","a":[{"b":"}\""},[]]},"annotations":{"k":"{"}}"#;
 

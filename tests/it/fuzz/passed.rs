@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kubetell::audit::event::Event;
 use kubetell::detect::matcher::{Context, Matcher};
-use kubetell::ingest::envelope::{self, Outcome, PassesOver, Wrapper};
+use kubetell::ingest::envelope::{self, Outcome, Wrapper};
 use kubetell::ingest::prefilter::{Prefilter, Verdict};
 use kubetell::position::Position;
 use kubetell::rules::set::RuleSet;
@@ -275,14 +274,7 @@ fn event(random: &mut Xorshift) -> Json {
         ("stage", word(&["ResponseComplete", "RequestReceived"])),
         ("requestURI", text(uri)),
         ("verb", word(&["create", "delete", "update", "get", "list"])),
-        (
-            "user",
-            object(vec![
-                ("username", word(&["ann", "bob"])),
-                ("groups", List(vec![text("g")])),
-                ("extra", object(vec![("key", List(vec![text("v")]))])),
-            ]),
-        ),
+        ("user", object(vec![("username", word(&["ann", "bob"])), ("groups", List(vec![]))])),
         ("impersonatedUser", object(vec![("username", text("eve"))])),
         ("sourceIPs", List(vec![text("10.0.0.7")])),
         ("userAgent", word(&["curl/8", "kubectl", "a \"verb\" {"])),
@@ -356,18 +348,7 @@ fn value(random: &mut Xorshift, depth: usize) -> Json {
     match random.below(if depth < 4 { 12 } else { 6 }) {
         0 => Raw(pick(
             random,
-            &[
-                "null",
-                "true",
-                "1",
-                "1.5",
-                "-0",
-                "1e999",
-                "nul",
-                "12345678901234567890",
-                r#""\ud800""#,
-                r#"{"code":1e999}"#,
-            ],
+            &["null", "true", "1", "1.5", "-0", "1e999", "nul", "12345678901234567890"],
         )),
         1..=3 => text(pick(random, &WORDS)),
         4 => List(vec![text(pick(random, &WORDS))]),
@@ -511,33 +492,10 @@ pub struct Asked {
     name: String,
 }
 
-/// What became of one part of a record.
-#[derive(Debug, PartialEq)]
-struct Part {
-    index: u32,
-    what: What,
-    found: bool,
-}
-
-#[derive(Debug, PartialEq)]
-enum What {
-    PassedOver(Wrapper),
-    Event(Box<Event<'static>>, Wrapper, Option<String>, Option<jiff::Timestamp>),
-    Other(String),
-}
-
-impl Part {
-    fn is_passed_over(&self) -> bool {
-        matches!(self.what, What::PassedOver(_))
-    }
-}
-
 #[derive(Default)]
 pub struct Counts {
     pub found: AtomicU64,
     pub dropped: AtomicU64,
-    /// Events that were not read.
-    pub passed_over: AtomicU64,
 }
 
 fn rule(number: usize, query: &str) -> String {
@@ -574,51 +532,20 @@ impl Asked {
         all
     }
 
-    /// What becomes of each part of a record.
-    fn read(
-        &self,
-        record: &[u8],
-        forced: Option<Wrapper>,
-        passes_over: Option<PassesOver<'_>>,
-    ) -> Vec<Part> {
-        let mut parts = Vec::new();
-        let bodies = self.matcher.bodies();
-        envelope::read_but(record, forced, bodies, passes_over, &mut |index, outcome| {
-            let mut found = Vec::new();
-            let what = match outcome {
-                Outcome::PassedOver(wrapper) => What::PassedOver(wrapper),
-                Outcome::Event(read) => {
-                    let position = Position::File { path: "-".to_owned(), line: 1, item: index };
-                    let context =
-                        Context { cluster: "c", position, wrapper_id: None, wrapper_time_ms: None };
-                    let event = Box::new(read.event.clone().into_owned());
-                    self.matcher.examine(read.event, context, &mut found);
-                    let id = read.wrapper_id.map(|id| id.into_owned());
-                    What::Event(event, read.wrapper, id, read.wrapper_time)
-                }
-                other => What::Other(format!("{other:?}")),
-            };
-            parts.push(Part { index, what, found: !found.is_empty() });
-        });
-        parts
-    }
-
-    /// All events that are passed over are events in which nothing is found, each in its place and
-    /// wrapper; the rest of the record is the same. How many there are.
-    fn check_passed_over(&self, record: &[u8], forced: Option<Wrapper>, all: &[Part]) -> u64 {
-        let parts = self.read(record, forced, Some(&|json| self.prefilter.passes_over(json)));
-        let shown = || format!("{} {forced:?}: {}", self.name, String::from_utf8_lossy(record));
-        assert_eq!(parts.len(), all.len(), "{}", shown());
-        for (part, of_all) in parts.iter().zip(all) {
-            match (&part.what, &of_all.what) {
-                (What::PassedOver(wrapper), What::Event(_, of_event, ..)) => {
-                    let are_same = (wrapper, part.index) == (of_event, of_all.index);
-                    assert!(are_same && !of_all.found, "{part:?} {of_all:?} {}", shown());
-                }
-                _ => assert_eq!(part, of_all, "{}", shown()),
+    fn finds(&self, record: &[u8], forced: Option<Wrapper>) -> bool {
+        let mut found = Vec::new();
+        envelope::read_asking(record, forced, self.matcher.bodies(), &mut |item, outcome| {
+            if let Outcome::Event(read) = outcome {
+                let context = Context {
+                    cluster: "c",
+                    position: Position::File { path: "-".to_owned(), line: 1, item },
+                    wrapper_id: None,
+                    wrapper_time_ms: None,
+                };
+                self.matcher.examine(read.event, context, &mut found);
             }
-        }
-        parts.iter().filter(|part| part.is_passed_over()).count() as u64
+        });
+        !found.is_empty()
     }
 
     pub fn check(&self, record: &[u8], counts: &Counts) {
@@ -627,10 +554,7 @@ impl Asked {
         // A configuration may say what every record is.
         let forced = Wrapper::ALL.get(record.len() % (2 * Wrapper::ALL.len())).copied();
         for forced in [None, forced] {
-            let parts = self.read(record, forced, None);
-            let passed_over = self.check_passed_over(record, forced, &parts);
-            counts.passed_over.fetch_add(passed_over, Ordering::Relaxed);
-            if parts.iter().any(|part| part.found) {
+            if self.finds(record, forced) {
                 counts.found.fetch_add(1, Ordering::Relaxed);
                 let shown = String::from_utf8_lossy(record);
                 assert!(!dropped, "{} {forced:?}: {shown}", self.name);
