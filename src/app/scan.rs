@@ -20,7 +20,7 @@ use crate::detect::harmless::Harmless;
 use crate::detect::matcher::{Context, Detection, Excepted, Matcher};
 use crate::detect::suppress::Suppressor;
 use crate::ingest::envelope::{self, Outcome};
-use crate::ingest::file::{self, FileEvent, Portion};
+use crate::ingest::file::{self, FileEvent, Portion, Progress};
 use crate::ingest::prefilter::{Prefilter, Verdict};
 use crate::limits::EXCEPTION_NAMES_MAX;
 use crate::position::Position;
@@ -112,7 +112,14 @@ struct Chunk {
 
 impl Chunk {
     /// Takes text over, as it is where nothing is there yet.
-    fn push(&mut self, path: &Arc<str>, line: u64, text: Cow<'_, [u8]>, is_run: bool) {
+    fn push(
+        &mut self,
+        path: &Arc<str>,
+        line: u64,
+        text: Cow<'_, [u8]>,
+        is_run: bool,
+        progress: Progress,
+    ) {
         let begin = self.bytes.len();
         match text {
             Cow::Owned(text) if begin == 0 => self.bytes = text,
@@ -125,6 +132,7 @@ impl Chunk {
         }
         let range = begin..self.bytes.len();
         self.parts.push(Part::Text(Text { path: Arc::clone(path), line, range, is_run }));
+        (self.read, self.total) = (progress.read, progress.total);
     }
 }
 
@@ -277,12 +285,10 @@ fn read(paths: &[PathBuf], chunks: &Sender<Chunk>) {
     file::read_runs(paths, &mut |portion| {
         match portion {
             Portion::Run { path, line, bytes, progress } => {
-                open.push(path, line, bytes, true);
-                (open.read, open.total) = (progress.read, progress.total);
+                open.push(path, line, bytes, true, progress);
             }
             Portion::One(FileEvent::Record { path, line, bytes, progress }) => {
-                open.push(path, line, bytes.into(), false);
-                (open.read, open.total) = (progress.read, progress.total);
+                open.push(path, line, bytes.into(), false, progress);
             }
             Portion::One(FileEvent::Failed { path, line, class, reason, bytes }) => {
                 let record = bytes.map(<[u8]>::to_vec);
