@@ -490,15 +490,17 @@ impl Service {
 
 /// The line that says which rules learn and until when.
 pub fn learning_text(config: &Config, rules: &RuleSet, now: jiff::Timestamp) -> String {
-    let ids = rules.new_terms_ids().join(", ");
+    let ids = rules.new_terms_ids();
+    let end = if ids.len() == 1 { "s" } else { "" };
+    let ids = ids.join(", ");
     if config.new_terms.learning_ms == 0 {
-        return format!("learning is off: {ids} alerts from the first event on");
+        return format!("learning is off: {ids} alert{end} from the first event on");
     }
     let until = now
         .checked_add(jiff::SignedDuration::from_millis(config.new_terms.learning_ms))
         .map_or_else(|_| "far in the future".to_owned(), |time| format!("{time:.0}"));
     format!(
-        "{ids} learns for {} from the first observation in each partition of `{}`: until {until} where that is yet to come, no longer where it is past",
+        "{ids} learn{end} for {} from the first observation in each partition of `{}`: until {until} where that is yet to come, no longer where it is past",
         format_duration(config.new_terms.learning_ms),
         config.observations.topic,
     )

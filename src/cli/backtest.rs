@@ -230,7 +230,8 @@ fn read(args: &BacktestArgs, prepared: &Prepared, context: &Context) -> Exit {
 fn say_speed(report: &Report, seconds: f64) {
     let records = report.read.records + report.read.history_records;
     let rate = (records as f64 / seconds.max(0.001)).round();
-    report::note(format_args!("{records} records in {seconds:.1} s, {rate} a second"));
+    let records = report::several(records, "record");
+    report::note(format_args!("{records} in {seconds:.1} s, {rate} a second"));
 }
 
 /// Prints the report and what is to be known of it; the exit code.

@@ -324,8 +324,9 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
         let withheld =
             if withheld > 0 { format!(", {withheld} alike withheld") } else { String::new() };
         report::note(format_args!(
-            "{} records, {alerts} alerts{withheld}, {unreadable} unreadable, {skipped} of other kinds",
-            stats.records
+            "{}, {}{withheld}, {unreadable} unreadable, {skipped} of other kinds",
+            report::several(stats.records, "record"),
+            report::several(alerts, "alert"),
         ));
     }
 }

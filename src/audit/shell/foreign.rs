@@ -129,11 +129,9 @@ pub enum Language {
     Awk,
 }
 
-/// The language of an interpreter by its name, with any path, version and suffix:
-/// `/usr/bin/python3.11` is Python.
-pub fn language(program: &str) -> Option<Language> {
-    let start = program.bytes().rposition(|byte| byte == b'/').map_or(0, |at| at + 1);
-    let name = program.get(start..)?;
+/// The language of an interpreter by its name, with any version and suffix, without a path:
+/// `python3.11` is Python.
+pub fn language(name: &str) -> Option<Language> {
     let name = name.strip_suffix(".exe").unwrap_or(name);
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
     Some(match name {

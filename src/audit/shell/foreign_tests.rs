@@ -787,7 +787,8 @@ fn interpreters_are_known_by_their_names() {
     for (program, expected) in [
         ("python", Some(Python)),
         ("python2", Some(Python)),
-        ("/usr/bin/python3.11", Some(Python)),
+        ("python3.11", Some(Python)),
+        ("python3.exe", Some(Python)),
         ("pypy3", Some(Python)),
         ("perl5.36", Some(Perl)),
         ("perl", Some(Perl)),

@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use crate::alert::visible::visible;
 use crate::app::backtest::report::{self, Difference, ExampleView, Report, RuleView, Sides};
 use crate::app::state::baseline::time_text;
+use crate::cli::report::several;
 use crate::limits::HOUR_MS;
 use crate::output::terminal::{self, Align};
 
@@ -49,20 +50,19 @@ fn head(report: &Report) -> String {
     let mut topics: Vec<&str> = report.partitions.iter().map(|it| it.topic.as_str()).collect();
     topics.dedup();
     let topics: Vec<String> = topics.iter().map(|topic| cell(topic)).collect();
-    let partitions = report.partitions.len();
     let mut out = format!(
-        "{} to {}, topic {}, {partitions} partition{}\n{} records ({}), {} events parsed",
+        "{} to {}, topic {}, {}\n{} ({}), {} parsed",
         range.from,
         range.to,
         topics.join(", "),
-        if partitions == 1 { "" } else { "s" },
-        read.records,
+        several(report.partitions.len() as u64, "partition"),
+        several(read.records, "record"),
         HumanBytes(read.bytes),
-        read.events,
+        several(read.events, "event"),
     );
     if let Some(history_from) = &range.history_from {
-        let records = read.history_records;
-        out.push_str(&format!("; {records} records of history since {history_from}"));
+        let records = several(read.history_records, "record");
+        out.push_str(&format!("; {records} of history since {history_from}"));
     }
     out.push('\n');
     if report.partial {

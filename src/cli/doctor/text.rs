@@ -9,6 +9,7 @@ use indicatif::HumanBytes;
 use crate::alert::visible::visible;
 use crate::app::doctor::findings::{Finding, Severity};
 use crate::app::doctor::report::{Report, RuleState, SourceView, ValuesView};
+use crate::cli::report::several;
 use crate::output::terminal::{self, Align};
 
 /// Longest value that is listed, longest name, and longest sentence.
@@ -73,16 +74,16 @@ fn head(source: &SourceView, colours: bool) -> String {
     let name = visible(&source.name, NAME_MAX_CHARS);
     let name = match source.partitions {
         Some(1) => format!("topic {name}, 1 partition"),
-        Some(partitions) => format!("topic {name}, {partitions} partitions"),
+        Some(partitions) => format!("topic {name}, {}", several(partitions as u64, "partition")),
         None => name,
     };
     let sample = &source.sample;
     let mut out = format!(
-        "{}\n{} records ({}), {} events",
+        "{}\n{} ({}), {}",
         paint(BOLD, &name, colours),
-        sample.records,
+        several(sample.records, "record"),
         HumanBytes(sample.bytes),
-        sample.events
+        several(sample.events, "event")
     );
     if let (Some(first), Some(last)) = (&sample.first_event, &sample.last_event) {
         out.push_str(&format!(" of {first} to {last}"));

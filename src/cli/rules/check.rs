@@ -206,11 +206,7 @@ fn together(
 
 /// `3 exceptions`; nothing where there is none.
 fn counted(count: usize, what: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 {what}")),
-        count => Some(format!("{count} {what}s")),
-    }
+    (count > 0).then(|| report::several(count as u64, what))
 }
 
 /// What `scan` does with the query as its only rule.
