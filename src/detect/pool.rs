@@ -2,9 +2,7 @@
 //!
 //! A worker owns nothing between two batches but what it need not find out again. It decodes, matches
 //! and encodes; it sends nothing and commits nothing. What a batch turns into depends on the batch
-//! alone, so the order of the workers never shows. All that hangs on the moment is which
-//! observations are left unwritten, since they are likely to be spared: should one be sent after
-//! all, its record comes again, and everything is written.
+//! alone, so the order of the workers never shows.
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -17,9 +15,7 @@ use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::harmless::Harmless;
 use crate::detect::in_force::InForce;
-use crate::detect::likely::Likely;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
-use crate::detect::recent::ObservationMark;
 use crate::detect::suppress::Suppression;
 use crate::detect::tally::Tally;
 use crate::ingest::envelope::{self, Outcome, Wrapper};
@@ -72,32 +68,11 @@ pub struct Batch {
     pub candidates: Vec<Candidate>,
 }
 
-impl Batch {
-    /// Takes a candidate whose payload stands in `bytes`.
-    pub fn push(&mut self, candidate: Candidate, bytes: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes.get(candidate.payload.clone()).unwrap_or_default());
-        let payload = start..self.bytes.len();
-        self.candidates.push(Candidate { payload, ..candidate });
-    }
-}
-
 /// A batch, and the rules that let its records through.
 #[derive(Debug)]
 pub struct Job {
     pub batch: Batch,
     pub rules: Arc<InForce>,
-    /// Its records were settled before, with observations that were left unwritten: everything is
-    /// written now, and nothing counts twice.
-    pub again: bool,
-}
-
-/// A job that is done.
-#[derive(Debug)]
-pub struct Done {
-    pub job: Job,
-    /// In the order of the job's candidates.
-    pub settled: Vec<Settled>,
 }
 
 /// What one alert needs to be told apart from the stages before it.
@@ -110,6 +85,14 @@ pub struct AlertMark {
     pub event_time_ms: Option<i64>,
     pub append_ms: Option<i64>,
     pub suppression: Option<Suppression>,
+}
+
+/// What one observation needs to be told apart from those of the same term before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationMark {
+    pub event_id: String,
+    pub outcome_known: bool,
+    pub window_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +115,6 @@ pub struct Settled {
     /// The candidate's, to be taken off what is in flight.
     pub size: usize,
     pub products: Vec<Product>,
-    /// Observations that are likely to be spared, and so are not among the products.
-    pub unwritten: Vec<ObservationMark>,
 }
 
 /// What a worker needs to know; the same for all of them.
@@ -150,27 +131,23 @@ pub struct Worker {
     pub observations_topic: Arc<str>,
     pub observations_partitions: u32,
     pub dead_letters_topic: Arc<str>,
-    /// `None`: everything is written.
-    pub likely: Option<Arc<Likely>>,
 }
 
 impl Worker {
     /// Until the channel of jobs closes.
-    pub fn run(&self, jobs: &Receiver<Job>, done: &Sender<Done>) {
+    pub fn run(&self, jobs: &Receiver<Job>, settled: &Sender<Vec<Settled>>) {
         let own = self.stats.pool.worker();
-        let again = Worker { stats: Arc::default(), likely: None, ..self.clone() };
         let mut harmless = Harmless::default();
         for job in jobs {
-            let worker = if job.again { &again } else { self };
-            let settled = own.busy(|| worker.process(&job, &mut harmless));
-            if done.send(Done { job, settled }).is_err() {
+            let results = own.busy(|| self.process(&job, &mut harmless));
+            if settled.send(results).is_err() {
                 return;
             }
         }
     }
 
     pub fn process(&self, job: &Job, harmless: &mut Harmless) -> Vec<Settled> {
-        let Job { batch, rules, .. } = job;
+        let Job { batch, rules } = job;
         let mut tally = Tally::default();
         let settled = batch
             .candidates
@@ -201,7 +178,6 @@ impl Worker {
             ticket: candidate.ticket,
             size: candidate.size,
             products: vec![self.dead_letter(candidate, payload, &reason)],
-            unwritten: Vec::new(),
         }
     }
 
@@ -239,7 +215,6 @@ impl Worker {
         }
         let cluster = cluster.unwrap_or_else(|| self.cluster.to_string());
         let mut products = Vec::new();
-        let mut unwritten = Vec::new();
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
         let bodies = matcher.bodies();
@@ -302,24 +277,14 @@ impl Worker {
                 }
                 Detection::Observation(observation) => {
                     tally.matched(&observation.rule.id);
-                    match self.observation(candidate, &observation) {
-                        Observed::Unwritten(mark) => {
-                            unwritten.push(mark);
-                            continue;
-                        }
-                        Observed::Written(product) => product.map_err(|error| error.to_string()),
-                    }
+                    self.observation(candidate, &observation).map_err(|error| error.to_string())
                 }
                 Detection::Excepted(excepted) => {
                     self.stats.excepted.add_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name);
                     for observation in excepted.history.iter().flatten() {
-                        match self.observation(candidate, observation) {
-                            Observed::Unwritten(mark) => unwritten.push(mark),
-                            Observed::Written(product) => {
-                                let product = product.map_err(|error| error.to_string());
-                                push(product, &mut products, &mut unreadable);
-                            }
-                        }
+                        let known = self.observation(candidate, observation);
+                        let known = known.map_err(|error| error.to_string());
+                        push(known, &mut products, &mut unreadable);
                     }
                     continue;
                 }
@@ -333,7 +298,7 @@ impl Worker {
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
-        Settled { ticket: candidate.ticket, size: candidate.size, products, unwritten }
+        Settled { ticket: candidate.ticket, size: candidate.size, products }
     }
 
     fn count(&self, examined: ExamineStats) {
@@ -377,37 +342,32 @@ impl Worker {
         })
     }
 
-    fn observation(&self, candidate: &Candidate, observation: &Observation) -> Observed {
-        let key = record::key(observation);
-        let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
-        let (event_id, window_ms) = (&observation.event_id, observation.window_ms);
-        let mark = ObservationMark::new(&key, event_id, outcome_known, window_ms);
-        if self.likely.as_ref().is_some_and(|likely| likely.spares(mark.term())) {
-            return Observed::Unwritten(mark);
-        }
+    fn observation(
+        &self,
+        candidate: &Candidate,
+        observation: &Observation,
+    ) -> Result<Product, serde_json::Error> {
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
-        Observed::Written(record::value(observation).map(|payload| Product {
-            mark: Mark::Observation(mark),
+        let payload = record::value(observation)?;
+        Ok(Product {
+            mark: Mark::Observation(ObservationMark {
+                event_id: observation.event_id.clone(),
+                outcome_known: observation.event.outcome() != EventOutcome::Unknown,
+                window_ms: observation.window_ms,
+            }),
             output: Output {
                 kind: OutputKind::Observation,
                 topic: Arc::clone(&self.observations_topic),
                 partition: Some(i32::try_from(partition).unwrap_or(0)),
-                key: Some(key),
+                key: Some(record::key(observation)),
                 payload: Some(payload),
                 headers: Vec::new(),
                 reduced: None,
                 ticket: candidate.ticket,
                 serial: 0,
             },
-        }))
+        })
     }
-}
-
-/// What an observation turns into.
-enum Observed {
-    Written(Result<Product, serde_json::Error>),
-    /// It is likely to be spared.
-    Unwritten(ObservationMark),
 }
 
 /// Encoding our own types can't fail; if it does, the record is not lost.

@@ -2,9 +2,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alert::redact::Redaction;
-use crate::detect::ledger::{Admission, Ledger};
-use crate::faults::Faults;
-use crate::limits::HOUR_MS;
 use crate::rules::set::RuleSet;
 
 const TICKET: Ticket = Ticket { slot: 0, epoch: 4, offset: 77 };
@@ -20,7 +17,6 @@ fn worker() -> Worker {
         observations_topic: "observations".into(),
         observations_partitions: 12,
         dead_letters_topic: "dead".into(),
-        likely: None,
     }
 }
 
@@ -29,8 +25,7 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
     settle_under(RuleSet::builtin().unwrap(), worker, payload)
 }
 
-/// A job of one record.
-fn job(rules: RuleSet, payload: &[u8]) -> Job {
+fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
     let mut bytes = b"what stands before".to_vec();
     let start = bytes.len();
     bytes.extend_from_slice(payload);
@@ -47,11 +42,7 @@ fn job(rules: RuleSet, payload: &[u8]) -> Job {
     };
     let rules = Arc::new(InForce::new(Arc::new(rules), 0, Arc::new(Redaction::none())));
     let batch = Batch { bytes, candidates: vec![candidate] };
-    Job { batch, rules, again: false }
-}
-
-fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
-    let mut settled = worker.process(&job(rules, payload), &mut Harmless::default());
+    let mut settled = worker.process(&Job { batch, rules }, &mut Harmless::default());
     assert_eq!(settled.len(), 1);
     let settled = settled.remove(0);
     assert_eq!((settled.ticket, settled.size), (TICKET, payload.len() + 9));
@@ -217,78 +208,6 @@ fn observations_of_a_user_go_to_one_partition() {
     for (user, partition) in [("jane", 3), ("joe", 2), ("system:serviceaccount:shop:web", 0)] {
         assert_eq!(partitions(&secret(user, &["10.0.0.1"])), [partition], "{user}");
     }
-}
-
-/// What a worker leaves unwritten is spared, or its record comes again.
-#[test]
-fn an_observation_that_is_likely_to_be_spared_is_not_written() {
-    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
-    let knows = Worker { likely: Some(Arc::clone(ledger.likely())), ..worker() };
-    ledger.assigned(0, 0);
-    // Of a record: what is not written of it, and what is sent unless it is to come again.
-    let read = |ledger: &mut Ledger, worker: &Worker, offset: i64, boot_ms: i64| {
-        let ticket = match ledger.look(0, offset) {
-            Admission::New(ticket) => ticket,
-            _ => Ticket { slot: 0, epoch: 1, offset },
-        };
-        if ledger.next(0) == Some(offset) {
-            ledger.admit(ticket).unwrap();
-        }
-        let record = secret("jane", &["10.0.0.1"]).to_string();
-        let mut settled = settle_with(worker, record.as_bytes());
-        for product in &mut settled.products {
-            product.output.ticket = ticket;
-        }
-        let unwritten = settled.unwritten.len();
-        assert_eq!(unwritten + settled.products.len(), 1);
-        let mut send = Vec::new();
-        let counted = ledger.settle(Settled { ticket, ..settled }, boot_ms, &mut send).unwrap();
-        (unwritten, counted.map(|counted| (counted.spared, send)))
-    };
-    let (_, first) = read(&mut ledger, &knows, 0, 0);
-    let (unwritten, second) = read(&mut ledger, &knows, 1, 0);
-    let (Some((0, first)), Some((0, second))) = (first, second) else { panic!() };
-    assert_eq!((first.len(), second.len(), unwritten), (1, 1, 0), "nothing is acknowledged yet");
-    ledger.acknowledge(&first[0], 1).unwrap();
-    let (unwritten, spared) = read(&mut ledger, &knows, 2, 2);
-    let Some((1, sent)) = spared else { panic!("{spared:?}") };
-    assert_eq!((unwritten, sent.len()), (1, 0));
-
-    let (unwritten, late) = read(&mut ledger, &knows, 3, HOUR_MS + 1);
-    assert_eq!((unwritten, late.is_none()), (1, true), "it is to come again");
-    assert_eq!(ledger.under_way(0), 2, "with the second, which is not acknowledged");
-    let writes = Worker { likely: None, ..knows.clone() };
-    let (_, late) = read(&mut ledger, &writes, 3, HOUR_MS + 1);
-    let Some((0, late)) = late else { panic!("{late:?}") };
-    assert_eq!(late[0].payload, first[0].payload);
-    let (unwritten, _) = read(&mut ledger, &knows, 4, HOUR_MS + 2);
-    assert_eq!(unwritten, 0, "it is sent and not acknowledged");
-}
-
-/// A record that comes again counts nothing twice, and everything in it is written.
-#[test]
-fn what_comes_again_counts_once() {
-    let likely = Arc::new(Likely::new());
-    let worker = Worker { likely: Some(Arc::clone(&likely)), ..worker() };
-    let (job_sender, jobs) = crossbeam_channel::bounded(2);
-    let (done_sender, done) = crossbeam_channel::bounded(2);
-    let record = secret("jane", &["10.0.0.1"]).to_string();
-    let settled = settle_with(&worker, record.as_bytes());
-    let [written] = &settled.products[..] else { panic!() };
-    let Mark::Observation(mark) = &written.mark else { panic!() };
-    likely.note(mark.term());
-    job_sender.send(job(RuleSet::builtin().unwrap(), record.as_bytes())).unwrap();
-    let before = worker.stats.events.get();
-    std::thread::scope(|scope| {
-        scope.spawn(|| worker.run(&jobs, &done_sender));
-        let first = done.recv().unwrap();
-        assert_eq!((first.settled[0].products.len(), first.settled[0].unwritten.len()), (0, 1));
-        job_sender.send(Job { again: true, ..first.job }).unwrap();
-        let again = done.recv().unwrap();
-        assert_eq!(again.settled[0].products[0].output.payload, written.output.payload);
-        assert_eq!(worker.stats.events.get() - before, 1);
-        drop(job_sender);
-    });
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! Backpressure pauses all partitions while too many bytes are in flight, so memory is bounded
 //! whatever the brokers do.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use crate::config::ClusterFrom;
 use crate::detect::in_force::Changing;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
-use crate::detect::pool::{self, AlertMark, Batch, Candidate, Done, Job, Mark};
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Job, Mark, Settled};
 use crate::detect::slots::{Slot, Slots};
 use crate::ingest::commit::Committable;
 use crate::ingest::headers;
@@ -33,8 +32,6 @@ use crate::stats::{Half, Stats};
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
-/// So many empty ones are kept.
-const SPARE_BATCHES: usize = 4;
 /// Pause before reading is placed again after a look-up that failed.
 const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
@@ -46,17 +43,13 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// The channels to and from the pool.
 pub struct PoolHandle {
     pub jobs: Sender<Job>,
-    pub done: Receiver<Done>,
+    pub settled: Receiver<Vec<Settled>>,
 }
 
 pub struct DetectHandler {
     slots: Slots,
     ledger: Ledger,
     batch: Batch,
-    /// Of jobs that are done, empty, so that the next batches need no memory of their own.
-    spare: Vec<Batch>,
-    /// Records of jobs that are done, to be settled again.
-    again: VecDeque<Job>,
     pool: PoolHandle,
     rules: Changing,
     cluster_from: ClusterFrom,
@@ -93,8 +86,6 @@ impl DetectHandler {
             slots: Slots::default(),
             ledger,
             batch: Batch::default(),
-            spare: Vec::new(),
-            again: VecDeque::new(),
             pool,
             rules,
             cluster_from,
@@ -136,36 +127,24 @@ impl DetectHandler {
         }
     }
 
-    /// Hands what is to be settled again and the open batch to the pool if there is room.
+    /// Hands the open batch to the pool if there is room.
     fn dispatch(&mut self) {
-        while let Some(job) = self.again.pop_front() {
-            if let Err(job) = self.hand(job) {
-                self.again.push_front(job);
-                return;
-            }
-        }
         if self.batch.candidates.is_empty() {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        let rules = Arc::clone(&self.rules.now);
-        match self.hand(Job { batch, rules, again: false }) {
-            Ok(()) => self.batch = self.spare.pop().unwrap_or_default(),
-            Err(job) => self.batch = job.batch,
-        }
-    }
-
-    /// The job comes back when there is no room for it.
-    fn hand(&mut self, job: Job) -> Result<(), Job> {
-        match self.pool.jobs.try_send(job) {
+        let (bytes, candidates) = (batch.bytes.len(), batch.candidates.len());
+        match self.pool.jobs.try_send(Job { batch, rules: Arc::clone(&self.rules.now) }) {
             Ok(()) => {
                 self.in_pool += 1;
-                Ok(())
+                // The next one gets as large as this one was, or nearly so.
+                self.batch.bytes.reserve(bytes.min(BATCH_MAX_BYTES));
+                self.batch.candidates.reserve(candidates);
             }
-            Err(TrySendError::Full(job)) => Err(job),
+            Err(TrySendError::Full(job)) => self.batch = job.batch,
             Err(TrySendError::Disconnected(job)) => {
+                self.batch = job.batch;
                 self.fail(HalfError::Internal("the worker pool is gone".to_owned()));
-                Err(job)
             }
         }
     }
@@ -190,23 +169,19 @@ impl DetectHandler {
     }
 
     fn collect(&mut self) {
-        while let Ok(done) = self.pool.done.try_recv() {
-            self.settle(done);
+        while let Ok(settled) = self.pool.settled.try_recv() {
+            self.settle(settled);
         }
         self.pump(Duration::ZERO);
     }
 
-    fn settle(&mut self, done: Done) {
+    fn settle(&mut self, results: Vec<Settled>) {
         self.in_pool -= 1;
-        let Done { job: Job { mut batch, rules, .. }, settled } = done;
         let mut to_send = std::mem::take(&mut self.to_send);
-        let mut again = Batch::default();
-        for (candidate, settled) in batch.candidates.drain(..).zip(settled) {
-            let size = settled.size;
+        for settled in results {
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
             match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
-                Ok(None) => again.push(candidate, &batch.bytes),
-                Ok(Some(counted)) => {
-                    self.in_flight_bytes = self.in_flight_bytes.saturating_sub(size);
+                Ok(counted) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
                     if counted.past > 0 {
@@ -217,13 +192,9 @@ impl DetectHandler {
                         self.stats.suppressed.add(rule, 1);
                     }
                 }
-                Err(error) => self.check_mark(Err(error)),
+                error => self.check_mark(error.map(|_| ())),
             }
         }
-        if !again.candidates.is_empty() {
-            self.again.push_back(Job { batch: again, rules, again: true });
-        }
-        self.keep(batch);
         for output in to_send.drain(..) {
             if output.kind == OutputKind::DeadLetter {
                 self.say_dead_letter(&output);
@@ -235,14 +206,6 @@ impl DetectHandler {
             }
         }
         self.to_send = to_send;
-    }
-
-    /// Keeps a batch whose candidates are gone for one that is to come.
-    fn keep(&mut self, mut batch: Batch) {
-        if self.spare.len() < SPARE_BATCHES && batch.bytes.capacity() <= 2 * BATCH_MAX_BYTES {
-            batch.bytes.clear();
-            self.spare.push(batch);
-        }
     }
 
     /// One line in a while: where the latest unreadable record stood and why it was one.
@@ -311,7 +274,7 @@ impl DetectHandler {
         let partitions = self.slots.figures(&self.ledger);
         let pool = &self.stats.pool;
         pool.jobs_waiting.set(self.pool.jobs.len() as u64);
-        pool.results_waiting.set(self.pool.done.len() as u64);
+        pool.results_waiting.set(self.pool.settled.len() as u64);
         pool.in_flight_bytes.set(self.in_flight() as u64);
         let half = &self.stats.detect;
         half.outstanding.set(self.producer.outstanding() as u64);
@@ -471,8 +434,8 @@ impl GroupHandler for DetectHandler {
                 return false;
             }
             if self.in_pool > 0 {
-                if let Ok(done) = self.pool.done.recv_timeout(Duration::from_millis(5)) {
-                    self.settle(done);
+                if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
+                    self.settle(settled);
                 }
             } else {
                 self.pump(Duration::from_millis(20));
@@ -535,18 +498,19 @@ impl GroupHandler for DetectHandler {
         };
         let key = message.key().map(<[u8]>::to_vec);
         let size = pool::size_of_record(payload, key.as_deref(), &headers);
-        let candidate = Candidate {
+        let start = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(payload);
+        self.batch.candidates.push(Candidate {
             ticket,
             topic: Arc::clone(&slot.topic),
             partition: slot.partition,
-            payload: 0..payload.len(),
+            payload: start..self.batch.bytes.len(),
             size,
             key,
             headers,
             append_ms,
             cluster,
-        };
-        self.batch.push(candidate, payload);
+        });
         self.in_flight_bytes += size;
         let admitted = self.ledger.admit(ticket);
         self.check_mark(admitted);
@@ -559,8 +523,8 @@ impl GroupHandler for DetectHandler {
             if self.batch.candidates.is_empty() || self.fatal.is_some() {
                 break;
             }
-            if let Ok(done) = self.pool.done.recv_timeout(POOL_WAIT) {
-                self.settle(done);
+            if let Ok(settled) = self.pool.settled.recv_timeout(POOL_WAIT) {
+                self.settle(settled);
             }
         }
         if self.in_flight() >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }
@@ -592,10 +556,7 @@ impl GroupHandler for DetectHandler {
 
     /// Whether results or acknowledgements are still to come.
     fn busy(&self) -> bool {
-        self.in_pool > 0
-            || self.producer.outstanding() > 0
-            || !self.batch.candidates.is_empty()
-            || !self.again.is_empty()
+        self.in_pool > 0 || self.producer.outstanding() > 0 || !self.batch.candidates.is_empty()
     }
 
     fn overtaken(&mut self) {
