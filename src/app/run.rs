@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::{ClusterFrom, Config};
 use crate::detect::in_force::{Changing, InForce};
 use crate::detect::ledger::Ledger;
-use crate::detect::pool::{Job, Settled, Worker};
+use crate::detect::pool::{Done, Job, Worker};
 use crate::detect::runner::{DetectHandler, PoolHandle};
 use crate::duration::format_duration;
 use crate::failure::{Class, Remedy};
@@ -266,11 +266,12 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
     let Common { config, instance, stats, .. } = common;
     let workers = if config.detect.workers > 0 { config.detect.workers } else { cores() };
     let (job_sender, jobs) = bounded::<Job>(workers * BATCHES_A_WORKER);
-    let (settled_sender, settled) = bounded::<Vec<Settled>>(workers * BATCHES_A_WORKER * 2);
+    let (done_sender, done) = bounded::<Done>(workers * BATCHES_A_WORKER * 2);
     let cluster_field = match &config.source.cluster_from {
         ClusterFrom::Field(pointer) => Some(pointer.as_str().into()),
         _ => None,
     };
+    let ledger = Ledger::new(common.faults, config.new_terms.cache_bytes);
     let worker = Worker {
         stats: Arc::clone(stats),
         instance: Arc::clone(instance),
@@ -281,10 +282,12 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
         observations_topic: config.observations.topic.as_str().into(),
         observations_partitions: common.observations_partitions,
         dead_letters_topic: config.dead_letters.topic.as_str().into(),
+        likely: Some(Arc::clone(ledger.likely())),
     };
+    let writer = worker.writing_all();
     for number in 0..workers {
-        let (worker, jobs, settled_sender) = (worker.clone(), jobs.clone(), settled_sender.clone());
-        spawn("detect-worker", number, move || worker.run(&jobs, &settled_sender))?;
+        let (worker, jobs, done_sender) = (worker.clone(), jobs.clone(), done_sender.clone());
+        spawn("detect-worker", number, move || worker.run(&jobs, &done_sender))?;
     }
     let redaction =
         Arc::new(Redaction::compile(config.alerts.redact_defaults, &config.alerts.redact)?);
@@ -303,7 +306,7 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
     spawn("reloader", 0, move || reloader.run())?;
     let client = telling_client(config);
     let handler = DetectHandler::new(
-        PoolHandle { jobs: job_sender, settled },
+        PoolHandle { jobs: job_sender, done, writer },
         Changing {
             now: Arc::new(InForce::new(loaded.set, config.new_terms.learning_ms, redaction)),
             next: changes,
@@ -312,7 +315,7 @@ fn start_detect(common: &Common<'_>, loaded: Loaded) -> Result<Reload, RunError>
         OutputProducer::new(&client, producer("detect producer", Half::Detect, config, stats))?,
         Arc::clone(stats),
         usize::try_from(config.detect.max_in_flight_bytes).unwrap_or(usize::MAX),
-        Ledger::new(common.faults, config.new_terms.cache_bytes),
+        ledger,
     );
     let context = GroupContext::new(handler, "detect consumer", Arc::clone(&stats.detect));
     let consumer: GroupConsumer<DetectHandler> =

@@ -11,7 +11,9 @@
 //! told and observed is bounded here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::detect::likely::Likely;
 use crate::detect::pool::{AlertMark, Mark, Settled};
 use crate::detect::recent::Recent;
 use crate::detect::suppress::Suppressor;
@@ -109,6 +111,11 @@ impl Ledger {
         }
     }
 
+    /// Which terms' observations are likely to be spared, for the workers.
+    pub fn likely(&self) -> &Arc<Likely> {
+        self.recent.likely()
+    }
+
     /// The slot is assigned and read from `start` on; its epoch is one that never was before.
     pub fn assigned(&mut self, slot: u32, start: i64) {
         self.epoch += 1;
@@ -190,18 +197,27 @@ impl Ledger {
 
     /// The outputs of a record are known: what is to be sent of them goes to `send`. Nothing of a
     /// past assignment's. `boot_ms`: since boot, counting suspension.
+    ///
+    /// `None`: an observation that was left unwritten is to be sent. Nothing has changed; the record
+    /// is to be settled once more, with everything written.
     pub fn settle(
         &mut self,
         settled: Settled,
         boot_ms: i64,
         send: &mut Vec<Output>,
-    ) -> Result<Counted, WatermarkError> {
+    ) -> Result<Option<Counted>, WatermarkError> {
         let ticket = settled.ticket;
         let mut counted = Counted::default();
         if self.of(ticket).is_none() {
             counted.past += 1;
-            return Ok(counted);
+            return Ok(Some(counted));
         }
+        // An observation before it in the record could only change this by being sent without an
+        // outcome; it would be spared then, as it is of the same term and so of the same window.
+        if !settled.unwritten.iter().all(|mark| self.recent.spares(mark, boot_ms)) {
+            return Ok(None);
+        }
+        counted.spared += settled.unwritten.len() as u64;
         let mut serial = 0;
         let mut waits = 0;
         for product in settled.products {
@@ -223,12 +239,11 @@ impl Ledger {
                     }
                 },
                 Mark::Observation(mark) => {
-                    let key = product.output.key.as_deref().unwrap_or_default();
-                    if self.recent.spares(key, mark, boot_ms) {
+                    if self.recent.spares(mark, boot_ms) {
                         counted.spared += 1;
                         continue;
                     }
-                    self.recent.sent(key, mark, boot_ms);
+                    self.recent.sent(mark, boot_ms);
                 }
                 Mark::DeadLetter => {}
             }
@@ -241,7 +256,7 @@ impl Ledger {
             serial += 1;
         }
         self.step(ticket, |mark| mark.settle(ticket.offset, serial + waits))?;
-        Ok(counted)
+        Ok(Some(counted))
     }
 
     /// The record is done when what tells the alert of this id is; whether it has to wait for that.
@@ -268,8 +283,7 @@ impl Ledger {
     ) -> Result<Option<Mark>, WatermarkError> {
         let Some(Closed { mark, handed_ms, .. }) = self.close(output)? else { return Ok(None) };
         if let Mark::Observation(mark) = &mark {
-            let key = output.key.as_deref().unwrap_or_default();
-            self.recent.acknowledged(key, mark, handed_ms, boot_ms);
+            self.recent.acknowledged(mark, handed_ms, boot_ms);
         }
         Ok(Some(mark))
     }
@@ -306,7 +320,7 @@ impl Ledger {
                 }
             }
             Some(Closed { mark: Mark::Observation(mark), .. }) => {
-                self.recent.diverted(output.key.as_deref().unwrap_or_default(), &mark);
+                self.recent.diverted(&mark);
             }
             _ => {}
         }

@@ -5,7 +5,8 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
-use crate::detect::pool::{AlertMark, ObservationMark, Product};
+use crate::detect::pool::{AlertMark, Product};
+use crate::detect::recent::ObservationMark;
 use crate::limits::HOUR_MS;
 use crate::output::producer::OutputKind;
 
@@ -46,7 +47,9 @@ fn raise(ledger: &mut Ledger, slot: u32, offset: i64, ids: &[(&str, bool)]) -> V
     ledger.admit(ticket).unwrap();
     let products = ids.iter().map(|(id, known)| alert(ticket, id, *known)).collect();
     let mut send = Vec::new();
-    ledger.settle(Settled { ticket, size: 1, products }, 0, &mut send).unwrap();
+    ledger
+        .settle(Settled { ticket, size: 1, products, unwritten: Vec::new() }, 0, &mut send)
+        .unwrap();
     send
 }
 
@@ -180,9 +183,13 @@ fn what_comes_back_from_a_past_assignment_counts_for_nothing() {
 
     let products = vec![alert(in_pool, "b", true)];
     let mut send = Vec::new();
-    let counted = ledger.settle(Settled { ticket: in_pool, size: 1, products }, 0, &mut send);
+    let counted = ledger.settle(
+        Settled { ticket: in_pool, size: 1, products, unwritten: Vec::new() },
+        0,
+        &mut send,
+    );
     let past = Counted { past: 1, ..Counted::default() };
-    assert_eq!((counted, send.len()), (Ok(past), 0));
+    assert_eq!((counted, send.len()), (Ok(Some(past)), 0));
     assert_eq!(raise(&mut ledger, 0, 6, &[("b", true)]).len(), 1, "nor does it count as told");
 
     ledger.acknowledge(&new[0], 0).unwrap();
@@ -225,17 +232,15 @@ fn observe_stage(
     let ticket = take(ledger, 0, offset);
     ledger.admit(ticket).unwrap();
     let Product { output, .. } = alert(ticket, "term", true);
-    let mark = ObservationMark {
-        event_id: event_id.to_owned(),
-        outcome_known,
-        window_ms: 7 * 24 * HOUR_MS,
-    };
+    let mark = ObservationMark::new(b"term", event_id, outcome_known, 7 * 24 * HOUR_MS);
     let products = vec![Product {
         output: Output { kind: OutputKind::Observation, ..output },
         mark: Mark::Observation(mark),
     }];
     let mut send = Vec::new();
-    ledger.settle(Settled { ticket, size: 1, products }, boot_ms, &mut send).unwrap();
+    ledger
+        .settle(Settled { ticket, size: 1, products, unwritten: Vec::new() }, boot_ms, &mut send)
+        .unwrap();
     send
 }
 
@@ -362,7 +367,7 @@ impl World {
             .iter()
             .map(|(id, known)| alert(ticket, &char::from(b'a' + id).to_string(), *known))
             .collect();
-        self.pool.push(Settled { ticket, size: 1, products });
+        self.pool.push(Settled { ticket, size: 1, products, unwritten: Vec::new() });
     }
 
     fn settle(&mut self, pick: impl FnOnce(usize) -> usize) {
@@ -543,8 +548,8 @@ fn a_record_whose_alert_is_withheld_is_done_when_the_one_it_is_like_is() {
             mark.suppression = Some(Suppression { key: [7; 16], for_ms: HOUR_MS });
         }
         let mut send = Vec::new();
-        let settled = Settled { ticket, size: 1, products: vec![product] };
-        let counted = ledger.settle(settled, 0, &mut send).unwrap();
+        let settled = Settled { ticket, size: 1, products: vec![product], unwritten: Vec::new() };
+        let counted = ledger.settle(settled, 0, &mut send).unwrap().unwrap();
         (send, counted.suppressed.len())
     };
     let mut ledger = Ledger::new(Faults::NONE, 0);

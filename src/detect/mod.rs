@@ -8,6 +8,7 @@ pub mod harmless;
 pub mod identity;
 pub mod in_force;
 pub mod ledger;
+pub mod likely;
 pub mod matcher;
 pub mod place;
 pub mod pool;

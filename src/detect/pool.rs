@@ -2,7 +2,9 @@
 //!
 //! A worker owns nothing between two batches but what it need not find out again. It decodes, matches
 //! and encodes; it sends nothing and commits nothing. What a batch turns into depends on the batch
-//! alone, so the order of the workers never shows.
+//! alone, so the order of the workers never shows. All that hangs on the moment is which
+//! observations are left unwritten, since they are likely to be spared: should one be sent after
+//! all, its record is settled once more, and everything is written.
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +17,9 @@ use crate::audit::event::EventOutcome;
 use crate::clock;
 use crate::detect::harmless::Harmless;
 use crate::detect::in_force::InForce;
+use crate::detect::likely::Likely;
 use crate::detect::matcher::{Context, Detection, ExamineStats, Matcher};
+use crate::detect::recent::ObservationMark;
 use crate::detect::suppress::Suppression;
 use crate::detect::tally::Tally;
 use crate::ingest::envelope::{self, Outcome, Wrapper};
@@ -75,6 +79,14 @@ pub struct Job {
     pub rules: Arc<InForce>,
 }
 
+/// A job that is done; it is at hand for what is to be settled once more.
+#[derive(Debug)]
+pub struct Done {
+    pub job: Job,
+    /// Parallel to the job's candidates.
+    pub settled: Vec<Settled>,
+}
+
 /// What one alert needs to be told apart from the stages before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertMark {
@@ -85,14 +97,6 @@ pub struct AlertMark {
     pub event_time_ms: Option<i64>,
     pub append_ms: Option<i64>,
     pub suppression: Option<Suppression>,
-}
-
-/// What one observation needs to be told apart from those of the same term before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservationMark {
-    pub event_id: String,
-    pub outcome_known: bool,
-    pub window_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +119,8 @@ pub struct Settled {
     /// The candidate's, to be taken off what is in flight.
     pub size: usize,
     pub products: Vec<Product>,
+    /// Observations that are likely to be spared, and so are not among the products.
+    pub unwritten: Vec<ObservationMark>,
 }
 
 /// What a worker needs to know; the same for all of them.
@@ -131,38 +137,53 @@ pub struct Worker {
     pub observations_topic: Arc<str>,
     pub observations_partitions: u32,
     pub dead_letters_topic: Arc<str>,
+    /// `None`: everything is written.
+    pub likely: Option<Arc<Likely>>,
 }
 
 impl Worker {
     /// Until the channel of jobs closes.
-    pub fn run(&self, jobs: &Receiver<Job>, settled: &Sender<Vec<Settled>>) {
+    pub fn run(&self, jobs: &Receiver<Job>, done: &Sender<Done>) {
         let own = self.stats.pool.worker();
         let mut harmless = Harmless::default();
         for job in jobs {
-            let results = own.busy(|| self.process(&job, &mut harmless));
-            if settled.send(results).is_err() {
+            let settled = own.busy(|| self.process(&job, &mut harmless));
+            if done.send(Done { job, settled }).is_err() {
                 return;
             }
         }
     }
 
     pub fn process(&self, job: &Job, harmless: &mut Harmless) -> Vec<Settled> {
-        let Job { batch, rules } = job;
         let mut tally = Tally::default();
-        let settled = batch
-            .candidates
-            .iter()
-            .map(|candidate| {
-                // No input is known to panic. Should one, it costs its own record, not the stream.
-                let settle = AssertUnwindSafe(|| {
-                    self.settle(candidate, &batch.bytes, &rules.matcher, harmless, &mut tally)
-                });
-                std::panic::catch_unwind(settle)
-                    .unwrap_or_else(|_| self.panicked(candidate, &batch.bytes))
-            })
-            .collect();
+        let candidates = job.batch.candidates.iter();
+        let settled = candidates.map(|one| self.guarded(one, job, harmless, &mut tally)).collect();
         tally.publish(&self.stats);
         settled
+    }
+
+    /// The same worker for records that were settled before: it leaves nothing unwritten, and what it
+    /// counts is seen by nobody.
+    pub fn writing_all(&self) -> Worker {
+        Worker { stats: Arc::default(), likely: None, ..self.clone() }
+    }
+
+    /// Settles one candidate of the job, which was settled before.
+    pub fn settle_again(&self, candidate: &Candidate, job: &Job) -> Settled {
+        self.guarded(candidate, job, &mut Harmless::default(), &mut Tally::default())
+    }
+
+    fn guarded(
+        &self,
+        candidate: &Candidate,
+        job: &Job,
+        harmless: &mut Harmless,
+        tally: &mut Tally,
+    ) -> Settled {
+        let (bytes, matcher) = (&job.batch.bytes, &job.rules.matcher);
+        // No input is known to panic. Should one, it costs its own record, not the stream.
+        let settle = AssertUnwindSafe(|| self.settle(candidate, bytes, matcher, harmless, tally));
+        std::panic::catch_unwind(settle).unwrap_or_else(|_| self.panicked(candidate, bytes))
     }
 
     fn panicked(&self, candidate: &Candidate, bytes: &[u8]) -> Settled {
@@ -178,6 +199,7 @@ impl Worker {
             ticket: candidate.ticket,
             size: candidate.size,
             products: vec![self.dead_letter(candidate, payload, &reason)],
+            unwritten: Vec::new(),
         }
     }
 
@@ -215,6 +237,7 @@ impl Worker {
         }
         let cluster = cluster.unwrap_or_else(|| self.cluster.to_string());
         let mut products = Vec::new();
+        let mut unwritten = Vec::new();
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
         let bodies = matcher.bodies();
@@ -277,14 +300,24 @@ impl Worker {
                 }
                 Detection::Observation(observation) => {
                     tally.matched(&observation.rule.id);
-                    self.observation(candidate, &observation).map_err(|error| error.to_string())
+                    match self.observation(candidate, &observation) {
+                        Observed::Unwritten(mark) => {
+                            unwritten.push(mark);
+                            continue;
+                        }
+                        Observed::Written(product) => product.map_err(|error| error.to_string()),
+                    }
                 }
                 Detection::Excepted(excepted) => {
                     self.stats.excepted.add_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name);
                     for observation in excepted.history.iter().flatten() {
-                        let known = self.observation(candidate, observation);
-                        let known = known.map_err(|error| error.to_string());
-                        push(known, &mut products, &mut unreadable);
+                        match self.observation(candidate, observation) {
+                            Observed::Unwritten(mark) => unwritten.push(mark),
+                            Observed::Written(product) => {
+                                let product = product.map_err(|error| error.to_string());
+                                push(product, &mut products, &mut unreadable);
+                            }
+                        }
                     }
                     continue;
                 }
@@ -298,7 +331,7 @@ impl Worker {
         if let Some(reason) = unreadable {
             products.push(self.dead_letter(candidate, payload, &reason));
         }
-        Settled { ticket: candidate.ticket, size: candidate.size, products }
+        Settled { ticket: candidate.ticket, size: candidate.size, products, unwritten }
     }
 
     fn count(&self, examined: ExamineStats) {
@@ -342,32 +375,37 @@ impl Worker {
         })
     }
 
-    fn observation(
-        &self,
-        candidate: &Candidate,
-        observation: &Observation,
-    ) -> Result<Product, serde_json::Error> {
+    fn observation(&self, candidate: &Candidate, observation: &Observation) -> Observed {
+        let key = record::key(observation);
+        let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
+        let (event_id, window_ms) = (&observation.event_id, observation.window_ms);
+        let mark = ObservationMark::new(&key, event_id, outcome_known, window_ms);
+        if self.likely.as_ref().is_some_and(|likely| likely.spares(&mark, clock::since_boot_ms())) {
+            return Observed::Unwritten(mark);
+        }
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
-        let payload = record::value(observation)?;
-        Ok(Product {
-            mark: Mark::Observation(ObservationMark {
-                event_id: observation.event_id.clone(),
-                outcome_known: observation.event.outcome() != EventOutcome::Unknown,
-                window_ms: observation.window_ms,
-            }),
+        Observed::Written(record::value(observation).map(|payload| Product {
+            mark: Mark::Observation(mark),
             output: Output {
                 kind: OutputKind::Observation,
                 topic: Arc::clone(&self.observations_topic),
                 partition: Some(i32::try_from(partition).unwrap_or(0)),
-                key: Some(record::key(observation)),
+                key: Some(key),
                 payload: Some(payload),
                 headers: Vec::new(),
                 reduced: None,
                 ticket: candidate.ticket,
                 serial: 0,
             },
-        })
+        }))
     }
+}
+
+/// What an observation turns into.
+enum Observed {
+    Written(Result<Product, serde_json::Error>),
+    /// It is likely to be spared.
+    Unwritten(ObservationMark),
 }
 
 /// Encoding our own types can't fail; if it does, the record is not lost.

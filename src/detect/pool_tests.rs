@@ -2,6 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alert::redact::Redaction;
+use crate::detect::ledger::{Admission, Ledger};
+use crate::faults::Faults;
+use crate::limits::HOUR_MS;
 use crate::rules::set::RuleSet;
 
 const TICKET: Ticket = Ticket { slot: 0, epoch: 4, offset: 77 };
@@ -17,6 +20,7 @@ fn worker() -> Worker {
         observations_topic: "observations".into(),
         observations_partitions: 12,
         dead_letters_topic: "dead".into(),
+        likely: None,
     }
 }
 
@@ -25,7 +29,8 @@ fn settle_with(worker: &Worker, payload: &[u8]) -> Settled {
     settle_under(RuleSet::builtin().unwrap(), worker, payload)
 }
 
-fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
+/// A job of one record.
+fn job(rules: RuleSet, payload: &[u8]) -> Job {
     let mut bytes = b"what stands before".to_vec();
     let start = bytes.len();
     bytes.extend_from_slice(payload);
@@ -42,7 +47,11 @@ fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
     };
     let rules = Arc::new(InForce::new(Arc::new(rules), 0, Arc::new(Redaction::none())));
     let batch = Batch { bytes, candidates: vec![candidate] };
-    let mut settled = worker.process(&Job { batch, rules }, &mut Harmless::default());
+    Job { batch, rules }
+}
+
+fn settle_under(rules: RuleSet, worker: &Worker, payload: &[u8]) -> Settled {
+    let mut settled = worker.process(&job(rules, payload), &mut Harmless::default());
     assert_eq!(settled.len(), 1);
     let settled = settled.remove(0);
     assert_eq!((settled.ticket, settled.size), (TICKET, payload.len() + 9));
@@ -208,6 +217,94 @@ fn observations_of_a_user_go_to_one_partition() {
     for (user, partition) in [("jane", 3), ("joe", 2), ("system:serviceaccount:shop:web", 0)] {
         assert_eq!(partitions(&secret(user, &["10.0.0.1"])), [partition], "{user}");
     }
+}
+
+/// What a worker leaves unwritten is spared, or its record is settled once more.
+#[test]
+fn an_observation_that_is_likely_to_be_spared_is_not_written() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    let knows = Worker { likely: Some(Arc::clone(ledger.likely())), ..worker() };
+    ledger.assigned(0, 0);
+    // Of a record: how much is not written of it, and what is sent unless it is to be settled again.
+    let read = |ledger: &mut Ledger, worker: &Worker, offset: i64, boot_ms: i64| {
+        let ticket = match ledger.look(0, offset) {
+            Admission::New(ticket) => ticket,
+            _ => Ticket { slot: 0, epoch: 1, offset },
+        };
+        if ledger.next(0) == Some(offset) {
+            ledger.admit(ticket).unwrap();
+        }
+        let record = secret("jane", &["10.0.0.1"]).to_string();
+        let mut settled = settle_with(worker, record.as_bytes());
+        for product in &mut settled.products {
+            product.output.ticket = ticket;
+        }
+        let unwritten = settled.unwritten.len();
+        assert_eq!(unwritten + settled.products.len(), 1);
+        let mut send = Vec::new();
+        let counted = ledger.settle(Settled { ticket, ..settled }, boot_ms, &mut send).unwrap();
+        (unwritten, counted.map(|counted| (counted.spared, send)))
+    };
+    // The worker reads the clock.
+    let now = crate::clock::since_boot_ms();
+    let (_, first) = read(&mut ledger, &knows, 0, now);
+    let (unwritten, second) = read(&mut ledger, &knows, 1, now);
+    let (Some((0, first)), Some((0, second))) = (first, second) else { panic!() };
+    assert_eq!((first.len(), second.len(), unwritten), (1, 1, 0), "nothing is acknowledged yet");
+    ledger.acknowledge(&first[0], now + 1).unwrap();
+    let (unwritten, spared) = read(&mut ledger, &knows, 2, now + 2);
+    let Some((1, sent)) = spared else { panic!("{spared:?}") };
+    assert_eq!((unwritten, sent.len()), (1, 0));
+
+    let (unwritten, late) = read(&mut ledger, &knows, 3, now + HOUR_MS + 1);
+    assert_eq!((unwritten, late.is_none()), (1, true), "it is to be settled once more");
+    assert_eq!(ledger.under_way(0), 2, "with the second, which is not acknowledged");
+    let writes = knows.writing_all();
+    let (_, late) = read(&mut ledger, &writes, 3, now + HOUR_MS + 1);
+    let Some((0, late)) = late else { panic!("{late:?}") };
+    assert_eq!(late[0].payload, first[0].payload);
+    let (unwritten, _) = read(&mut ledger, &knows, 4, now + HOUR_MS + 2);
+    assert_eq!(unwritten, 0, "it is sent and not acknowledged");
+}
+
+/// What is settled once more counts nothing twice, and everything in it is written.
+#[test]
+fn what_is_settled_once_more_counts_once() {
+    let mut ledger = Ledger::new(Faults::NONE, 1 << 20);
+    let worker = Worker { likely: Some(Arc::clone(ledger.likely())), ..worker() };
+    let list = json!({
+        "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {},
+        "items": [exec("b", "ResponseComplete", Some(101)), secret("jane", &["10.0.0.1"]), { "kind": 1 }],
+    });
+    let job = job(RuleSet::builtin().unwrap(), list.to_string().as_bytes());
+    let settle = |worker: &Worker| worker.process(&job, &mut Harmless::default()).remove(0);
+    let first = settle(&worker);
+    assert_eq!(kinds(&first), [OutputKind::Alert, OutputKind::Observation, OutputKind::DeadLetter]);
+    let Mark::Observation(mark) = &first.products[1].mark else { unreachable!() };
+    let now = crate::clock::since_boot_ms();
+    ledger.assigned(0, 0);
+    let Admission::New(ticket) = ledger.look(0, 0) else { unreachable!() };
+    ledger.admit(ticket).unwrap();
+    ledger.likely().note(mark.term(), now);
+
+    let hinted = settle(&worker);
+    assert_eq!(kinds(&hinted), [OutputKind::Alert, OutputKind::DeadLetter]);
+    assert_eq!(hinted.unwritten, [mark.clone()]);
+    let counters = || {
+        let stats = &worker.stats;
+        let by_name = [stats.matches.snapshot(), stats.unreadable.snapshot()];
+        (stats.events.get(), by_name)
+    };
+    let before = counters();
+    let mut send = Vec::new();
+    let counted = ledger.settle(Settled { ticket, ..hinted }, now, &mut send);
+    assert!(matches!(counted, Ok(None)) && send.is_empty(), "the hint was wrong");
+    let again = worker.writing_all().settle_again(&job.batch.candidates[0], &job);
+    assert_eq!(kinds(&again), kinds(&first));
+    assert_eq!(again.products[1].output.payload, first.products[1].output.payload);
+    let counted = ledger.settle(Settled { ticket, ..again }, now, &mut send).unwrap().unwrap();
+    assert_eq!((counted.repeats, counted.spared, send.len()), (0, 0, 3), "it changed nothing");
+    assert_eq!(counters(), before);
 }
 
 #[test]

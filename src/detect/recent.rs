@@ -19,10 +19,11 @@
 //! the driver lets be on its way.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::detect::pool::ObservationMark;
+use crate::detect::likely::Likely;
 use crate::faults::{Fault, Faults};
 use crate::limits::{CACHE_SHARE_OF_WINDOW, REVISION_MAX_MS};
 
@@ -31,11 +32,50 @@ use crate::limits::{CACHE_SHARE_OF_WINDOW, REVISION_MAX_MS};
 const ENTRY_BYTES: u64 = 160;
 
 /// The beginning of a SHA-256: nobody can write a term that is taken for another.
-type Key = [u8; 16];
+pub type Key = [u8; 16];
+
+/// What one observation needs to be told apart from those of the same term before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationMark {
+    term: Key,
+    event: Key,
+    outcome_known: bool,
+    /// Milliseconds.
+    window_ms: i64,
+}
+
+impl ObservationMark {
+    /// `key` is that of the observation's record.
+    pub fn new(key: &[u8], event_id: &str, outcome_known: bool, window_ms: i64) -> Self {
+        let term = Sha256::digest(key);
+        let event = Sha256::new()
+            .chain_update(key.len().to_be_bytes())
+            .chain_update(key)
+            .chain_update(event_id)
+            .finalize();
+        ObservationMark {
+            term: start_of(term.into()),
+            event: start_of(event.into()),
+            outcome_known,
+            window_ms,
+        }
+    }
+
+    pub fn term(&self) -> &Key {
+        &self.term
+    }
+
+    /// For so long after a sighting of its term it is left out, in milliseconds.
+    pub fn interval_ms(&self) -> i64 {
+        self.window_ms / CACHE_SHARE_OF_WINDOW
+    }
+}
 
 #[derive(Debug)]
 pub struct Recent {
     faults: Faults,
+    /// What the workers know of it.
+    likely: Arc<Likely>,
     /// When the latest acknowledged observation of a term was handed to the producer.
     terms: Times,
     /// Until when the alert of an acknowledged event without an outcome may be revised.
@@ -52,83 +92,87 @@ impl Recent {
         let entries = |bytes: u64| usize::try_from(bytes / ENTRY_BYTES).unwrap_or(usize::MAX);
         // Most terms have no event that waits for its outcome.
         let events = bytes / 4;
+        let terms = bytes - events;
         Recent {
             faults,
-            terms: Times::new(entries(bytes - events)),
+            likely: Arc::new(Likely::new(terms / ENTRY_BYTES)),
+            terms: Times::new(entries(terms)),
             events: Times::new(entries(events)),
             on_their_way: HashMap::new(),
             forgot_until_ms: i64::MIN,
         }
     }
 
+    pub fn likely(&self) -> &Arc<Likely> {
+        &self.likely
+    }
+
     fn is_off(&self) -> bool {
         self.terms.max == 0
     }
 
-    /// Whether the observation with this record key need not be sent.
-    pub fn spares(&self, key: &[u8], mark: &ObservationMark, boot_ms: i64) -> bool {
+    /// Whether the observation need not be sent.
+    pub fn spares(&self, mark: &ObservationMark, boot_ms: i64) -> bool {
         if self.is_off() {
             return false;
         }
-        let Some(handed_ms) = self.terms.get(&term_key(key)) else { return false };
-        if boot_ms - handed_ms > mark.window_ms / CACHE_SHARE_OF_WINDOW {
+        let Some(handed_ms) = self.terms.get(&mark.term) else { return false };
+        if boot_ms - handed_ms > mark.interval_ms() {
             return false;
         }
         if !mark.outcome_known {
             return true;
         }
-        let event = event_key(key, &mark.event_id);
         boot_ms > self.forgot_until_ms
-            && !self.on_their_way.contains_key(&event)
-            && self.events.get(&event).is_none_or(|until| until < boot_ms)
+            && !self.on_their_way.contains_key(&mark.event)
+            && self.events.get(&mark.event).is_none_or(|until| until < boot_ms)
     }
 
     /// The observation is handed to the producer.
-    pub fn sent(&mut self, key: &[u8], mark: &ObservationMark, boot_ms: i64) {
+    pub fn sent(&mut self, mark: &ObservationMark, boot_ms: i64) {
         if self.is_off() {
             return;
         }
+        self.likely.forget(&mark.term);
         if !mark.outcome_known {
-            *self.on_their_way.entry(event_key(key, &mark.event_id)).or_default() += 1;
+            *self.on_their_way.entry(mark.event).or_default() += 1;
         }
         if self.faults.has(Fault::CacheEntryOnSend) {
-            self.terms.insert(term_key(key), boot_ms);
+            self.terms.insert(mark.term, boot_ms);
         }
     }
 
     /// The observation that was handed over at `handed_ms` is acknowledged.
-    pub fn acknowledged(
-        &mut self,
-        key: &[u8],
-        mark: &ObservationMark,
-        handed_ms: i64,
-        boot_ms: i64,
-    ) {
+    pub fn acknowledged(&mut self, mark: &ObservationMark, handed_ms: i64, boot_ms: i64) {
         if self.is_off() {
             return;
         }
-        let term = term_key(key);
-        if self.terms.get(&term).is_none_or(|known| known < handed_ms) {
-            self.terms.insert(term, handed_ms);
+        if self.terms.get(&mark.term).is_none_or(|known| known < handed_ms) {
+            if let Some((forgotten, _)) = self.terms.insert(mark.term, handed_ms) {
+                self.likely.forget(&forgotten);
+            }
+            // What tells no outcome yet is followed by what does, and that goes out: see `spares`.
+            if mark.outcome_known && boot_ms > self.forgot_until_ms {
+                self.likely.note(&mark.term, handed_ms);
+            }
         }
-        let event = event_key(key, &mark.event_id);
         if mark.outcome_known {
-            self.events.remove(&event);
+            self.events.remove(&mark.event);
             return;
         }
-        self.arrived(&event);
+        self.arrived(&mark.event);
         // It was appended by now, so the fold revises its alert until then at the latest.
         let until = boot_ms.saturating_add(REVISION_MAX_MS);
-        if let Some(forgotten) = self.events.insert(event, until) {
+        if let Some((_, forgotten)) = self.events.insert(mark.event, until) {
             self.forgot_until_ms = self.forgot_until_ms.max(forgotten);
         }
     }
 
     /// The observation went to the dead letters: it is not on its way any more, and the log has
     /// nothing of it.
-    pub fn diverted(&mut self, key: &[u8], mark: &ObservationMark) {
+    pub fn diverted(&mut self, mark: &ObservationMark) {
         if !self.is_off() && !mark.outcome_known {
-            self.arrived(&event_key(key, &mark.event_id));
+            self.arrived(&mark.event);
         }
     }
 
@@ -165,10 +209,10 @@ impl Times {
         self.by_key.get(key).copied()
     }
 
-    /// The time of what had to go for it, at the latest.
-    fn insert(&mut self, key: Key, time: i64) -> Option<i64> {
+    /// What had to go for it, and its time.
+    fn insert(&mut self, key: Key, time: i64) -> Option<(Key, i64)> {
         if self.max == 0 {
-            return Some(time);
+            return Some((key, time));
         }
         let mut forgotten = None;
         if self.order.len() >= self.max
@@ -176,7 +220,7 @@ impl Times {
             && self.by_key.get(&oldest) == Some(&inserted)
         {
             self.by_key.remove(&oldest);
-            forgotten = Some(inserted);
+            forgotten = Some((oldest, inserted));
         }
         self.by_key.insert(key, time);
         self.order.push_back((key, time));
@@ -186,18 +230,6 @@ impl Times {
     fn remove(&mut self, key: &Key) {
         self.by_key.remove(key);
     }
-}
-
-fn term_key(key: &[u8]) -> Key {
-    start_of(Sha256::digest(key).into())
-}
-
-fn event_key(key: &[u8], event_id: &str) -> Key {
-    let hash = Sha256::new()
-        .chain_update(key.len().to_be_bytes())
-        .chain_update(key)
-        .chain_update(event_id);
-    start_of(hash.finalize().into())
 }
 
 fn start_of(hash: [u8; 32]) -> Key {

@@ -8,10 +8,13 @@ use crate::terms::testing::{T0, WINDOW_MS, observation, record_of};
 
 const SHARE_MS: i64 = WINDOW_MS / CACHE_SHARE_OF_WINDOW;
 const MINUTE_MS: i64 = 60_000;
-const KEY: &[u8] = b"term";
 
 fn mark(event_id: &str, outcome_known: bool) -> ObservationMark {
-    ObservationMark { event_id: event_id.to_owned(), outcome_known, window_ms: WINDOW_MS }
+    mark_of(b"term", event_id, outcome_known)
+}
+
+fn mark_of(key: &[u8], event_id: &str, outcome_known: bool) -> ObservationMark {
+    ObservationMark::new(key, event_id, outcome_known, WINDOW_MS)
 }
 
 fn recent() -> Recent {
@@ -19,46 +22,46 @@ fn recent() -> Recent {
 }
 
 /// Sends an observation and has it acknowledged a second later.
-fn observe(recent: &mut Recent, key: &[u8], mark: &ObservationMark, boot_ms: i64) {
-    recent.sent(key, mark, boot_ms);
-    recent.acknowledged(key, mark, boot_ms, boot_ms + 1_000);
+fn observe(recent: &mut Recent, mark: &ObservationMark, boot_ms: i64) {
+    recent.sent(mark, boot_ms);
+    recent.acknowledged(mark, boot_ms, boot_ms + 1_000);
 }
 
 #[test]
 fn spares_only_what_was_acknowledged() {
     let mut recent = recent();
-    recent.sent(KEY, &mark("a", true), 0);
-    assert!(!recent.spares(KEY, &mark("b", true), 1));
-    recent.acknowledged(KEY, &mark("a", true), 0, 2);
-    assert!(recent.spares(KEY, &mark("b", true), 3));
-    assert!(!recent.spares(b"another term", &mark("b", true), 3));
+    recent.sent(&mark("a", true), 0);
+    assert!(!recent.spares(&mark("b", true), 1));
+    recent.acknowledged(&mark("a", true), 0, 2);
+    assert!(recent.spares(&mark("b", true), 3));
+    assert!(!recent.spares(&mark_of(b"another term", "b", true), 3));
 }
 
 #[test]
 fn counts_from_the_handing_over_and_a_spared_one_refreshes_nothing() {
     let mut recent = recent();
     let known = mark("a", true);
-    recent.sent(KEY, &known, 0);
-    recent.acknowledged(KEY, &known, 0, SHARE_MS / 2);
-    assert!(recent.spares(KEY, &known, SHARE_MS));
-    assert!(!recent.spares(KEY, &known, SHARE_MS + 1));
+    recent.sent(&known, 0);
+    recent.acknowledged(&known, 0, SHARE_MS / 2);
+    assert!(recent.spares(&known, SHARE_MS));
+    assert!(!recent.spares(&known, SHARE_MS + 1));
     // One that was sent before and is acknowledged after does not take the time back.
-    observe(&mut recent, KEY, &known, 2 * SHARE_MS);
-    recent.acknowledged(KEY, &known, SHARE_MS, 2 * SHARE_MS + 2_000);
-    assert!(recent.spares(KEY, &known, 3 * SHARE_MS));
+    observe(&mut recent, &known, 2 * SHARE_MS);
+    recent.acknowledged(&known, SHARE_MS, 2 * SHARE_MS + 2_000);
+    assert!(recent.spares(&known, 3 * SHARE_MS));
 }
 
 #[test]
 fn an_outcome_goes_out_once_for_an_event_that_was_sent_without() {
     let mut recent = recent();
-    observe(&mut recent, KEY, &mark("a", false), 0);
-    assert!(recent.spares(KEY, &mark("a", false), 2_000));
-    assert!(recent.spares(KEY, &mark("b", true), 2_000), "an event that is not in the log");
-    assert!(!recent.spares(KEY, &mark("a", true), 2_000));
-    recent.sent(KEY, &mark("a", true), 2_000);
-    assert!(!recent.spares(KEY, &mark("a", true), 2_500), "not acknowledged yet");
-    recent.acknowledged(KEY, &mark("a", true), 2_000, 3_000);
-    assert!(recent.spares(KEY, &mark("a", true), 4_000));
+    observe(&mut recent, &mark("a", false), 0);
+    assert!(recent.spares(&mark("a", false), 2_000));
+    assert!(recent.spares(&mark("b", true), 2_000), "an event that is not in the log");
+    assert!(!recent.spares(&mark("a", true), 2_000));
+    recent.sent(&mark("a", true), 2_000);
+    assert!(!recent.spares(&mark("a", true), 2_500), "not acknowledged yet");
+    recent.acknowledged(&mark("a", true), 2_000, 3_000);
+    assert!(recent.spares(&mark("a", true), 4_000));
 }
 
 /// An event's second stage may come before its first one is acknowledged, while another event has
@@ -66,20 +69,20 @@ fn an_outcome_goes_out_once_for_an_event_that_was_sent_without() {
 #[test]
 fn an_outcome_goes_out_while_its_event_is_on_its_way() {
     let mut recent = recent();
-    recent.sent(KEY, &mark("a", false), 0);
-    recent.sent(KEY, &mark("b", true), 0);
-    recent.acknowledged(KEY, &mark("b", true), 0, 1_000);
-    assert!(recent.spares(KEY, &mark("c", true), 2_000));
-    assert!(!recent.spares(KEY, &mark("a", true), 2_000));
+    recent.sent(&mark("a", false), 0);
+    recent.sent(&mark("b", true), 0);
+    recent.acknowledged(&mark("b", true), 0, 1_000);
+    assert!(recent.spares(&mark("c", true), 2_000));
+    assert!(!recent.spares(&mark("a", true), 2_000));
 }
 
 #[test]
 fn an_event_is_remembered_for_as_long_as_its_alert_may_be_revised() {
     let mut recent = recent();
-    observe(&mut recent, KEY, &mark("a", false), 0);
-    observe(&mut recent, KEY, &mark("b", true), REVISION_MAX_MS);
-    assert!(!recent.spares(KEY, &mark("a", true), REVISION_MAX_MS + 1_000));
-    assert!(recent.spares(KEY, &mark("a", true), REVISION_MAX_MS + 1_001));
+    observe(&mut recent, &mark("a", false), 0);
+    observe(&mut recent, &mark("b", true), REVISION_MAX_MS);
+    assert!(!recent.spares(&mark("a", true), REVISION_MAX_MS + 1_000));
+    assert!(recent.spares(&mark("a", true), REVISION_MAX_MS + 1_001));
 }
 
 #[test]
@@ -87,21 +90,21 @@ fn what_had_no_room_lets_every_outcome_out() {
     let mut recent = Recent::new(4 * 4 * ENTRY_BYTES, Faults::NONE);
     assert_eq!((recent.terms.max, recent.events.max), (12, 4));
     for event in ["a", "b", "c", "d", "e"] {
-        observe(&mut recent, KEY, &mark(event, false), 0);
+        observe(&mut recent, &mark(event, false), 0);
     }
-    assert!(!recent.spares(KEY, &mark("a", true), 2_000), "it was forgotten");
-    assert!(recent.spares(KEY, &mark("z", false), 2_000), "the term is still known");
+    assert!(!recent.spares(&mark("a", true), 2_000), "it was forgotten");
+    assert!(recent.spares(&mark("z", false), 2_000), "the term is still known");
     let later = REVISION_MAX_MS + 1_001;
-    observe(&mut recent, KEY, &mark("y", true), later);
-    assert!(recent.spares(KEY, &mark("a", true), later + 1));
+    observe(&mut recent, &mark("y", true), later);
+    assert!(recent.spares(&mark("a", true), later + 1));
 }
 
 #[test]
 fn without_memory_everything_goes_out() {
     for bytes in [0, ENTRY_BYTES] {
         let mut recent = Recent::new(bytes, Faults::NONE);
-        observe(&mut recent, KEY, &mark("a", false), 0);
-        assert!(!recent.spares(KEY, &mark("a", false), 2_000), "{bytes}");
+        observe(&mut recent, &mark("a", false), 0);
+        assert!(!recent.spares(&mark("a", false), 2_000), "{bytes}");
         assert!(recent.on_their_way.is_empty());
     }
 }
@@ -109,8 +112,8 @@ fn without_memory_everything_goes_out() {
 #[test]
 fn a_planted_fault_spares_what_is_not_acknowledged() {
     let mut recent = Recent::new(1 << 20, Faults::planted(Fault::CacheEntryOnSend));
-    recent.sent(KEY, &mark("a", true), 0);
-    assert!(recent.spares(KEY, &mark("b", true), 1));
+    recent.sent(&mark("a", true), 0);
+    assert!(recent.spares(&mark("b", true), 1));
 }
 
 #[test]
@@ -119,10 +122,10 @@ fn keeps_within_its_bytes_whatever_comes() {
     let mut recent = Recent::new(bytes, Faults::NONE);
     for step in 0..50_000_i64 {
         let key = (step * step % 40_009).to_be_bytes();
-        let event = mark(&step.to_string(), false);
-        observe(&mut recent, &key, &event, step * 10);
+        let event = step.to_string();
+        observe(&mut recent, &mark_of(&key, &event, false), step * 10);
         if step % 3 == 0 {
-            observe(&mut recent, &key, &mark(&event.event_id, true), step * 10 + 5);
+            observe(&mut recent, &mark_of(&key, &event, true), step * 10 + 5);
         }
     }
     // A table has a power of two of buckets and calls 7 of 8 its capacity.
@@ -204,24 +207,23 @@ fn sent(arrivals: &[Arrival], bytes: u64) -> (Vec<bool>, Vec<i64>) {
     let mut recent = Recent::new(bytes, Faults::NONE);
     let mut now_ms = 0;
     let mut end_ms = 0;
-    let mut acknowledgements: Vec<(i64, i64, Vec<u8>, ObservationMark)> = Vec::new();
+    let mut acknowledgements: Vec<(i64, i64, ObservationMark)> = Vec::new();
     let (mut goes, mut appended) = (Vec::new(), Vec::new());
     for arrival in arrivals {
         now_ms += arrival.after_ms;
         acknowledgements.sort_by_key(|(at, ..)| *at);
         let due = acknowledgements.partition_point(|(at, ..)| *at <= now_ms);
-        for (at, handed_ms, key, mark) in acknowledgements.drain(..due) {
-            recent.acknowledged(&key, &mark, handed_ms, at);
+        for (at, handed_ms, mark) in acknowledgements.drain(..due) {
+            recent.acknowledged(&mark, handed_ms, at);
         }
         end_ms = end_ms.max(now_ms + arrival.append_ms);
         appended.push(end_ms);
-        let key = vec![arrival.term];
-        let mark = mark(&arrival.event.to_string(), arrival.outcome_known);
-        let spared = recent.spares(&key, &mark, now_ms);
+        let mark = mark_of(&[arrival.term], &arrival.event.to_string(), arrival.outcome_known);
+        let spared = recent.spares(&mark, now_ms);
         goes.push(!spared);
         if !spared {
-            recent.sent(&key, &mark, now_ms);
-            acknowledgements.push((end_ms + arrival.acknowledgement_ms, now_ms, key, mark));
+            recent.sent(&mark, now_ms);
+            acknowledgements.push((end_ms + arrival.acknowledgement_ms, now_ms, mark));
         }
     }
     (goes, appended)

@@ -19,7 +19,7 @@ use crate::config::ClusterFrom;
 use crate::detect::in_force::Changing;
 use crate::detect::ledger::{Admission, Ledger};
 use crate::detect::place;
-use crate::detect::pool::{self, AlertMark, Batch, Candidate, Job, Mark, Settled};
+use crate::detect::pool::{self, AlertMark, Batch, Candidate, Done, Job, Mark, Worker};
 use crate::detect::slots::{Slot, Slots};
 use crate::ingest::commit::Committable;
 use crate::ingest::headers;
@@ -32,6 +32,8 @@ use crate::stats::{Half, Stats};
 /// A batch goes to the pool when it holds this much, or when the source has nothing more.
 const BATCH_MAX_CANDIDATES: usize = 256;
 const BATCH_MAX_BYTES: usize = 512 * 1024;
+/// So many empty ones are kept.
+const SPARE_BATCHES: usize = 4;
 /// Pause before reading is placed again after a look-up that failed.
 const PLACE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One wait for the pool; then it is asked again whether it takes something.
@@ -43,13 +45,18 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// The channels to and from the pool.
 pub struct PoolHandle {
     pub jobs: Sender<Job>,
-    pub settled: Receiver<Vec<Settled>>,
+    pub done: Receiver<Done>,
+    /// Settles once more what a worker left something unwritten of that is to be sent after all. That
+    /// is rare, so the detect thread does it.
+    pub writer: Worker,
 }
 
 pub struct DetectHandler {
     slots: Slots,
     ledger: Ledger,
     batch: Batch,
+    /// Of jobs that are done, empty: the next batches take their memory.
+    spare: Vec<Batch>,
     pool: PoolHandle,
     rules: Changing,
     cluster_from: ClusterFrom,
@@ -86,6 +93,7 @@ impl DetectHandler {
             slots: Slots::default(),
             ledger,
             batch: Batch::default(),
+            spare: Vec::new(),
             pool,
             rules,
             cluster_from,
@@ -133,13 +141,10 @@ impl DetectHandler {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        let (bytes, candidates) = (batch.bytes.len(), batch.candidates.len());
         match self.pool.jobs.try_send(Job { batch, rules: Arc::clone(&self.rules.now) }) {
             Ok(()) => {
                 self.in_pool += 1;
-                // The next one gets as large as this one was, or nearly so.
-                self.batch.bytes.reserve(bytes.min(BATCH_MAX_BYTES));
-                self.batch.candidates.reserve(candidates);
+                self.batch = self.spare.pop().unwrap_or_default();
             }
             Err(TrySendError::Full(job)) => self.batch = job.batch,
             Err(TrySendError::Disconnected(job)) => {
@@ -169,19 +174,27 @@ impl DetectHandler {
     }
 
     fn collect(&mut self) {
-        while let Ok(settled) = self.pool.settled.try_recv() {
-            self.settle(settled);
+        while let Ok(done) = self.pool.done.try_recv() {
+            self.settle(done);
         }
         self.pump(Duration::ZERO);
     }
 
-    fn settle(&mut self, results: Vec<Settled>) {
+    fn settle(&mut self, done: Done) {
         self.in_pool -= 1;
+        let Done { job, settled } = done;
+        debug_assert_eq!(job.batch.candidates.len(), settled.len());
         let mut to_send = std::mem::take(&mut self.to_send);
-        for settled in results {
+        let boot_ms = clock::since_boot_ms();
+        for (settled, candidate) in settled.into_iter().zip(&job.batch.candidates) {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
-            match self.ledger.settle(settled, clock::since_boot_ms(), &mut to_send) {
-                Ok(counted) => {
+            let mut counted = self.ledger.settle(settled, boot_ms, &mut to_send);
+            if let Ok(None) = counted {
+                let whole = self.pool.writer.settle_again(candidate, &job);
+                counted = self.ledger.settle(whole, boot_ms, &mut to_send);
+            }
+            match counted {
+                Ok(Some(counted)) => {
                     self.stats.revisions.add(counted.revisions);
                     self.stats.repeats.add(counted.repeats);
                     if counted.past > 0 {
@@ -192,9 +205,13 @@ impl DetectHandler {
                         self.stats.suppressed.add(rule, 1);
                     }
                 }
-                error => self.check_mark(error.map(|_| ())),
+                Ok(None) => self.fail(HalfError::Internal(
+                    "a record was left unwritten where everything is written".to_owned(),
+                )),
+                Err(error) => self.check_mark(Err(error)),
             }
         }
+        self.keep(job.batch);
         for output in to_send.drain(..) {
             if output.kind == OutputKind::DeadLetter {
                 self.say_dead_letter(&output);
@@ -206,6 +223,16 @@ impl DetectHandler {
             }
         }
         self.to_send = to_send;
+    }
+
+    /// Keeps the memory of a batch for one that is to come, if it is worth it and not too much.
+    fn keep(&mut self, mut batch: Batch) {
+        let worth = BATCH_MAX_BYTES / 2..=2 * BATCH_MAX_BYTES;
+        if self.spare.len() < SPARE_BATCHES && worth.contains(&batch.bytes.capacity()) {
+            batch.bytes.clear();
+            batch.candidates.clear();
+            self.spare.push(batch);
+        }
     }
 
     /// One line in a while: where the latest unreadable record stood and why it was one.
@@ -274,7 +301,7 @@ impl DetectHandler {
         let partitions = self.slots.figures(&self.ledger);
         let pool = &self.stats.pool;
         pool.jobs_waiting.set(self.pool.jobs.len() as u64);
-        pool.results_waiting.set(self.pool.settled.len() as u64);
+        pool.results_waiting.set(self.pool.done.len() as u64);
         pool.in_flight_bytes.set(self.in_flight() as u64);
         let half = &self.stats.detect;
         half.outstanding.set(self.producer.outstanding() as u64);
@@ -434,8 +461,8 @@ impl GroupHandler for DetectHandler {
                 return false;
             }
             if self.in_pool > 0 {
-                if let Ok(settled) = self.pool.settled.recv_timeout(Duration::from_millis(5)) {
-                    self.settle(settled);
+                if let Ok(done) = self.pool.done.recv_timeout(Duration::from_millis(5)) {
+                    self.settle(done);
                 }
             } else {
                 self.pump(Duration::from_millis(20));
@@ -523,8 +550,8 @@ impl GroupHandler for DetectHandler {
             if self.batch.candidates.is_empty() || self.fatal.is_some() {
                 break;
             }
-            if let Ok(settled) = self.pool.settled.recv_timeout(POOL_WAIT) {
-                self.settle(settled);
+            if let Ok(done) = self.pool.done.recv_timeout(POOL_WAIT) {
+                self.settle(done);
             }
         }
         if self.in_flight() >= self.max_in_flight_bytes { Intake::Enough } else { Intake::More }

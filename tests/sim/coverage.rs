@@ -62,6 +62,7 @@ reached! {
     History => "history imported",
     Foreign => "records of the log that are none of ours",
     Skipped => "observations that the cache skipped",
+    SettledAgain => "records settled again, of which an observation was left unwritten",
     ExecRepeat => "stages of an alerted event that told nothing new",
     Swept => "sweeps of expired terms",
     SlowTakeover => "takeovers near the limit, after outages near the limit",
