@@ -72,8 +72,12 @@ impl Stream {
     }
 
     fn start(&self, instance: &str) -> Service {
+        self.start_with(&self.config(instance))
+    }
+
+    fn start_with(&self, config: &Config) -> Service {
         run::start(
-            &self.config(instance),
+            config,
             run::Loaded { set: Arc::new(RuleSet::builtin().unwrap()), fingerprint: [0; 32] },
             Role::All,
             &[(SOURCE.0.to_owned(), usize::try_from(SOURCE.1).unwrap())],
@@ -275,6 +279,43 @@ fn stop_commits_everything_that_was_read() {
         assert_eq!(key, record::marker_key());
     }
     stream.assert_nothing_lost();
+}
+
+/// What workers take for spared is not: the cache has no room to know which events had no outcome,
+/// so all that tell one go out.
+#[test]
+fn an_observation_that_workers_took_for_spared_goes_out() {
+    let stream = Stream::new();
+    let mut config = stream.config("one");
+    // Room for 30 terms and 10 events.
+    config.new_terms.cache_bytes = 40 * 160;
+    let service = stream.start_with(&config);
+    let stats = Arc::clone(&service.stats);
+    let is_done = |what: &str, events: u64, observations: u64, spared: u64| {
+        eventually(DEADLINE, what, || {
+            (stats.events.get(), stats.observations.get()) == (events, observations)
+                && stats.observations_spared.get() == spared
+        });
+    };
+    let read = |id: &str| stream.produce(&[(0, support::secret_event(id, "known"))]);
+    read("first");
+    is_done("the term is known", 1, 1, 0);
+    read("second");
+    is_done("it is spared", 2, 1, 1);
+    let received = (0..11).map(|number| {
+        let event = support::secret_event(&format!("received-{number}"), &format!("user-{number}"));
+        let mut event: Value = serde_json::from_slice(&event).unwrap();
+        event["stage"] = "RequestReceived".into();
+        event.as_object_mut().unwrap().remove("responseStatus");
+        (0, event.to_string().into_bytes())
+    });
+    stream.produce(&received.collect::<Vec<_>>());
+    is_done("the events without an outcome are known, but one", 13, 12, 1);
+    read("third");
+    is_done("what tells an outcome goes out", 14, 13, 1);
+    stop(service);
+    assert_eq!(stream.lag(GROUP, SOURCE), Some(0));
+    assert!(stream.read(DEAD_LETTERS).is_empty());
 }
 
 #[test]
