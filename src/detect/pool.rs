@@ -300,23 +300,18 @@ impl Worker {
                 }
                 Detection::Observation(observation) => {
                     tally.matched(&observation.rule.id);
-                    match self.observation(candidate, &observation) {
-                        Observed::Unwritten(mark) => {
-                            unwritten.push(mark);
-                            continue;
-                        }
-                        Observed::Written(product) => product.map_err(|error| error.to_string()),
+                    match self.observation(candidate, &observation, &mut unwritten) {
+                        Some(product) => product.map_err(|error| error.to_string()),
+                        None => continue,
                     }
                 }
                 Detection::Excepted(excepted) => {
                     self.stats.excepted.add_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name);
                     for observation in excepted.history.iter().flatten() {
-                        match self.observation(candidate, observation) {
-                            Observed::Unwritten(mark) => unwritten.push(mark),
-                            Observed::Written(product) => {
-                                let product = product.map_err(|error| error.to_string());
-                                push(product, &mut products, &mut unreadable);
-                            }
+                        let known = self.observation(candidate, observation, &mut unwritten);
+                        if let Some(known) = known {
+                            let known = known.map_err(|error| error.to_string());
+                            push(known, &mut products, &mut unreadable);
                         }
                     }
                     continue;
@@ -375,16 +370,23 @@ impl Worker {
         })
     }
 
-    fn observation(&self, candidate: &Candidate, observation: &Observation) -> Observed {
+    /// Nothing, but its mark in `unwritten`, if it is likely to be spared.
+    fn observation(
+        &self,
+        candidate: &Candidate,
+        observation: &Observation,
+        unwritten: &mut Vec<ObservationMark>,
+    ) -> Option<Result<Product, serde_json::Error>> {
         let key = record::key(observation);
         let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
         let (event_id, window_ms) = (&observation.event_id, observation.window_ms);
         let mark = ObservationMark::new(&key, event_id, outcome_known, window_ms);
         if self.likely.as_ref().is_some_and(|likely| likely.spares(&mark, clock::since_boot_ms())) {
-            return Observed::Unwritten(mark);
+            unwritten.push(mark);
+            return None;
         }
         let partition = record::partition_for(&observation.shard_key, self.observations_partitions);
-        Observed::Written(record::value(observation).map(|payload| Product {
+        Some(record::value(observation).map(|payload| Product {
             mark: Mark::Observation(mark),
             output: Output {
                 kind: OutputKind::Observation,
@@ -399,13 +401,6 @@ impl Worker {
             },
         }))
     }
-}
-
-/// What an observation turns into.
-enum Observed {
-    Written(Result<Product, serde_json::Error>),
-    /// It is likely to be spared.
-    Unwritten(ObservationMark),
 }
 
 /// Encoding our own types can't fail; if it does, the record is not lost.

@@ -289,7 +289,7 @@ fn what_is_settled_once_more_counts_once() {
 
     let hinted = settle(&worker);
     assert_eq!(kinds(&hinted), [OutputKind::Alert, OutputKind::DeadLetter]);
-    assert_eq!(hinted.unwritten, [mark.clone()]);
+    assert_eq!(hinted.unwritten, std::slice::from_ref(mark));
     let counters = || {
         let stats = &worker.stats;
         let by_name = [stats.matches.snapshot(), stats.unreadable.snapshot()];

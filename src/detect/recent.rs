@@ -87,7 +87,8 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// Takes about `bytes` at most. With 0 it leaves nothing out.
+    /// Takes about `bytes` at most, and what is known to the workers 512 KiB. With 0 it leaves nothing
+    /// out.
     pub fn new(bytes: u64, faults: Faults) -> Self {
         let entries = |bytes: u64| usize::try_from(bytes / ENTRY_BYTES).unwrap_or(usize::MAX);
         // Most terms have no event that waits for its outcome.
