@@ -51,6 +51,9 @@ pub struct Candidate {
 
 /// The class of events that have more values than a query looks at.
 const NOT_ASKED: &str = "not-asked";
+/// Of a longer record, or one with more events, everything is written.
+const UNWRITTEN_MAX_BYTES: usize = 16 * 1024;
+const UNWRITTEN_MAX_ITEMS: usize = 16;
 /// What a header takes beside its name and value, rounded up.
 const HEADER_OVERHEAD_BYTES: usize = 96;
 
@@ -240,10 +243,12 @@ impl Worker {
         let mut unwritten = Vec::new();
         let mut detections = Vec::new();
         let mut unreadable: Option<Reason> = None;
+        let mut items = 0;
         let bodies = matcher.bodies();
         envelope::read_asking(payload, self.forced_wrapper, bodies, &mut |item, outcome| {
             match outcome {
                 Outcome::Event(read) => {
+                    items += 1;
                     tally.event(&candidate.topic, read.wrapper);
                     let context = Context {
                         cluster: &cluster,
@@ -273,6 +278,9 @@ impl Worker {
                 }
             }
         });
+        // What is left unwritten may have to be settled once more by the thread that polls.
+        let is_small = payload.len() <= UNWRITTEN_MAX_BYTES && items <= UNWRITTEN_MAX_ITEMS;
+        let likely = self.likely.as_deref().filter(|_| is_small);
         for detection in detections {
             let product = match detection {
                 Detection::NotAsked(reason) => {
@@ -300,7 +308,7 @@ impl Worker {
                 }
                 Detection::Observation(observation) => {
                     tally.matched(&observation.rule.id);
-                    match self.observation(candidate, &observation, &mut unwritten) {
+                    match self.observation(candidate, &observation, likely, &mut unwritten) {
                         Some(product) => product.map_err(|error| error.to_string()),
                         None => continue,
                     }
@@ -308,7 +316,8 @@ impl Worker {
                 Detection::Excepted(excepted) => {
                     self.stats.excepted.add_up_to(EXCEPTION_NAMES_MAX, &excepted.by.name);
                     for observation in excepted.history.iter().flatten() {
-                        let known = self.observation(candidate, observation, &mut unwritten);
+                        let known =
+                            self.observation(candidate, observation, likely, &mut unwritten);
                         if let Some(known) = known {
                             let known = known.map_err(|error| error.to_string());
                             push(known, &mut products, &mut unreadable);
@@ -375,13 +384,14 @@ impl Worker {
         &self,
         candidate: &Candidate,
         observation: &Observation,
+        likely: Option<&Likely>,
         unwritten: &mut Vec<ObservationMark>,
     ) -> Option<Result<Product, serde_json::Error>> {
         let key = record::key(observation);
         let outcome_known = observation.event.outcome() != EventOutcome::Unknown;
         let (event_id, window_ms) = (&observation.event_id, observation.window_ms);
         let mark = ObservationMark::new(&key, event_id, outcome_known, window_ms);
-        if self.likely.as_ref().is_some_and(|likely| likely.spares(&mark, clock::since_boot_ms())) {
+        if likely.is_some_and(|likely| likely.spares(&mark, clock::since_boot_ms())) {
             unwritten.push(mark);
             return None;
         }

@@ -267,6 +267,28 @@ fn an_observation_that_is_likely_to_be_spared_is_not_written() {
     assert_eq!(unwritten, 0, "it is sent and not acknowledged");
 }
 
+/// The thread that polls settles it once more, should the hint be wrong.
+#[test]
+fn of_a_large_record_everything_is_written() {
+    let ledger = Ledger::new(Faults::NONE, 1 << 20);
+    let worker = Worker { likely: Some(Arc::clone(ledger.likely())), ..worker() };
+    let read = |events: usize, padding: usize| {
+        let list = json!({
+            "kind": "EventList", "apiVersion": "audit.k8s.io/v1",
+            "metadata": { "padding": "x".repeat(padding) },
+            "items": vec![secret("jane", &["10.0.0.1"]); events],
+        });
+        settle_with(&worker, list.to_string().as_bytes())
+    };
+    let first = read(1, 0);
+    let Mark::Observation(mark) = &first.products[0].mark else { unreachable!() };
+    ledger.likely().note(mark.term(), crate::clock::since_boot_ms());
+    assert_eq!(read(16, 0).unwritten.len(), 16);
+    for large in [read(17, 0), read(1, UNWRITTEN_MAX_BYTES)] {
+        assert!(large.unwritten.is_empty() && !large.products.is_empty());
+    }
+}
+
 /// What is settled once more counts nothing twice, and everything in it is written.
 #[test]
 fn what_is_settled_once_more_counts_once() {

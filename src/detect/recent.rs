@@ -15,6 +15,8 @@
 //!   event that was sent without one goes out. Events are kept for as long as the fold would revise
 //!   their alert; where there is no room, whatever tells an outcome goes out for that long.
 //!
+//! What workers may know of it, a hint, is published as it changes ([`Likely`]).
+//!
 //! Bounded: what was acknowledged by the bytes that the operator gives, what is on its way by what
 //! the driver lets be on its way.
 
@@ -152,10 +154,13 @@ impl Recent {
             if let Some((forgotten, _)) = self.terms.insert(mark.term, handed_ms) {
                 self.likely.forget(&forgotten);
             }
-            // What tells no outcome yet is followed by what does, and that goes out: see `spares`.
-            if mark.outcome_known && boot_ms > self.forgot_until_ms {
-                self.likely.note(&mark.term, handed_ms);
-            }
+        }
+        // What tells no outcome yet is followed by what does, and that goes out: see `spares`.
+        if mark.outcome_known
+            && boot_ms > self.forgot_until_ms
+            && self.terms.get(&mark.term) == Some(handed_ms)
+        {
+            self.likely.note(&mark.term, handed_ms);
         }
         if mark.outcome_known {
             self.events.remove(&mark.event);

@@ -85,6 +85,21 @@ fn an_event_is_remembered_for_as_long_as_its_alert_may_be_revised() {
     assert!(recent.spares(&mark("a", true), REVISION_MAX_MS + 1_001));
 }
 
+/// Both stages of a request are sent before either is acknowledged.
+#[test]
+fn workers_know_of_a_term_once_what_tells_an_outcome_is_acknowledged() {
+    let mut recent = recent();
+    let (received, complete) = (mark("a", false), mark("a", true));
+    recent.sent(&received, 0);
+    recent.sent(&complete, 0);
+    recent.acknowledged(&received, 0, 1_000);
+    assert!(!recent.likely().spares(&mark("b", true), 2_000));
+    recent.acknowledged(&complete, 0, 1_000);
+    assert!(recent.likely().spares(&mark("b", true), 2_000));
+    recent.sent(&mark("c", true), 3_000);
+    assert!(!recent.likely().spares(&mark("b", true), 4_000), "one is on its way");
+}
+
 #[test]
 fn what_had_no_room_lets_every_outcome_out() {
     let mut recent = Recent::new(4 * 4 * ENTRY_BYTES, Faults::NONE);

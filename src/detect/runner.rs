@@ -42,12 +42,12 @@ const DEAD_LETTER_LOG_EVERY: Duration = Duration::from_secs(60);
 /// How often others are shown how far the partitions are and what waits.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
-/// The channels to and from the pool.
+/// The channels to and from the pool, and a worker of the thread's own.
 pub struct PoolHandle {
     pub jobs: Sender<Job>,
     pub done: Receiver<Done>,
-    /// Settles once more what a worker left something unwritten of that is to be sent after all. That
-    /// is rare, so the detect thread does it.
+    /// Settles a record once more of which a worker left unwritten what is to be sent after all. That is
+    /// rare, and such records are small, so the detect thread does it.
     pub writer: Worker,
 }
 
@@ -185,12 +185,13 @@ impl DetectHandler {
         let Done { job, settled } = done;
         debug_assert_eq!(job.batch.candidates.len(), settled.len());
         let mut to_send = std::mem::take(&mut self.to_send);
-        let boot_ms = clock::since_boot_ms();
+        let mut boot_ms = clock::since_boot_ms();
         for (settled, candidate) in settled.into_iter().zip(&job.batch.candidates) {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
             let mut counted = self.ledger.settle(settled, boot_ms, &mut to_send);
             if let Ok(None) = counted {
                 let whole = self.pool.writer.settle_again(candidate, &job);
+                boot_ms = clock::since_boot_ms();
                 counted = self.ledger.settle(whole, boot_ms, &mut to_send);
             }
             match counted {
@@ -227,7 +228,7 @@ impl DetectHandler {
 
     /// Keeps the memory of a batch for one that is to come, if it is worth it and not too much.
     fn keep(&mut self, mut batch: Batch) {
-        let worth = BATCH_MAX_BYTES / 2..=2 * BATCH_MAX_BYTES;
+        let worth = BATCH_MAX_BYTES / 16..=2 * BATCH_MAX_BYTES;
         if self.spare.len() < SPARE_BATCHES && worth.contains(&batch.bytes.capacity()) {
             batch.bytes.clear();
             batch.candidates.clear();
