@@ -150,10 +150,10 @@ impl Recent {
         if self.is_off() {
             return;
         }
-        if self.terms.get(&mark.term).is_none_or(|known| known < handed_ms) {
-            if let Some((forgotten, _)) = self.terms.insert(mark.term, handed_ms) {
-                self.likely.forget(&forgotten);
-            }
+        if self.terms.get(&mark.term).is_none_or(|known| known < handed_ms)
+            && let Some((forgotten, _)) = self.terms.insert(mark.term, handed_ms)
+        {
+            self.likely.forget(&forgotten);
         }
         // What tells no outcome yet is followed by what does, and that goes out: see `spares`.
         if mark.outcome_known
