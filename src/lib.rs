@@ -46,6 +46,7 @@ pub mod heap;
 pub mod ingest;
 pub mod limits;
 pub mod output;
+pub mod plural;
 pub mod position;
 pub mod quiet;
 pub mod rules;

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::duration::format_duration;
 use crate::limits;
+use crate::plural::several;
 use crate::rules::set::RuleSet;
 
 use super::args::{self, ConfigArgs, Moment, TextOrJson};
@@ -230,7 +231,7 @@ fn read(args: &BacktestArgs, prepared: &Prepared, context: &Context) -> Exit {
 fn say_speed(report: &Report, seconds: f64) {
     let records = report.read.records + report.read.history_records;
     let rate = (records as f64 / seconds.max(0.001)).round();
-    let records = report::several(records, "record");
+    let records = several(records, "record");
     report::note(format_args!("{records} in {seconds:.1} s, {rate} a second"));
 }
 

@@ -40,11 +40,6 @@ pub fn note(message: impl Display) {
     say("note", NOTE, &message.to_string(), None);
 }
 
-/// `1 record`, `3 records`.
-pub fn several(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// The message and the hint of a text `MESSAGE`, blank line, `hint: HINT`.
 pub fn split_hint(text: &str) -> (&str, Option<&str>) {
     let text = text.trim_end();

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::detect::matcher::Matcher;
 use crate::limits;
 use crate::output::terminal;
+use crate::plural::several;
 use crate::rules::set::RuleSet;
 use crate::terms::local::LocalFold;
 use crate::terms::store::Store;
@@ -325,8 +326,8 @@ fn summarize(stats: &ScanStats, sink: &Sink) {
             if withheld > 0 { format!(", {withheld} alike withheld") } else { String::new() };
         report::note(format_args!(
             "{}, {}{withheld}, {unreadable} unreadable, {skipped} of other kinds",
-            report::several(stats.records, "record"),
-            report::several(alerts, "alert"),
+            several(stats.records, "record"),
+            several(alerts, "alert"),
         ));
     }
 }

@@ -2,12 +2,12 @@
 //! of workers that finish in any order, a producer behind them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Display;
 use std::sync::Arc;
 
 use kubetell::detect::ledger::{Admission, Ledger};
 use kubetell::detect::pool::{AlertMark, Mark, Product, Settled};
 use kubetell::detect::recent::ObservationMark;
+use kubetell::ingest::watermark::WatermarkError;
 use kubetell::limits::REVISION_MAX_MS;
 use kubetell::output::producer::{Output, OutputKind, Ticket};
 
@@ -168,7 +168,7 @@ impl DetectHalf {
         while self.acknowledge(0, world, me) == Step::Done {}
     }
 
-    fn refused(&self, result: Result<(), impl Display>, world: &mut World) {
+    fn refused(&self, result: Result<(), WatermarkError>, world: &mut World) {
         if let Err(error) = result {
             world.fail(Kind::Refused, format!("the ledger refused a step: {error}"));
         }

@@ -8,9 +8,9 @@ use indicatif::HumanBytes;
 use crate::alert::visible::visible;
 use crate::app::backtest::report::{self, Difference, ExampleView, Report, RuleView, Sides};
 use crate::app::state::baseline::time_text;
-use crate::cli::report::several;
 use crate::limits::HOUR_MS;
 use crate::output::terminal::{self, Align};
+use crate::plural::several;
 
 /// Longest text of a cell.
 const CELL_MAX_CHARS: usize = 100;
@@ -141,9 +141,13 @@ fn rules(report: &Report) -> Vec<Vec<String>> {
         .collect();
     let silent = report.rules.len() - rows.len();
     if silent > 0 {
-        let plural = if silent == 1 { "" } else { "s" };
         let nothing = Difference::nothing(report.compared);
-        rows.push(row(format!("({silent} other rule{plural})"), nothing, nothing.sides, ""));
+        rows.push(row(
+            format!("({})", several(silent as u64, "other rule")),
+            nothing,
+            nothing.sides,
+            "",
+        ));
     }
     if report.rules.len() > 1 {
         rows.push(row("(all)".to_owned(), report.alerts, report.withheld, ""));

@@ -9,8 +9,8 @@ use indicatif::HumanBytes;
 use crate::alert::visible::visible;
 use crate::app::doctor::findings::{Finding, Severity};
 use crate::app::doctor::report::{Report, RuleState, SourceView, ValuesView};
-use crate::cli::report::several;
 use crate::output::terminal::{self, Align};
+use crate::plural::several;
 
 /// Longest value that is listed, longest name, and longest sentence.
 const VALUE_MAX_CHARS: usize = 60;
@@ -73,7 +73,6 @@ fn of_source(source: &SourceView, colours: bool) -> String {
 fn head(source: &SourceView, colours: bool) -> String {
     let name = visible(&source.name, NAME_MAX_CHARS);
     let name = match source.partitions {
-        Some(1) => format!("topic {name}, 1 partition"),
         Some(partitions) => format!("topic {name}, {}", several(partitions as u64, "partition")),
         None => name,
     };

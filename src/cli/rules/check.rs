@@ -15,6 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::scan::{self, ScanArgs};
 use crate::cli::{report, stdout};
 use crate::clock;
+use crate::plural::several;
 use crate::rules::exceptions::{Exception, ExceptionError};
 use crate::rules::rule::Rule;
 use crate::rules::set::RuleSet;
@@ -206,7 +207,7 @@ fn together(
 
 /// `3 exceptions`; nothing where there is none.
 fn counted(count: usize, what: &str) -> Option<String> {
-    (count > 0).then(|| report::several(count as u64, what))
+    (count > 0).then(|| several(count as u64, what))
 }
 
 /// What `scan` does with the query as its only rule.

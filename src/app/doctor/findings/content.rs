@@ -1,9 +1,10 @@
 //! What is there, and what of it can be read.
 
 use super::ids::Id;
-use super::{Findings, Severity, count, is_share, of};
+use super::{Findings, Severity, is_share, of};
 use crate::app::doctor::tally::request;
 use crate::ingest::envelope::ReadError;
+use crate::plural::several;
 
 impl Findings<'_> {
     /// Records and what of them are events.
@@ -12,7 +13,7 @@ impl Findings<'_> {
         if tally.lost > 0 || tally.damaged > 0 {
             let text = format!(
                 "{} deleted by retention while the sample was read, {} damaged",
-                count(tally.lost, "record"),
+                several(tally.lost, "record"),
                 tally.damaged
             );
             self.add(Id::LostRecords, Severity::Warning, all.clone(), text);
@@ -23,7 +24,7 @@ impl Findings<'_> {
             return;
         }
         if tally.events == 0 && tally.records > 0 {
-            let text = format!("none of {} holds an audit event", count(tally.records, "record"));
+            let text = format!("none of {} holds an audit event", several(tally.records, "record"));
             self.add(Id::NoEvents, Severity::Error, all, text);
         }
         let skipped: u64 = tally.skipped.values().sum();
@@ -32,8 +33,8 @@ impl Findings<'_> {
                 tally.skipped.iter().map(|(reason, count)| format!("{count} `{reason}`")).collect();
             let text = format!(
                 "{} of other kinds beside {}: {}",
-                count(skipped, "item"),
-                count(tally.events, "event"),
+                several(skipped, "item"),
+                several(tally.events, "event"),
                 reasons.join(", ")
             );
             self.add(Id::OtherRecords, Severity::Note, Vec::new(), text);
@@ -50,8 +51,8 @@ impl Findings<'_> {
         if tally.events > 0 && !self.has(&[Id::UnreadableRecords, Id::CutRecords]) {
             let text = format!(
                 "all of {} could be read, {} in them",
-                count(tally.records, "record"),
-                count(tally.events, "event")
+                several(tally.records, "record"),
+                several(tally.events, "event")
             );
             self.add(Id::Readable, Severity::Ok, Vec::new(), text);
         }
@@ -97,7 +98,7 @@ impl Findings<'_> {
             let text = format!(
                 "no `{}` of `{resource}` in {}",
                 verbs.join("` or `"),
-                count(self.tally.events, "event")
+                several(self.tally.events, "event")
             );
             self.add(Id::NoRequests, Severity::Warning, vec![rule.id.clone()], text);
         }
@@ -113,7 +114,7 @@ impl Findings<'_> {
         if commands == 0 {
             let text = format!(
                 "no exec in {}; attaches, forwards, proxies: {kinds}",
-                count(tally.events, "event")
+                several(tally.events, "event")
             );
             self.add(Id::NoExecs, Severity::Warning, rules.clone(), text);
         }
@@ -128,7 +129,7 @@ impl Findings<'_> {
                 execs.without_command
             );
             if execs.proxies_without_uri > 0 {
-                let proxies = count(execs.proxies_without_uri, "request");
+                let proxies = several(execs.proxies_without_uri, "request");
                 text = format!("{text}; {proxies} through a node's proxy without a request URI");
             }
             self.add(Id::ExecsWithoutCommand, severity, rules.clone(), text);
@@ -144,7 +145,7 @@ impl Findings<'_> {
             self.add(Id::CutUris, Severity::Warning, self.needs.all(), text);
         }
         if commands > 0 && !self.has(&[Id::ExecsWithoutCommand]) {
-            let events = count(commands, "event");
+            let events = several(commands, "event");
             let text = format!("{events} of execs, each with its command; seen: {kinds}");
             self.add(Id::Execs, Severity::Ok, Vec::new(), text);
         }
@@ -156,7 +157,7 @@ impl Findings<'_> {
         if secrets.all == 0 {
             let text = format!(
                 "no `get` or `list` of `secrets` in {}; watches of them: {}",
-                count(tally.events, "event"),
+                several(tally.events, "event"),
                 secrets.watches
             );
             self.add(Id::NoSecretReads, Severity::Warning, rules, text);
@@ -174,7 +175,7 @@ impl Findings<'_> {
         } else {
             let text = format!(
                 "{} of reads of Secrets, with user, source address and user agent",
-                count(secrets.all, "event")
+                several(secrets.all, "event")
             );
             self.add(Id::SecretReads, Severity::Ok, Vec::new(), text);
         }

@@ -3,8 +3,9 @@
 use indicatif::HumanBytes;
 
 use super::ids::Id;
-use super::{Findings, Severity, count, of};
+use super::{Findings, Severity, of};
 use crate::app::doctor::load::Load;
+use crate::plural::several;
 
 /// Brokers take records of up to 1 MiB unless they are told otherwise.
 const LARGE_BYTES: u64 = 768 * 1024;
@@ -34,7 +35,7 @@ impl Findings<'_> {
         } else if tally.records > 0 {
             let text = format!(
                 "{}, too few or within too short a time to tell what comes in a second",
-                count(tally.records, "record")
+                several(tally.records, "record")
             );
             self.add(Id::ShortSample, Severity::Note, Vec::new(), text);
         }
@@ -49,7 +50,7 @@ impl Findings<'_> {
             let text = format!(
                 "{} on {}; {wanted} would carry {} a second each at most",
                 load.text(),
-                count(partitions as u64, "partition"),
+                several(partitions as u64, "partition"),
                 HumanBytes(PARTITION_MAX_BYTES_A_SECOND as u64)
             );
             self.add(Id::MorePartitions, Severity::Note, Vec::new(), text);

@@ -129,10 +129,5 @@ fn is_share(part: u64, whole: u64, percent: u64) -> bool {
     part > 0 && part.saturating_mul(100) >= whole.saturating_mul(percent)
 }
 
-/// `1 event`, `2 events`.
-fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests;
