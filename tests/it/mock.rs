@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -103,38 +105,50 @@ impl Stream {
         self.produce(&partitions.map(|hint| (hint, support::quiet_event())).collect::<Vec<_>>());
     }
 
-    /// How many records of `topic` the group has not committed; `None` while nobody answers.
-    fn lag(&self, group: &str, (topic, partitions): (&str, i32)) -> Option<i64> {
+    /// The offsets that the group has not committed, by partition; `None` while nobody answers.
+    ///
+    /// A partition in which it never committed anything has them from its beginning.
+    fn uncommitted(
+        &self,
+        group: &str,
+        (topic, partitions): (&str, i32),
+    ) -> Option<Vec<(i32, Range<i64>)>> {
         let consumer: BaseConsumer = client(&self.mock).set("group.id", group).create().unwrap();
         let mut asked = TopicPartitionList::new();
         for partition in 0..partitions {
             asked.add_partition(topic, partition);
         }
         let committed = consumer.committed_offsets(asked, REQUEST).ok()?;
-        let mut lag = 0;
-        for element in committed.elements() {
-            let (low, high) =
-                consumer.fetch_watermarks(topic, element.partition(), REQUEST).ok()?;
-            lag += match element.offset() {
-                Offset::Offset(offset) => high - offset,
-                _ => high - low,
+        let of = |element: TopicPartitionListElem<'_>| {
+            let partition = element.partition();
+            let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST).ok()?;
+            let next = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => low,
             };
-        }
-        Some(lag)
+            Some((partition, next..high))
+        };
+        committed.elements().into_iter().map(of).collect()
+    }
+
+    /// How many records of `topic` the group has not committed; `None` while nobody answers.
+    fn lag(&self, group: &str, topic: (&str, i32)) -> Option<i64> {
+        let uncommitted = self.uncommitted(group, topic)?;
+        Some(uncommitted.iter().map(|(_, offsets)| offsets.end - offsets.start).sum())
     }
 
     /// The keys of the observations topic's records that its group has not committed.
     fn uncommitted_keys(&self) -> Vec<Vec<u8>> {
-        let consumer: BaseConsumer =
-            client(&self.mock).set("group.id", format!("{GROUP}-terms")).create().unwrap();
-        let (topic, partitions) = OBSERVATIONS;
-        let mut asked = TopicPartitionList::new();
-        for partition in 0..partitions {
-            asked.add_partition(topic, partition);
+        let consumer: BaseConsumer = client(&self.mock).set("group.id", "reader").create().unwrap();
+        let uncommitted = self.uncommitted(&format!("{GROUP}-terms"), OBSERVATIONS).unwrap();
+        let mut assignment = TopicPartitionList::new();
+        let mut left = 0;
+        for (partition, offsets) in uncommitted {
+            let from = Offset::Offset(offsets.start);
+            assignment.add_partition_offset(OBSERVATIONS.0, partition, from).unwrap();
+            left += offsets.end - offsets.start;
         }
-        let committed = consumer.committed_offsets(asked, REQUEST).unwrap();
-        consumer.assign(&committed).unwrap();
-        let left = self.lag(&format!("{GROUP}-terms"), OBSERVATIONS).unwrap();
+        consumer.assign(&assignment).unwrap();
         let next = |_| {
             let message = consumer.poll(REQUEST).expect("the rest of the topic").unwrap();
             message.key().unwrap_or_default().to_vec()
