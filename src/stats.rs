@@ -221,6 +221,9 @@ pub struct Stats {
     pub observations: Counter,
     /// Observations that were not sent because one of their term was a moment ago.
     pub observations_spared: Counter,
+    /// Records that the detect thread settled once more, since a worker had taken an observation for
+    /// spared that was to be sent.
+    pub settled_again: Counter,
     /// Source addresses over the limit of one event.
     pub terms_cut: Counter,
     /// Events that matched a new-terms rule and gave it nothing to look at, by reason.
@@ -313,6 +316,7 @@ impl Stats {
             alerts = ?self.alerts.snapshot(),
             observations = self.observations.get(),
             observations_spared = self.observations_spared.shown(),
+            settled_again = self.settled_again.shown(),
             folded = self.terms_folded.shown(),
             revisions = self.revisions.shown(),
             repeats = self.repeats.shown(),
@@ -411,6 +415,7 @@ mod tests {
             exceptions_expired,
             observations,
             observations_spared,
+            settled_again,
             terms_cut,
             without_terms,
             terms_folded,
@@ -442,6 +447,7 @@ mod tests {
             ("repeats", repeats),
             ("observations", observations),
             ("observations_spared", observations_spared),
+            ("settled_again", settled_again),
             ("terms_cut", terms_cut),
             ("folded", terms_folded),
             ("learned", learned),

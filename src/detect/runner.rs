@@ -190,6 +190,7 @@ impl DetectHandler {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(settled.size);
             let mut counted = self.ledger.settle(settled, boot_ms, &mut to_send);
             if let Ok(None) = counted {
+                self.stats.settled_again.add(1);
                 let whole = self.pool.writer.settle_again(candidate, &job);
                 boot_ms = clock::since_boot_ms();
                 counted = self.ledger.settle(whole, boot_ms, &mut to_send);

@@ -325,8 +325,10 @@ fn an_observation_that_workers_took_for_spared_goes_out() {
     });
     stream.produce(&received.collect::<Vec<_>>());
     is_done("the events without an outcome are known, but one", 13, 12, 1);
+    assert_eq!(stats.settled_again.get(), 0);
     read("third");
     is_done("what tells an outcome goes out", 14, 13, 1);
+    assert_eq!(stats.settled_again.get(), 1);
     stop(service);
     assert_eq!(stream.lag(GROUP, SOURCE), Some(0));
     assert!(stream.read(DEAD_LETTERS).is_empty());

@@ -16,6 +16,12 @@ pub const FAMILIES: &[Family] = &[
         |from, series| series.value(&[], from.stats.observations_spared.get()),
     ),
     counter(
+        "kubetell_records_settled_again",
+        &[],
+        "Records of which a worker took an observation for spared that was to be sent, and that were settled once more",
+        |from, series| series.value(&[], from.stats.settled_again.get()),
+    ),
+    counter(
         "kubetell_observations_folded",
         &[],
         "Records of the observations topic folded by the first-seen half, markers included",
