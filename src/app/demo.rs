@@ -34,7 +34,7 @@ const SOURCE_PARTITIONS: usize = 6;
 /// What is played ends within this beyond its own length, whatever happens.
 const END_WITHIN: Duration = Duration::from_secs(28);
 /// A generated log may take longer, by its size.
-const EVENTS_A_SECOND_AT_LEAST: u64 = 2_000;
+const EVENTS_A_SECOND_AT_LEAST: u64 = 500;
 /// How much faster than the cluster's own life the story is played.
 const SPEED: u64 = 12;
 /// In the story no unusual client reads a secret before this.
@@ -42,7 +42,7 @@ const READS_FROM_MS: u64 = 28_000;
 /// Of a generated log: the same log every time.
 const SEED: u64 = 7;
 /// New terms stay silent for this long after the routine's first reads.
-pub const LEARNING_MS: i64 = 500;
+pub const LEARNING_MS: i64 = 1_500;
 const POLL: Duration = Duration::from_millis(20);
 
 /// How the demo ended.

@@ -17,6 +17,10 @@ use crate::ingest::kafka::HalfError;
 use crate::stats::half::CommitFigures;
 
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
+/// A burst that is over is committed at once, if it is worth it: so long after the last commit at the
+/// earliest, and of so many records.
+const BURST_COMMIT_AFTER: Duration = Duration::from_millis(200);
+const BURST_RECORDS: i64 = 100;
 /// How often the success of commits is looked up.
 const CONFIRM_EVERY: Duration = Duration::from_secs(5);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
@@ -160,6 +164,11 @@ pub fn commit<C: ConsumerContext>(
     }
 }
 
+/// How many records may be committed for which nobody has asked yet.
+fn uncommitted(partitions: &[Committable<'_>]) -> i64 {
+    partitions.iter().map(|one| (one.offset - one.commits.asked).max(0)).sum()
+}
+
 /// Whether everything that may be committed is known to be.
 pub fn all_confirmed(partitions: &[Committable<'_>]) -> bool {
     partitions.iter().all(|one| !one.commits.wanted(one.offset, CommitMode::Sync))
@@ -225,12 +234,14 @@ impl CommitClock {
         CommitClock { last_commit: now, last_confirm: now }
     }
 
-    pub fn is_due(&self) -> bool {
+    /// Whether there may be something to do. `idle`: nothing is at hand and nothing under way.
+    pub fn is_due(&self, idle: bool) -> bool {
         let now = clock::monotonic();
-        now - self.last_commit >= COMMIT_EVERY || now - self.last_confirm >= CONFIRM_EVERY
+        commits_after(now - self.last_commit, idle, || BURST_RECORDS)
+            || now - self.last_confirm >= CONFIRM_EVERY
     }
 
-    /// Commits, and looks commits up, each when its time has come.
+    /// Commits, and looks commits up, each when its time has come. `idle` as for [`Self::is_due`].
     ///
     /// # Errors
     /// What the brokers refuse for good; whatever else fails is asked for again.
@@ -238,9 +249,11 @@ impl CommitClock {
         &mut self,
         consumer: &BaseConsumer<C>,
         partitions: &mut [Committable<'_>],
+        idle: bool,
         figures: &CommitFigures,
     ) -> Result<(), HalfError> {
-        if clock::monotonic() - self.last_commit >= COMMIT_EVERY {
+        let since = clock::monotonic() - self.last_commit;
+        if commits_after(since, idle, || uncommitted(partitions)) {
             self.last_commit = clock::monotonic();
             commit(consumer, partitions, None, CommitMode::Async, figures).refusal()?;
         }
@@ -250,5 +263,38 @@ impl CommitClock {
             looked_up.refusal()?;
         }
         Ok(())
+    }
+}
+
+/// Whether it is time to commit so long after the last time.
+fn commits_after(since: Duration, idle: bool, uncommitted: impl FnOnce() -> i64) -> bool {
+    since >= COMMIT_EVERY || idle && since >= BURST_COMMIT_AFTER && uncommitted() >= BURST_RECORDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_that_is_over_is_committed_before_its_time() {
+        let after = |ms, idle, records| commits_after(Duration::from_millis(ms), idle, || records);
+        assert!(after(1_000, false, 0) && !after(999, false, 1_000_000));
+        assert!(after(200, true, 100) && !after(199, true, 1_000_000));
+        assert!(!after(999, true, 99), "a few records wait for their time");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_counted_again() {
+        let mut commits = [Commits::new(7), Commits::new(0)];
+        commits[0].asked = 10;
+        let [one, other] = &mut commits;
+        let of = |partition, offset, commits| Committable {
+            topic: "audit",
+            partition,
+            offset,
+            metadata: None,
+            commits,
+        };
+        assert_eq!(uncommitted(&[of(0, 12, one), of(1, 40, other)]), 42);
     }
 }

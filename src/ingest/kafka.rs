@@ -318,14 +318,15 @@ pub fn run_member<H: GroupHandler>(
     let mut result = Ok(());
     let mut commits = CommitClock::start();
     let figures = Arc::clone(&consumer.context().figures);
+    let mut idle = false;
     while !stop.load(Ordering::Relaxed) {
         figures.beat.turn();
         figures.lost.set(consumer.context().connection.is_lost());
         let busy = {
             let mut handler = consumer.context().handler();
             handler.turn(&consumer);
-            let committed = if commits.is_due() {
-                commits.tick(&consumer, &mut handler.committable(), &figures.commits)
+            let committed = if commits.is_due(idle) {
+                commits.tick(&consumer, &mut handler.committable(), idle, &figures.commits)
             } else {
                 Ok(())
             };
@@ -335,9 +336,12 @@ pub fn run_member<H: GroupHandler>(
             }
             handler.busy()
         };
-        if let Err(error) = poll_many(&consumer, busy) {
-            result = Err(error);
-            break;
+        match poll_many(&consumer, busy) {
+            Ok(polled) => idle = !busy && polled == 0,
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
         }
     }
     // What is left has its own time limits.
@@ -432,23 +436,24 @@ fn close<H: GroupHandler>(consumer: GroupConsumer<H>) {
     }
 }
 
-/// Polls until the source has nothing at hand, the handler has enough, or the turn is over.
-fn poll_many<H: GroupHandler>(consumer: &GroupConsumer<H>, busy: bool) -> Result<(), HalfError> {
+/// Polls until the source has nothing at hand, the handler has enough, or the turn is over; how many
+/// answers there were.
+fn poll_many<H: GroupHandler>(consumer: &GroupConsumer<H>, busy: bool) -> Result<usize, HalfError> {
     let mut wait = if busy { POLL_BUSY } else { POLL_IDLE };
-    for _ in 0..POLLS_A_TURN {
+    for polled in 0..POLLS_A_TURN {
         match consumer.poll(wait) {
-            None => return Ok(()),
+            None => return Ok(polled),
             Some(Ok(message)) => {
                 consumer.context().connection.reached();
                 if consumer.context().handler().receive(&message) == Intake::Enough {
-                    return Ok(());
+                    return Ok(polled + 1);
                 }
             }
             Some(Err(error)) => poll_failed(consumer, &error)?,
         }
         wait = Duration::ZERO;
     }
-    Ok(())
+    Ok(POLLS_A_TURN)
 }
 
 /// What a member may have been refused to read: the client does not say of which topic an error is.

@@ -89,6 +89,7 @@ pub enum StepEnd {
 /// What the steps did, for the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Observations.
     pub folded: u64,
     /// First sightings that stayed silent.
     pub learned: u64,
@@ -302,7 +303,7 @@ impl Partition {
             let number = self.number;
             let stored = |key: &[u8]| store.entry(number, key);
             let decision = fold::fold(&mut batch, *offset, *append_ms, record, stored)?;
-            counts.folded += 1;
+            counts.folded += u64::from(matches!(record, Record::Observation { .. }));
             if let Record::Marker(marker) = record {
                 // From here on the state knows it, and what comes behind it may lack it. Its
                 // acknowledgement may come later than the record itself.

@@ -22,7 +22,7 @@ const VIEWS = [
 ];
 /** More than there are controls: a trap for the keyboard ends there. */
 const TABS_MAX = 60;
-const ANSWER_MAX_MS = 60_000;
+const ANSWER_MAX_MS = 120_000;
 
 /** What is wrong for people with other eyes and hands, by axe. */
 async function faults(page) {
@@ -163,7 +163,7 @@ async function looked(page, view, said) {
   });
   await page.setViewport(view.viewport);
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: view.scheme }]);
-  await page.goto(url, { waitUntil: "load" });
+  await page.goto(url, { waitUntil: "load", timeout: ANSWER_MAX_MS });
   await page.waitForFunction(() => document.body.dataset.shown, { timeout: ANSWER_MAX_MS });
   // What the server says before and after what is read.
   const answers = () => page.evaluate(async () => ({
@@ -198,6 +198,7 @@ async function looked(page, view, said) {
 
 (async () => {
   const browser = await puppeteer.launch({
+    timeout: ANSWER_MAX_MS,
     executablePath: process.env.KUBETELL_BROWSER || "/usr/bin/chromium",
     args: ["--disable-gpu", "--disable-dev-shm-usage", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
   });

@@ -379,6 +379,15 @@ fn the_page_is_true_safe_and_open_to_everybody() {
     });
     judge(&look(&address, "calm"), &stream, &address);
 
+    // What stands behind is not as old as all that was looked at before.
+    let fresh = [2, 3].map(|at| Record::value(support::quiet_event()).partition(at));
+    kafka.produce(&stream.source(), &fresh);
+    eventually(DEADLINE, "it is read", || {
+        let samples = scrape(&address);
+        sum(&samples, "kubetell_source_records_total") == (records.len() + fresh.len()) as f64
+            && sum(&samples, "kubetell_consumer_lag_records") == 0.0
+    });
+
     // The alerts topic is gone for a while and takes nothing: lag is left, and stays as it is.
     kafka.delete_topic(&stream.alerts());
     let mut records = Vec::new();

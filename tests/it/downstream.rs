@@ -64,8 +64,10 @@ fn kills_and_replays_leave_one_document_an_alert_with_its_highest_revision() {
     let mut search = OpenSearch::start();
     search.set_up();
     let mut stream = Stream::new(kafka, "downstream");
+    stream.extra = vec!["detect.workers=1".to_owned()];
     let folder = tempfile::tempdir().unwrap();
-    // In one partition: which of two events comes first is part of a new-terms alert's id.
+    // In one partition, by one worker: which of two events comes first is part of a new-terms
+    // alert's id.
     let events: Vec<Record> = (support::story().into_iter())
         .map(|record| Record::value(record.bytes).partition(0))
         .collect();
@@ -94,10 +96,11 @@ fn kills_and_replays_leave_one_document_an_alert_with_its_highest_revision() {
 
     // A group and a history of its own: all of it is read and raised again, older revisions too.
     let before = kafka.consume_all(&stream.alerts()).len();
-    stream.extra = vec![
+    let again = [
         format!("kafka.group_id={}-again", stream.source()),
         format!("observations.topic={}-again", stream.observations()),
     ];
+    stream.extra.extend(again);
     let again = stream.run("again", &[]);
     let expected = support::Found::in_story();
     let expected = expected.exec.len() + expected.terms.len();

@@ -74,6 +74,8 @@ impl Stream {
             "new_terms.learning=0s".to_owned(),
             "cluster=test".to_owned(),
             "kafka.properties.session.timeout.ms=6000".to_owned(),
+            // Many in a session: one that is late on a busy machine costs no membership.
+            "kafka.properties.heartbeat.interval.ms=500".to_owned(),
         ];
         settings.extend(self.extra.iter().cloned());
         settings

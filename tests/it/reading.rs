@@ -10,7 +10,6 @@ use crate::kafka::broker::Broker;
 use crate::kafka::client::Record;
 use crate::kafka::process::{Finished, Process, kubetell};
 use crate::kafka::{DEADLINE, unique};
-use crate::support::eventually;
 
 /// A topic whose records never expire, and a folder for files and for what must stay empty.
 pub struct Source<'k> {
@@ -33,9 +32,6 @@ impl<'k> Source<'k> {
             extra: Vec::new(),
         };
         kafka.create_topic(&source.topic(), partitions, &[("retention.ms", "-1")]);
-        eventually(DEADLINE, "the broker knows the topic", || {
-            kafka.watermarks(&source.topic()).is_ok_and(|found| found.len() == partitions as usize)
-        });
         source
     }
 

@@ -152,13 +152,7 @@ impl<'k> Stream<'k> {
     }
 
     fn delete_observations(&self) {
-        let admin: AdminClient<DefaultClientContext> = self.kafka.client_config().create().unwrap();
-        let options = AdminOptions::new().operation_timeout(Some(DEADLINE));
-        let topic = self.topic("observations");
-        for result in block_on(admin.delete_topics(&[&topic], &options)).unwrap() {
-            result.unwrap();
-        }
-        eventually(DEADLINE, "the topic is gone", || self.partitions_of(&topic) == 0);
+        self.kafka.delete_topic(&self.topic("observations"));
     }
 }
 

@@ -24,7 +24,7 @@ pub const FAMILIES: &[Family] = &[
     counter(
         "kubetell_observations_folded",
         &[],
-        "Records of the observations topic folded by the first-seen half, markers included",
+        "Observations folded by the first-seen half",
         |from, series| series.value(&[], from.stats.terms_folded.get()),
     ),
     counter(

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -19,7 +18,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::DEADLINE;
-use super::server::{self, Running};
+use super::server::{self, Running, reserved_ports};
 
 /// How often a broker is started on other ports when somebody else took those that were free.
 const START_ATTEMPTS: u32 = 5;
@@ -127,7 +126,7 @@ impl Broker {
     pub fn start(options: Options) -> Self {
         let mut ports = options.first_ports;
         for _ in 0..START_ATTEMPTS {
-            let ports = ports.take().unwrap_or_else(free_ports);
+            let ports = ports.take().unwrap_or_else(|| reserved_ports().into());
             let mut broker = Self::laid_out(
                 Member { cluster_id: random_id(), index: 0, peers: vec![Peer::new(ports)] },
                 options.clone(),
@@ -429,12 +428,6 @@ impl Broker {
             }
         }
     }
-}
-
-/// Two ports that are free now. Held both at once, so that they differ.
-fn free_ports() -> (u16, u16) {
-    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
 }
 
 /// 16 random bytes in Kafka's way of writing them.

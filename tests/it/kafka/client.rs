@@ -76,6 +76,17 @@ impl Broker {
                 panic!("topic `{topic}` could not be created: {error}\n{}", self.log_tail())
             });
         }
+        // The controller has it; a broker may know a little later.
+        self.await_partitions(topic, usize::try_from(partitions).unwrap());
+    }
+
+    /// Waits until the brokers show so many partitions of a topic, 0 of one that is gone.
+    fn await_partitions(&self, topic: &str, partitions: usize) {
+        let client: BaseConsumer = self.client_config().create().unwrap();
+        eventually(DEADLINE, "the brokers know the topic as it is", || {
+            let metadata = client.fetch_metadata(Some(topic), DEADLINE);
+            metadata.is_ok_and(|all| all.topics()[0].partitions().len() == partitions)
+        });
     }
 
     /// Deletes a topic; another one may take its name when this returns.
@@ -85,6 +96,7 @@ impl Broker {
         for result in block_on(admin.delete_topics(&[topic], &options)).unwrap() {
             result.unwrap();
         }
+        self.await_partitions(topic, 0);
     }
 
     /// Deletes everything that a topic holds now; its offsets go on.
@@ -147,19 +159,20 @@ impl Broker {
 
     /// How many records of a topic a group has not committed; an error while nobody can say.
     pub fn lag(&self, group: &str, topic: &str) -> Result<i64, KafkaError> {
-        let watermarks = self.watermarks(topic)?;
-        if watermarks.is_empty() {
+        let client: BaseConsumer = self.client_config().set("group.id", group).create()?;
+        let metadata = client.fetch_metadata(Some(topic), DEADLINE)?;
+        let mut asked = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            asked.add_partition(topic, partition.id());
+        }
+        if asked.count() == 0 {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
         }
-        let client: BaseConsumer = self.client_config().set("group.id", group).create()?;
-        let mut asked = TopicPartitionList::new();
-        for partition in watermarks.keys() {
-            asked.add_partition(topic, *partition);
-        }
+        // The ends come last: what is appended meanwhile counts.
         let committed = client.committed_offsets(asked, DEADLINE)?;
         let behind = committed.elements().into_iter().map(|element| {
             element.error()?;
-            let (start, end) = watermarks[&element.partition()];
+            let (start, end) = client.fetch_watermarks(topic, element.partition(), DEADLINE)?;
             Ok(match element.offset() {
                 Offset::Offset(offset) => end - offset,
                 _ => end - start,

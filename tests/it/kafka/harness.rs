@@ -72,7 +72,7 @@ fn topic_settings_are_what_they_were_made_with() {
     let expected: BTreeMap<_, _> =
         settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     assert_eq!(kafka.topic_settings(&topic), expected);
-    assert_eq!(kafka.topics().get(&topic), Some(&3));
+    assert_eq!(kafka.topics(&topic).get(&topic), Some(&3));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_taken_port_is_no_obstacle() {
 
     assert_ne!(kafka.port(), taken_port);
     kafka.create_topic("t", 1, &[]);
-    assert_eq!(kafka.topics().get("t"), Some(&1));
+    assert_eq!(kafka.topics("t").get("t"), Some(&1));
 }
 
 #[test]

@@ -151,10 +151,12 @@ impl Broker {
         run(command);
     }
 
-    /// How many partitions each topic has; internal ones are left out.
-    pub fn topics(&self) -> BTreeMap<String, i32> {
+    /// How many partitions each topic has whose name begins so. Of the others none is looked at:
+    /// the tool fails if a topic goes that it has just listed.
+    pub fn topics(&self, beginning: &str) -> BTreeMap<String, i32> {
         let mut command = self.tool("org.apache.kafka.tools.TopicCommand");
-        command.args(["--describe", "--exclude-internal"]);
+        let pattern = format!("{}.*", regex::escape(beginning));
+        command.args(["--describe", "--exclude-internal", "--if-exists", "--topic", &pattern]);
         let output = run(command);
         let field = |line: &str, name: &str| {
             line.split('\t').find_map(|part| part.strip_prefix(name).map(|v| v.trim().to_owned()))
