@@ -32,7 +32,7 @@ use crate::stats::Stats;
 
 const SOURCE_PARTITIONS: usize = 6;
 /// What is played ends within this beyond its own length, whatever happens.
-const END_WITHIN: Duration = Duration::from_secs(28);
+const END_WITHIN: Duration = Duration::from_secs(60);
 /// A generated log may take longer, by its size.
 const EVENTS_A_SECOND_AT_LEAST: u64 = 500;
 /// How much faster than the cluster's own life the story is played.

@@ -100,6 +100,8 @@ fn wait_until_paused_for_good(run: &Process) {
 }
 
 const ACTS: usize = 8_000;
+/// For instances that nobody kills.
+const PATIENT: &str = "kafka.properties.session.timeout.ms=45000";
 
 #[test]
 fn brokers_away_under_load_pause_reading_and_lose_nothing() {
@@ -152,7 +154,7 @@ fn outputs_that_are_refused_pause_reading_and_lose_nothing() {
 fn records_that_only_wait_for_another_ones_alert_pause_reading_too() {
     let kafka = broker::shared();
     let mut stream = Stream::new(kafka, "repeats");
-    stream.extra = vec!["detect.max_in_flight_bytes=1MiB".to_owned()];
+    stream.extra = vec!["detect.max_in_flight_bytes=1MiB".to_owned(), PATIENT.to_owned()];
     let run = start(&stream, "one");
     run.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
     // A topic that is gone takes nothing, and somebody may make it anew.
@@ -193,7 +195,11 @@ fn records_in(kafka: &Broker, topic: &str) -> i64 {
 #[test]
 fn a_stop_under_load_leaves_nothing_to_replay() {
     let kafka = broker::shared();
-    let stream = Stream::new(kafka, "stop-load");
+    let mut stream = Stream::new(kafka, "stop-load");
+    // A stop has seconds to drain what is under way, on a slow machine too; a session that is lost
+    // would let records be read again.
+    stream.extra =
+        ["detect.workers=1", "detect.max_in_flight_bytes=1MiB", PATIENT].map(str::to_owned).into();
     let (source, stopping) = (stream.source(), AtomicBool::new(false));
     let first = 50_000;
     produce(kafka, &source, &load(0, first, first / 10));

@@ -88,7 +88,6 @@ fn changed_rules_come_into_force_whole_or_not_at_all() {
     feed(&[("deleted-2", "delete"), ("patched-2", "patch")]);
 
     // Nothing of a set is taken with anything wrong in it, and it is said what that is.
-    put(folder.path(), &rule("delete", "low"));
     fs::write(
         folder.path().join("b.toml"),
         rule("get", "low").replace("event.action", "event.acton"),
@@ -96,9 +95,11 @@ fn changed_rules_come_into_force_whole_or_not_at_all() {
     .unwrap();
     instance.wait_for_stderr(DEADLINE, |line| line.contains("NOT in force"));
     assert!(instance.stderr().contains("event.acton"), "{}", instance.stderr());
+    put(folder.path(), &rule("delete", "low"));
+    support::eventually(DEADLINE, "a second refusal", || says(&instance, "NOT in force") == 2);
     feed(&[("deleted-3", "delete"), ("patched-3", "patch")]);
     instance.signal(Signal::HUP);
-    support::eventually(DEADLINE, "a second refusal", || says(&instance, "NOT in force") == 2);
+    support::eventually(DEADLINE, "a third refusal", || says(&instance, "NOT in force") == 3);
 
     // The files are looked at again by themselves once they are better.
     fs::remove_file(folder.path().join("b.toml")).unwrap();
@@ -133,6 +134,7 @@ fn a_change_under_load_loses_nothing() {
     put(folder.path(), &rule("delete", "low"));
     let instance = stream.run("a", &["--set", &setting, "--set", "rules_check_every=0s"]);
     wait_for_set(&instance, 1);
+    instance.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
     let ids: Vec<String> = (0..EVENTS).map(|_| unique("deleted")).collect();
     std::thread::scope(|scope| {
         let feeder = scope.spawn(|| {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::kafka::broker::{self, Broker, NOBODY, Options, Security};
 use crate::kafka::client::{Record, block_on};
 use crate::kafka::process::{Finished, Process, kubetell};
+use crate::kafka::server::reserved_ports;
 use crate::kafka::{DEADLINE, unique};
 use crate::support::{self, eventually, json_lines};
 
@@ -116,12 +117,11 @@ impl<'k> Stream<'k> {
         for partition in 0..self.partitions_of(topic) {
             asked.add_partition(topic, partition);
         }
-        let committed = consumer.committed_offsets(asked, DEADLINE).unwrap();
+        let Ok(committed) = consumer.committed_offsets(asked, DEADLINE) else { return false };
         committed.count() > 0
             && committed.elements().iter().all(|element| {
                 let bounds = consumer.fetch_watermarks(topic, element.partition(), DEADLINE);
-                let end = bounds.unwrap().1;
-                element.offset() == Offset::Offset(end) || end == 0
+                bounds.is_ok_and(|(_, end)| element.offset() == Offset::Offset(end) || end == 0)
             })
     }
 
@@ -265,6 +265,10 @@ fn audit_logs_become_history_beside_running_instances() {
     let stream = Stream::new(kafka, "history");
     let run = stream.spawn(&["run"]);
     stream.produce(&reads(["ada"], "live"));
+    eventually(DEADLINE, "every log of observations has its marker", || {
+        let ends = kafka.watermarks(&stream.topic("observations"));
+        ends.is_ok_and(|ends| ends.len() == 3 && ends.values().all(|(_, end)| *end > 0))
+    });
     stream.wait_until_read();
     let old = stream.show();
 
@@ -446,7 +450,7 @@ fn what_keeps_a_state_command_from_its_work_is_said() {
         assert!(partial.stderr.contains(&place), "{}", partial.stderr);
     }
     // Nobody listens on a port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = reserved_ports();
     stream.extra = vec![format!("kafka.bootstrap_servers=127.0.0.1:{port}")];
     let unreachable = stream.check(&["state", "show"], 69);
     assert!(unreachable.stderr.contains("no broker"), "{}", unreachable.stderr);
