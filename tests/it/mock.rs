@@ -65,7 +65,7 @@ impl Stream {
             "cluster=test".to_owned(),
             "kafka.properties.reconnect.backoff.max.ms=300".to_owned(),
             // The mock's rebalances take a second less than this, whoever has joined by then.
-            "kafka.properties.session.timeout.ms=4000".to_owned(),
+            "kafka.properties.session.timeout.ms=3000".to_owned(),
             "kafka.properties.heartbeat.interval.ms=200".to_owned(),
         ];
         let settings = settings.iter().map(|text| text.parse().unwrap()).collect();

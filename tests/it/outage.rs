@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
@@ -85,6 +86,22 @@ fn wait_until_paused(run: &Process) {
     });
 }
 
+/// Lets the brokers stand still at a moment at which reading pauses, and goes on to: what has come
+/// from them by then may let it go on, and nothing to read comes after it.
+fn freeze_while_paused(kafka: &Broker, run: &Process) {
+    support::eventually(DEADLINE, "the brokers stand still while reading pauses", || {
+        kafka.freeze();
+        std::thread::sleep(Duration::from_secs(1));
+        let stderr = run.stderr();
+        let last = stderr.lines().rev().find(|line| line.contains("backpressure"));
+        let paused = last.is_some_and(|line| line.contains("\"pause\":true"));
+        if !paused {
+            kafka.thaw();
+        }
+        paused
+    });
+}
+
 /// Waits until reading pauses and nothing is said of it for some seconds: it is not a pause for the
 /// workers to catch up.
 fn wait_until_paused_for_good(run: &Process) {
@@ -101,7 +118,7 @@ fn wait_until_paused_for_good(run: &Process) {
 
 const ACTS: usize = 8_000;
 /// For instances that nobody kills.
-const PATIENT: &str = "kafka.properties.session.timeout.ms=45000";
+pub(crate) const PATIENT: &str = "kafka.properties.session.timeout.ms=45000";
 
 #[test]
 fn brokers_away_under_load_pause_reading_and_lose_nothing() {
@@ -111,7 +128,7 @@ fn brokers_away_under_load_pause_reading_and_lose_nothing() {
     produce(&kafka, &stream.source(), &heavy_load(ACTS));
     let run = start(&stream, "one");
     run.wait_for_stderr(DEADLINE, |line| line.contains("backpressure"));
-    kafka.freeze();
+    freeze_while_paused(&kafka, &run);
     wait_until_quiet_for(&run, 20);
     wait_until_paused(&run);
     // Those whose time stood still may have answered; those that are gone have not.

@@ -61,9 +61,13 @@ fn raised(kafka: &Broker, stream: &Stream) -> BTreeMap<String, String> {
 }
 
 fn put(folder: &Path, text: &str) {
+    put_as(folder, "a-rule.toml", text);
+}
+
+fn put_as(folder: &Path, name: &str, text: &str) {
     let aside = folder.join(".next");
     fs::write(&aside, text).unwrap();
-    fs::rename(aside, folder.join("a-rule.toml")).unwrap();
+    fs::rename(aside, folder.join(name)).unwrap();
 }
 
 #[test]
@@ -88,11 +92,8 @@ fn changed_rules_come_into_force_whole_or_not_at_all() {
     feed(&[("deleted-2", "delete"), ("patched-2", "patch")]);
 
     // Nothing of a set is taken with anything wrong in it, and it is said what that is.
-    fs::write(
-        folder.path().join("b.toml"),
-        rule("get", "low").replace("event.action", "event.acton"),
-    )
-    .unwrap();
+    let wrong = rule("get", "low").replace("event.action", "event.acton");
+    put_as(folder.path(), "b.toml", &wrong);
     instance.wait_for_stderr(DEADLINE, |line| line.contains("NOT in force"));
     assert!(instance.stderr().contains("event.acton"), "{}", instance.stderr());
     put(folder.path(), &rule("delete", "low"));
@@ -136,21 +137,28 @@ fn a_change_under_load_loses_nothing() {
     wait_for_set(&instance, 1);
     instance.wait_for_stderr(DEADLINE, |line| line.contains("source partitions assigned"));
     let ids: Vec<String> = (0..EVENTS).map(|_| unique("deleted")).collect();
+    let feed = |ids: &[String]| {
+        let events: Vec<Vec<u8>> = ids.iter().map(|id| request(id, "delete")).collect();
+        produce(kafka, &stream.source(), &events);
+    };
+    let mut sets = 1;
+    let mut change = || {
+        put(folder.path(), &rule("delete", if sets % 2 == 0 { "low" } else { "high" }));
+        instance.signal(Signal::HUP);
+        sets += 1;
+        wait_for_set(&instance, sets);
+        sets
+    };
+    // However fast the rest is, the first ones are raised by the first set, the last ones by the other.
+    let mut chunks: Vec<&[String]> = ids.chunks(500).collect();
+    feed(chunks.remove(0));
+    stream.wait_until_read(kafka);
+    let last = chunks.pop().unwrap();
     std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| {
-            for ids in ids.chunks(500) {
-                let events: Vec<Vec<u8>> = ids.iter().map(|id| request(id, "delete")).collect();
-                produce(kafka, &stream.source(), &events);
-            }
-        });
-        let mut sets = 1;
-        while !feeder.is_finished() {
-            put(folder.path(), &rule("delete", if sets % 2 == 0 { "low" } else { "high" }));
-            instance.signal(Signal::HUP);
-            sets += 1;
-            wait_for_set(&instance, sets);
-        }
+        let feeder = scope.spawn(|| chunks.iter().for_each(|ids| feed(ids)));
+        while change() % 2 == 1 || !feeder.is_finished() {}
     });
+    feed(last);
     stream.wait_until_read(kafka);
     let finished = instance.terminate(DEADLINE);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
