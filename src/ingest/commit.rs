@@ -237,7 +237,7 @@ impl CommitClock {
     /// Whether there may be something to do. `idle`: nothing is at hand and nothing under way.
     pub fn is_due(&self, idle: bool) -> bool {
         let now = clock::monotonic();
-        commits_after(now - self.last_commit, idle, || BURST_RECORDS)
+        commits_after(now - self.last_commit, idle, i64::MAX)
             || now - self.last_confirm >= CONFIRM_EVERY
     }
 
@@ -253,7 +253,7 @@ impl CommitClock {
         figures: &CommitFigures,
     ) -> Result<(), HalfError> {
         let since = clock::monotonic() - self.last_commit;
-        if commits_after(since, idle, || uncommitted(partitions)) {
+        if commits_after(since, idle, uncommitted(partitions)) {
             self.last_commit = clock::monotonic();
             commit(consumer, partitions, None, CommitMode::Async, figures).refusal()?;
         }
@@ -267,8 +267,8 @@ impl CommitClock {
 }
 
 /// Whether it is time to commit so long after the last time.
-fn commits_after(since: Duration, idle: bool, uncommitted: impl FnOnce() -> i64) -> bool {
-    since >= COMMIT_EVERY || idle && since >= BURST_COMMIT_AFTER && uncommitted() >= BURST_RECORDS
+fn commits_after(since: Duration, idle: bool, uncommitted: i64) -> bool {
+    since >= COMMIT_EVERY || idle && since >= BURST_COMMIT_AFTER && uncommitted >= BURST_RECORDS
 }
 
 #[cfg(test)]
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_burst_that_is_over_is_committed_before_its_time() {
-        let after = |ms, idle, records| commits_after(Duration::from_millis(ms), idle, || records);
+        let after = |ms, idle, records| commits_after(Duration::from_millis(ms), idle, records);
         assert!(after(1_000, false, 0) && !after(999, false, 1_000_000));
         assert!(after(200, true, 100) && !after(199, true, 1_000_000));
         assert!(!after(999, true, 99), "a few records wait for their time");

@@ -14,7 +14,7 @@ use kubetell::config::{self, Config, Inputs};
 use kubetell::rules::set::RuleSet;
 use kubetell::terms::record;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
@@ -29,6 +29,8 @@ const ALERTS: (&str, i32) = ("alerts", 2);
 const OBSERVATIONS: (&str, i32) = ("observations", 3);
 const DEAD_LETTERS: (&str, i32) = ("dead-letters", 1);
 const GROUP: &str = "kubetell";
+/// Commits nothing.
+const READER: &str = "reader";
 const DEADLINE: Duration = Duration::from_secs(120);
 const REQUEST: Duration = DEADLINE;
 const BROKER: i32 = 1;
@@ -137,22 +139,22 @@ impl Stream {
         Some(uncommitted.iter().map(|(_, offsets)| offsets.end - offsets.start).sum())
     }
 
-    /// The keys of the observations topic's records that its group has not committed.
-    fn uncommitted_keys(&self) -> Vec<Vec<u8>> {
-        let consumer: BaseConsumer = client(&self.mock).set("group.id", "reader").create().unwrap();
-        let uncommitted = self.uncommitted(&format!("{GROUP}-terms"), OBSERVATIONS).unwrap();
+    /// The records at these offsets of a topic.
+    fn records(&self, topic: &str, offsets: &[(i32, Range<i64>)]) -> Vec<OwnedMessage> {
+        let consumer: BaseConsumer = client(&self.mock)
+            .set("group.id", READER)
+            .set("fetch.wait.max.ms", "20")
+            .create()
+            .unwrap();
         let mut assignment = TopicPartitionList::new();
         let mut left = 0;
-        for (partition, offsets) in uncommitted {
+        for (partition, offsets) in offsets {
             let from = Offset::Offset(offsets.start);
-            assignment.add_partition_offset(OBSERVATIONS.0, partition, from).unwrap();
+            assignment.add_partition_offset(topic, *partition, from).unwrap();
             left += offsets.end - offsets.start;
         }
         consumer.assign(&assignment).unwrap();
-        let next = |_| {
-            let message = consumer.poll(REQUEST).expect("the rest of the topic").unwrap();
-            message.key().unwrap_or_default().to_vec()
-        };
+        let next = |_| consumer.poll(REQUEST).expect("the rest of the topic").unwrap().detach();
         (0..left).map(next).collect()
     }
 
@@ -168,33 +170,16 @@ impl Stream {
     /// taken over late has one that nobody reads before the next one.
     fn assert_all_committed(&self) {
         assert_eq!(self.lag(GROUP, SOURCE), Some(0));
-        for key in self.uncommitted_keys() {
-            assert_eq!(key, record::marker_key());
+        let left = self.uncommitted(&format!("{GROUP}-terms"), OBSERVATIONS).unwrap();
+        for record in self.records(OBSERVATIONS.0, &left) {
+            assert_eq!(record.key(), Some(record::marker_key()));
         }
     }
 
     /// Everything in a topic, from its beginning to its end as of now.
-    fn read(&self, (topic, partitions): (&str, i32)) -> Vec<Vec<u8>> {
-        let consumer: BaseConsumer = client(&self.mock)
-            .set("group.id", "reader")
-            .set("fetch.wait.max.ms", "20")
-            .create()
-            .unwrap();
-        let mut assignment = TopicPartitionList::new();
-        let mut left = 0;
-        for partition in 0..partitions {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, REQUEST).unwrap();
-            left += high - low;
-            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&assignment).unwrap();
-        let mut payloads = Vec::new();
-        while left > 0 {
-            let message = consumer.poll(REQUEST).expect("the rest of the topic").unwrap();
-            payloads.push(message.payload().unwrap_or_default().to_vec());
-            left -= 1;
-        }
-        payloads
+    fn read(&self, topic: (&str, i32)) -> Vec<Vec<u8>> {
+        let records = self.records(topic.0, &self.uncommitted(READER, topic).unwrap());
+        records.iter().map(|record| record.payload().unwrap_or_default().to_vec()).collect()
     }
 
     /// Everything of the story was raised, under one id each.
@@ -297,7 +282,7 @@ fn stop_commits_everything_that_was_read() {
     });
     // A log whose first marker is folded last has no offset to commit before.
     eventually(DEADLINE, "all logs of observations are folded to their ends", || {
-        let ends = stream.uncommitted("reader", OBSERVATIONS).unwrap_or_default();
+        let ends = stream.uncommitted(READER, OBSERVATIONS).unwrap_or_default();
         let folded = stats.first_seen.partitions();
         let is_folded = |(partition, offsets): &(i32, Range<i64>)| {
             offsets.end > 0

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
@@ -12,7 +11,7 @@ use serde_json::Value;
 use crate::kafka::DEADLINE;
 use crate::kafka::broker::{self, Broker, Options};
 use crate::kafka::process::Process;
-use crate::pipeline::{Stream, assert_offsets_at_the_end, produce};
+use crate::pipeline::{PATIENT, Stream, assert_offsets_at_the_end, produce};
 use crate::support;
 
 /// Resident memory that no instance of these tests may exceed, in KiB: far below what would be
@@ -74,13 +73,17 @@ fn start(stream: &Stream, instance: &str) -> Process {
     Process::spawn(command)
 }
 
+/// The last thing that was said of backpressure.
+fn backpressure(run: &Process) -> Option<Value> {
+    let stderr = run.stderr();
+    let last = stderr.lines().rev().find(|line| line.contains("backpressure"))?;
+    Some(serde_json::from_str(last).unwrap())
+}
+
 /// Waits until the last thing that was said of backpressure is that reading pauses.
 fn wait_until_paused(run: &Process) {
     support::eventually(DEADLINE, "reading pauses at the bound", || {
-        let stderr = run.stderr();
-        let last = stderr.lines().rev().find(|line| line.contains("backpressure"));
-        let line = last.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        line.is_some_and(|line| {
+        backpressure(run).is_some_and(|line| {
             line["pause"] == true && line["in_flight_bytes"].as_u64() >= Some(1 << 20)
         })
     });
@@ -89,36 +92,32 @@ fn wait_until_paused(run: &Process) {
 /// Lets the brokers stand still at a moment at which reading pauses, and goes on to: what has come
 /// from them by then may let it go on, and nothing to read comes after it.
 fn freeze_while_paused(kafka: &Broker, run: &Process) {
+    let mut looks = 0;
     support::eventually(DEADLINE, "the brokers stand still while reading pauses", || {
-        kafka.freeze();
-        std::thread::sleep(Duration::from_secs(1));
-        let stderr = run.stderr();
-        let last = stderr.lines().rev().find(|line| line.contains("backpressure"));
-        let paused = last.is_some_and(|line| line.contains("\"pause\":true"));
-        if !paused {
+        if backpressure(run).is_some_and(|line| line["pause"] == true) {
+            kafka.freeze();
+            looks += 1;
+        } else {
             kafka.thaw();
+            looks = 0;
         }
-        paused
+        looks > 5
     });
 }
 
 /// Waits until reading pauses and nothing is said of it for some seconds: it is not a pause for the
 /// workers to catch up.
 fn wait_until_paused_for_good(run: &Process) {
-    let (mut last, mut times) = (String::new(), 0);
+    let (mut last, mut times) = (None, 0);
     support::eventually(DEADLINE, "reading pauses at the bound, and goes on to", || {
-        let stderr = run.stderr();
-        let line = stderr.lines().rev().find(|line| line.contains("backpressure"));
-        let line = line.unwrap_or_default().to_owned();
+        let line = backpressure(run);
         times = if line == last { times + 1 } else { 0 };
         last = line;
-        times >= 15 && last.contains("\"pause\":true")
+        times >= 15 && last.as_ref().is_some_and(|line| line["pause"] == true)
     });
 }
 
 const ACTS: usize = 8_000;
-/// For instances that nobody kills.
-pub(crate) const PATIENT: &str = "kafka.properties.session.timeout.ms=45000";
 
 #[test]
 fn brokers_away_under_load_pause_reading_and_lose_nothing() {

@@ -16,10 +16,11 @@ use crate::kafka::process::{Process, Signal, kubetell};
 use crate::kafka::server::reserved_ports;
 use crate::kafka::tools::Consumed;
 use crate::kafka::{DEADLINE, unique};
-use crate::outage::PATIENT;
 use crate::support;
 
 pub(crate) const PARTITIONS: i32 = 6;
+/// A setting for instances that nobody kills.
+pub(crate) const PATIENT: &str = "kafka.properties.session.timeout.ms=45000";
 
 /// One stream with topics, groups and state of its own on a broker.
 pub(crate) struct Stream {

@@ -66,17 +66,15 @@ impl Broker {
         for (key, value) in settings {
             new = new.set(key, value);
         }
-        let options = AdminOptions::new()
-            .request_timeout(Some(DEADLINE))
-            // Answers when the topic can be used, so that nobody has to wait for it.
-            .operation_timeout(Some(DEADLINE));
+        let options =
+            AdminOptions::new().request_timeout(Some(DEADLINE)).operation_timeout(Some(DEADLINE));
         let results = block_on(admin.create_topics([&new], &options)).unwrap();
         for result in results {
             result.unwrap_or_else(|(topic, error)| {
                 panic!("topic `{topic}` could not be created: {error}\n{}", self.log_tail())
             });
         }
-        // The controller has it; a broker may know a little later.
+        // A broker may know of it a little later.
         self.await_partitions(topic, usize::try_from(partitions).unwrap());
     }
 
@@ -84,8 +82,7 @@ impl Broker {
     fn await_partitions(&self, topic: &str, partitions: usize) {
         let client: BaseConsumer = self.client_config().create().unwrap();
         eventually(DEADLINE, "the brokers know the topic as it is", || {
-            let metadata = client.fetch_metadata(Some(topic), DEADLINE);
-            metadata.is_ok_and(|all| all.topics()[0].partitions().len() == partitions)
+            partitions_of(&client, topic, DEADLINE).is_ok_and(|found| found.len() == partitions)
         });
     }
 
@@ -160,10 +157,9 @@ impl Broker {
     /// How many records of a topic a group has not committed; an error while nobody can say.
     pub fn lag(&self, group: &str, topic: &str) -> Result<i64, KafkaError> {
         let client: BaseConsumer = self.client_config().set("group.id", group).create()?;
-        let metadata = client.fetch_metadata(Some(topic), DEADLINE)?;
         let mut asked = TopicPartitionList::new();
-        for partition in metadata.topics()[0].partitions() {
-            asked.add_partition(topic, partition.id());
+        for partition in partitions_of(&client, topic, DEADLINE)? {
+            asked.add_partition(topic, partition);
         }
         if asked.count() == 0 {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
@@ -221,9 +217,18 @@ pub fn watermarks(
     wait: Duration,
 ) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
     let client: BaseConsumer = config.create()?;
-    let metadata = client.fetch_metadata(Some(topic), wait)?;
-    let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
+    let partitions = partitions_of(&client, topic, wait)?.into_iter();
     partitions.map(|id| Ok((id, client.fetch_watermarks(topic, id, wait)?))).collect()
+}
+
+/// None: there is no such topic.
+fn partitions_of(
+    client: &BaseConsumer,
+    topic: &str,
+    wait: Duration,
+) -> Result<Vec<i32>, KafkaError> {
+    let metadata = client.fetch_metadata(Some(topic), wait)?;
+    Ok(metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect())
 }
 
 /// Runs one request of librdkafka's asynchronous admin API.
